@@ -1,0 +1,1 @@
+//! emu: a cloud provider for functions, on your laptop.
