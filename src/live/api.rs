@@ -1,0 +1,183 @@
+//! The control API's JSON, as the server writes it and the commands read it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::report::event;
+
+/// `{"error": {"code", "message", "remedy"}}`, with a fitting status.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorBody {
+    pub error: ApiError,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiError {
+    /// Stable, e.g. `function-not-found`.
+    pub code: String,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// `.emu/run.json`: how commands find a running emulator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunFile {
+    pub functions_url: String,
+    pub control_url: String,
+    pub pid: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// GET `/_emu/health`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Health {
+    pub status: String,
+    pub version: String,
+    pub project: String,
+    pub provider: String,
+    pub functions_url: String,
+    pub control_url: String,
+    pub pid: u32,
+    pub uptime_ms: f64,
+    /// `real` or `x60`.
+    pub clock: String,
+    pub now: String,
+    /// `report`, `sleep`, `off`.
+    pub cold_starts: String,
+}
+
+/// GET `/_emu/functions`: an array of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Function {
+    pub name: String,
+    pub source: String,
+    /// The version in service; none: it never built.
+    pub version: Option<u32>,
+    /// The last build's error in full; the version before it serves on.
+    pub error: Option<String>,
+    pub urls: Vec<String>,
+    pub routes: Vec<String>,
+    pub crons: Vec<CronState>,
+    pub queue: Option<String>,
+    pub topic: Option<String>,
+    pub memory_mb: u32,
+    pub timeout_ms: f64,
+    pub runtime: String,
+    pub isolation: String,
+    pub min_instances: u32,
+    pub max_concurrency: Option<u32>,
+    pub instances: u32,
+    pub invocations: u64,
+    pub errors: u64,
+    pub cold_starts: u64,
+    pub throttles: u64,
+}
+
+/// GET `/_emu/crons`: an array of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CronState {
+    pub name: String,
+    pub function: String,
+    pub schedule: String,
+    pub timezone: String,
+    pub overlap: String,
+    /// The next runs, RFC 3339 in the cron's zone.
+    pub next: Vec<String>,
+    pub last: Option<String>,
+}
+
+/// GET `/_emu/instances`: an array of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: u64,
+    pub function: String,
+    pub version: u32,
+    pub state: String,
+    pub age_ms: f64,
+    pub idle_ms: Option<f64>,
+    /// When it vanishes if nothing comes; none while busy or kept by `min_instances`.
+    pub expires_in_ms: Option<f64>,
+    pub invocations: u64,
+    pub in_flight: u32,
+}
+
+/// GET `/_emu/invocations/{id}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InvocationDetail {
+    pub time: String,
+    #[serde(flatten)]
+    pub invocation: event::Invocation,
+    pub log: Vec<LogLine>,
+    pub log_dropped: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogLine {
+    pub stream: crate::engine::Stream,
+    pub text: String,
+}
+
+/// GET `/_emu/queues` (array) and `/_emu/queues/{name}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Queue {
+    pub name: String,
+    pub fifo: bool,
+    pub visible: u64,
+    pub in_flight: u64,
+    pub delayed: u64,
+    /// Messages in its dead-letter queue.
+    pub dead: u64,
+    pub dead_letter: Option<String>,
+    pub consumer: Option<String>,
+    pub oldest_ms: Option<f64>,
+    pub max_receives: Option<u32>,
+    pub visibility_timeout_ms: f64,
+}
+
+/// GET `/_emu/topics`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Topic {
+    pub name: String,
+    /// `function:welcome`, `queue:audit`.
+    pub subscriptions: Vec<String>,
+}
+
+/// POST `/_emu/queues/{name}/messages` and `/_emu/topics/{name}/messages`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendMessage {
+    /// A string is sent as it is, anything else as JSON.
+    pub body: Value,
+    /// Queues only: `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deduplication: Option<String>,
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub attributes: std::collections::BTreeMap<String, Value>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sent {
+    pub id: String,
+}
+
+/// POST `/_emu/crons/{name}/fire`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fired {
+    pub invocation: String,
+}
+
+/// POST `/_emu/functions/{name}/invoke`: the body is the event, any JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Invoked {
+    pub invocation: event::Invocation,
+    /// The handler's answer; null when it failed. HTTP-style handlers answer
+    /// `{"statusCode", "headers", "body", "isBase64Encoded"}`.
+    pub response: Value,
+    pub log: Vec<LogLine>,
+}

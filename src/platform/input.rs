@@ -1,0 +1,146 @@
+//! All that can happen to the platform.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::config::Config;
+use super::ids::{
+    FunctionId, InstanceId, InvocationId, MessageId, QueueId, ReceiptId, TopicId, TriggerId, VersionNumber,
+};
+use super::time::{Span, Time};
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The manifest as it now is: functions, queues, topics and triggers that are missing are removed, new ones
+    /// added, changed ones adapted. Queues keep their messages as long as their id stays.
+    Configure(Arc<Config>),
+    /// A build succeeded: new instances run this version; idle ones of older versions are replaced, busy ones drain.
+    Deploy {
+        function: FunctionId,
+        version: VersionNumber,
+        package_bytes: u64,
+    },
+    /// A request that somebody waits for (HTTP, or `invoke` through the control API). The id comes from
+    /// [`super::Platform::new_invocation`].
+    Arrive {
+        invocation: InvocationId,
+        function: FunctionId,
+    },
+    /// An asynchronous invocation is accepted: retried by the profile's rules, then sent to its destination.
+    ArriveAsync {
+        invocation: InvocationId,
+        function: FunctionId,
+    },
+    /// The caller of a synchronous invocation went away before it started; one that runs is left to finish.
+    CallerGone {
+        invocation: InvocationId,
+    },
+    /// A cron instant has come (either wake may say so; the pair makes a double one harmless).
+    Due {
+        trigger: TriggerId,
+        scheduled_at: Time,
+    },
+    /// Somebody asked for a cron to fire now, whatever its schedule says.
+    Fire {
+        trigger: TriggerId,
+    },
+    /// A message enters a queue. The id comes from [`super::Platform::new_message`].
+    Send {
+        queue: QueueId,
+        message: Message,
+    },
+    /// A message enters a topic and fans out to every subscription whose filter it passes.
+    Publish {
+        topic: TopicId,
+        message: Message,
+        content: Arc<TopicContent>,
+    },
+    /// A consumer outside the platform receives up to `max` messages (control API, SQS API).
+    Receive {
+        queue: QueueId,
+        max: u32,
+        visibility: Option<Span>,
+    },
+    /// A consumer outside the platform deletes a message it received.
+    Delete {
+        queue: QueueId,
+        receipt: ReceiptId,
+    },
+    ChangeVisibility {
+        queue: QueueId,
+        receipt: ReceiptId,
+        visibility: Span,
+    },
+    Purge {
+        queue: QueueId,
+    },
+    /// Moves every message of a dead-letter queue back to the queues they came from.
+    Redrive {
+        queue: QueueId,
+    },
+    /// The instance's guest code is ready; `init` is the measured time, slept model time not included.
+    InstanceReady {
+        instance: InstanceId,
+        init: Span,
+    },
+    /// The instance could not be made ready (guest trap in its init, out of resources).
+    InstanceFailed {
+        instance: InstanceId,
+    },
+    /// An invocation ended.
+    Finished {
+        invocation: InvocationId,
+        completion: Completion,
+    },
+    /// Time passed; serve what has fallen due. Every other input does so first as well.
+    Tick,
+}
+
+/// What the core knows of a message: never its body.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub id: MessageId,
+    /// Body and attributes together.
+    pub size_bytes: u64,
+    /// `None`: the queue's own default delay.
+    pub delay: Option<Span>,
+    /// FIFO queues: the message group.
+    pub group: Option<Arc<str>>,
+    /// FIFO queues: the deduplication key, within the profile's window.
+    pub deduplication: Option<Arc<str>>,
+    /// The invocation that sent it, for the causal chain.
+    pub cause: Option<InvocationId>,
+}
+
+/// What topic filters look at. Dropped once the message has fanned out.
+#[derive(Clone, Debug, Default)]
+pub struct TopicContent {
+    pub attributes: BTreeMap<String, Value>,
+    /// The body as JSON, or null when it is none.
+    pub body: Value,
+}
+
+/// How an invocation ended, as measured by the engine.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    pub outcome: Outcome,
+    /// Measured handler time, from the call into the guest to its end; no cold start in it.
+    pub duration: Span,
+    /// CPU part of it, where the engine can tell (Cloudflare bills that).
+    pub cpu: Span,
+    pub memory_bytes_max: u64,
+    /// Batches: messages that are to be tried again although the invocation succeeded, with a delay if the handler
+    /// asked for one.
+    pub failed_messages: Vec<(MessageId, Option<Span>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    /// The guest failed: exception, trap, exit status, bad answer.
+    Failed,
+    TimedOut,
+    OutOfMemory,
+}

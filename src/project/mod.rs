@@ -1,0 +1,185 @@
+//! `emu.toml` and the folder around it become a [`Project`] that cannot be wrong, or diagnostics that point into the file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::platform::config::{ColdStarts, Overlap};
+use crate::platform::schedule::Schedule;
+use crate::platform::time::Span;
+use crate::platform::topic::Filter;
+
+/// A validated project. Names are unique within their kind, every reference resolves.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The folder with emu.toml or `functions/`, canonical. For `emu dev FILE`: the file's folder.
+    pub root: PathBuf,
+    pub name: String,
+    /// A profile id that exists.
+    pub provider: String,
+    pub functions: BTreeMap<String, Function>,
+    pub queues: BTreeMap<String, Queue>,
+    pub topics: BTreeMap<String, Topic>,
+    pub http: HttpSettings,
+    pub dev: DevSettings,
+    /// `emu.toml`, when there is one.
+    pub manifest: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub name: String,
+    /// Relative to the project root; a file, never a folder.
+    pub source: PathBuf,
+    pub kind: SourceKind,
+    /// A shell command that makes `source`, run in the project root (or `dir`).
+    pub build: Option<Build>,
+    /// Empty for a function with only a queue, topic or cron.
+    pub routes: Vec<Route>,
+    pub memory_mb: u32,
+    pub timeout: Span,
+    /// Whose cold start is modelled, e.g. `nodejs22`.
+    pub runtime: String,
+    pub isolation: Isolation,
+    pub min_instances: u32,
+    pub max_concurrency: Option<u32>,
+    /// Requests an instance takes at once; `None`: the provider's.
+    pub concurrency: Option<u32>,
+    pub keep_alive: Option<Span>,
+    /// `api.example.com`, `*.example.com`, with an optional port; `*` for all public hosts.
+    pub allow_hosts: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub bind: BTreeMap<String, Binding>,
+    pub queue: Option<QueueTrigger>,
+    pub crons: Vec<CronTrigger>,
+    pub topic: Option<TopicTrigger>,
+    /// A queue's name.
+    pub on_failure: Option<String>,
+    /// WASI commands: arguments after the program name.
+    pub args: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// `.js`, `.mjs`, `.ts`, `.mts`.
+    Script,
+    /// `.wasm` or `.wat`: the engine tells a component from a module by its content.
+    Wasm,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    pub command: String,
+    /// Relative to the root.
+    pub dir: PathBuf,
+    /// Folders and files whose change triggers the build; empty: `dir`.
+    pub watch: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    #[default]
+    Invocation,
+    Instance,
+}
+
+/// `GET /products/{id}`: more specific segments win over parameters, parameters over wildcards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// `None`: any method.
+    pub method: Option<String>,
+    pub segments: Vec<Segment>,
+    /// As written, normalised: `/products/{id}`.
+    pub pattern: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    Literal(String),
+    /// `{id}`: one segment.
+    Param(String),
+    /// `*` or `{proxy+}` at the end: the rest, also empty. The name, if given.
+    Rest(Option<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binding {
+    Queue(String),
+    Topic(String),
+    Function(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct QueueTrigger {
+    pub from: String,
+    pub batch_size: u32,
+    pub batch_window: Span,
+    pub max_concurrency: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CronTrigger {
+    /// The function's name, `name#2` and so on.
+    pub name: String,
+    pub schedule: Schedule,
+    pub overlap: Overlap,
+}
+
+#[derive(Clone, Debug)]
+pub struct TopicTrigger {
+    pub from: String,
+    pub filter: Option<Filter>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub name: String,
+    pub fifo: bool,
+    pub visibility_timeout: Span,
+    pub delay: Span,
+    pub retention: Span,
+    pub max_receives: Option<u32>,
+    pub dead_letter: Option<String>,
+    pub max_messages: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub name: String,
+    /// Queues that receive every message that passes the filter.
+    pub queues: Vec<(String, Option<Filter>)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct HttpSettings {
+    /// `None`: no CORS headers at all.
+    pub cors: Option<Cors>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// `["*"]` or exact origins.
+    pub origins: Vec<String>,
+    pub methods: Vec<String>,
+    pub headers: Vec<String>,
+    pub credentials: bool,
+    pub max_age: Span,
+}
+
+/// `[dev]`: what the command line can override.
+#[derive(Clone, Debug, Default)]
+pub struct DevSettings {
+    pub port: Option<u16>,
+    pub control_port: Option<u16>,
+    pub host: Option<String>,
+    pub clock: Option<ClockSetting>,
+    pub cold_starts: Option<ColdStarts>,
+    pub seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum ClockSetting {
+    #[default]
+    Real,
+    /// `x60`: waiting runs this many times faster.
+    Scaled(f64),
+}

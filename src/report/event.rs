@@ -1,0 +1,162 @@
+//! The event schema: what `--json` writes one a line, what `/_emu/events` sends, and what every rendering reads.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Stream;
+
+/// `{"event": "...", "time": "2026-01-31T12:00:00.000Z", ...}`. Durations in milliseconds, memory in MB, money in
+/// dollars. Fields are only ever added.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stamped {
+    /// RFC 3339 with milliseconds, UTC, on emu's clock.
+    pub time: String,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Ready(Ready),
+    Invocation(Invocation),
+    Instance(Instance),
+    Reload(Reload),
+    Log(Log),
+    Throttle(Throttle),
+    Message(Message),
+    Cron(Cron),
+    /// What a user should know but nobody asked for: a warning of the project, a fallback to polling, dropped events.
+    Notice(Notice),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    pub functions_url: String,
+    pub control_url: String,
+    pub pid: u32,
+    pub project: String,
+    pub provider: String,
+    pub functions: usize,
+    /// From process start.
+    pub startup_ms: f64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Invocation {
+    pub id: String,
+    pub function: String,
+    pub version: u32,
+    /// `http`, `cron`, `queue`, `topic`, `async`.
+    pub trigger: String,
+    /// `GET /orders`, `orders (3 messages)`, `report at 08:00`.
+    pub summary: String,
+    /// `succeeded`, `failed`, `timed_out`, `out_of_memory`, `throttled`, `rejected`, `expired`, `dropped`, `cancelled`.
+    pub outcome: String,
+    /// HTTP only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    pub cold: bool,
+    pub instance: Option<u64>,
+    pub duration_ms: f64,
+    /// Measured: the instance's real init, when this invocation waited for it.
+    pub init_ms: f64,
+    /// The provider's init by the profile.
+    pub modelled_init_ms: f64,
+    pub billed_ms: u64,
+    pub memory_mb: u32,
+    pub max_memory_mb: f64,
+    /// Before the free tier.
+    pub cost: f64,
+    pub attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Error {
+    /// The engine's failure kind, or the reason of a rejection.
+    pub kind: String,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: u64,
+    pub function: String,
+    pub version: u32,
+    /// `starting`, `idle`, `busy`, `draining`, `gone`.
+    pub state: String,
+    /// Why it is gone or draining: `idle for 10m`, `replaced by version 4`, `provider update`, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reload {
+    pub function: String,
+    /// `added`, `changed`, `removed`, `failed`.
+    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Files that caused it, relative to the project.
+    pub files: Vec<String>,
+    /// From the file event to the version in service.
+    pub total_ms: f64,
+    /// `watch`, `build`, `read`, `compile`, `link`, in this order; those that took place.
+    pub phases: Vec<(String, f64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// A version of this function still serves.
+    pub serving: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Log {
+    pub function: String,
+    pub invocation: String,
+    pub stream: Stream,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Throttle {
+    pub function: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Message {
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// `sent`, `received`, `deleted`, `returned`, `dead_lettered`, `expired`, `fanned_out`, `deduplicated`, `refused`,
+    /// `redriven`.
+    pub change: String,
+    /// More of it in words: `attempt 2 of 3`, `to orders-dead`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cron {
+    pub name: String,
+    pub scheduled_at: String,
+    /// `skipped`, `missed`.
+    pub outcome: String,
+    pub detail: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Notice {
+    /// `info`, `warning`, `error`.
+    pub level: String,
+    pub message: String,
+}

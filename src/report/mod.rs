@@ -1,0 +1,3 @@
+//! Events become terminal lines, NDJSON and tables. The only room that prints besides `cli`.
+
+pub mod event;
