@@ -19,6 +19,14 @@ pub struct Config {
     /// The provider's rules: limits, keep-alive, scaling, billing, retries.
     pub profile: Arc<crate::provider::Profile>,
     pub cold_starts: ColdStarts,
+    /// The shell wakes crons itself, with `Due` at the instants of `ArmCron`; the platform's own deadline then leaves
+    /// them alone until they are a second overdue. Without it (`false`) deadlines are exact.
+    pub cron_wakes: bool,
+    /// A cron served later than this after its instant counts as missed: the machine slept. In real time some ten
+    /// seconds, times the clock's factor.
+    pub cron_grace: Span,
+    /// Watchers want to see every change between busy and idle, not only the first and the last states.
+    pub instance_flips: bool,
 }
 
 /// What becomes of modelled cold starts.

@@ -42,9 +42,11 @@ pub enum Input {
         trigger: TriggerId,
         scheduled_at: Time,
     },
-    /// Somebody asked for a cron to fire now, whatever its schedule says.
+    /// Somebody asked for a cron to fire now, whatever its schedule says; its overlap rule holds. The id comes from
+    /// [`super::Platform::new_invocation`].
     Fire {
         trigger: TriggerId,
+        invocation: InvocationId,
     },
     /// A message enters a queue. The id comes from [`super::Platform::new_message`].
     Send {

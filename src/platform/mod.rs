@@ -11,6 +11,7 @@ pub mod effect;
 pub mod ids;
 pub mod input;
 pub mod rng;
+pub mod rules;
 pub mod schedule;
 pub mod time;
 pub mod topic;

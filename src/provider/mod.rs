@@ -5,4 +5,6 @@
 pub struct Profile {
     /// `aws-lambda`, `gcp-functions`, `azure-functions`, `cloudflare-workers`.
     pub id: String,
+    /// What placement, queues and retries follow.
+    pub rules: crate::platform::rules::Rules,
 }
