@@ -33,6 +33,33 @@ pub struct Live {
     pub control_url: String,
 }
 
+impl Live {
+    /// As GET `/_emu/functions`, in the order of names.
+    pub fn functions(&self) -> Vec<api::Function> {
+        Vec::new()
+    }
+
+    /// As GET `/_emu/queues`.
+    pub fn queues(&self) -> Vec<api::Queue> {
+        Vec::new()
+    }
+
+    /// As GET `/_emu/topics`.
+    pub fn topics(&self) -> Vec<api::Topic> {
+        Vec::new()
+    }
+
+    /// Reads the project again and rebuilds every function, as if all files had changed. Returns at once; the outcome
+    /// comes as events.
+    pub fn reload(&self) {}
+
+    /// Takes no more work, waits up to [`Options::drain`] for what runs, removes the run file, lets the sink see the
+    /// last events. How many invocations were cut off.
+    pub async fn shutdown(self) -> u64 {
+        0
+    }
+}
+
 /// Receives every event, in order, on a thread of its own: it may take its time, the data path does not wait.
 pub trait Sink: Send {
     fn event(&mut self, event: &crate::report::event::Stamped);

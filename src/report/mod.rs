@@ -1,3 +1,7 @@
 //! Events become terminal lines, NDJSON and tables. The only room that prints besides `cli`.
 
 pub mod event;
+pub mod number;
+pub mod redact;
+pub mod sanitize;
+pub mod table;
