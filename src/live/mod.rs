@@ -1,6 +1,7 @@
 //! The imperative shell of `emu dev`: real time, real sockets, real files, real guests.
 
 pub mod api;
+pub mod reload;
 
 use std::net::IpAddr;
 
