@@ -3,6 +3,8 @@
 //! [`Engine::load`] turns a source into an immutable [`Version`], [`Engine::open`] makes a fresh [`Sandbox`] of it,
 //! [`Sandbox::run`] runs one [`Invocation`] with its limits, deadline and output armed for that run.
 
+pub mod js;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

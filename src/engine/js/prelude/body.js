@@ -1,0 +1,181 @@
+// The body of a Request or Response: text, bytes, a stream, or a handle of the host that nobody has touched yet.
+
+import host from "emu:js/host";
+import { bytesOf, fromUtf8, utf8 } from "./encoding.js";
+import { hostError } from "./errors.js";
+import { disturbed, ReadableStream } from "./streams.js";
+import { URLSearchParams } from "./url.js";
+
+const NONE = { tag: "none" };
+
+/** A stream over a body that arrives by the host's handle. */
+function streamOfHandle(handle) {
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        let chunk;
+        try {
+          chunk = await host.read(handle);
+        } catch (error) {
+          throw hostError(error, (text) => new TypeError(text));
+        }
+        if (chunk === null) controller.close();
+        else controller.enqueue(chunk);
+      },
+      cancel() {
+        host.close(handle, null);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** The bytes of a chunk that a stream of a body gave. */
+export function chunkBytes(chunk) {
+  if (chunk instanceof Uint8Array) return chunk;
+  if (chunk instanceof ArrayBuffer || ArrayBuffer.isView(chunk)) return bytesOf(chunk);
+  throw new TypeError(`the stream of a body must hold Uint8Array chunks, got ${typeof chunk}; pipe text through new TextEncoderStream()`);
+}
+
+async function drain(stream) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    const bytes = chunkBytes(chunk);
+    chunks.push(bytes);
+    length += bytes.length;
+  }
+  if (chunks.length === 1) return chunks[0];
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}
+
+/** What stands behind a message: the content as the host's `body` variant has it, or a stream. */
+export class Content {
+  /** @param source {tag: "none"|"text"|"bytes"|"handle"|"stream", val?} */
+  constructor(source = NONE) {
+    this.source = source;
+    this.taken = false;
+  }
+
+  get used() {
+    return this.taken || (this.source.tag === "stream" && disturbed(this.source.val));
+  }
+
+  get locked() {
+    return this.source.tag === "stream" && this.source.val.locked;
+  }
+
+  get empty() {
+    return this.source.tag === "none";
+  }
+
+  /** The content for one reader. */
+  take() {
+    if (this.used) throw new TypeError("the body has been read already; clone() the message before the first read");
+    if (this.locked) throw new TypeError("the body is locked to a reader");
+    this.taken = !this.empty;
+    return this.source;
+  }
+
+  /** The `body` property. From then on the content is a stream. */
+  stream() {
+    const { tag, val } = this.source;
+    if (tag === "none" || tag === "stream") return val ?? null;
+    const stream = tag === "handle" ? streamOfHandle(val) : ReadableStream.from(tag === "text" ? [utf8(val)] : [val]);
+    if (this.taken) stream.cancel();
+    this.source = { tag: "stream", val: stream };
+    return stream;
+  }
+
+  async bytes() {
+    const { tag, val } = this.take();
+    if (tag === "none") return new Uint8Array(0);
+    if (tag === "text") return utf8(val);
+    if (tag === "bytes") return val;
+    return await drain(tag === "handle" ? streamOfHandle(val) : val);
+  }
+
+  async text() {
+    if (this.source.tag === "text") return this.take().val;
+    return fromUtf8(await this.bytes());
+  }
+
+  clone() {
+    if (this.used || this.locked) throw new TypeError("the body has been read already: clone() before the first read");
+    const { tag, val } = this.source;
+    if (tag === "handle" || tag === "stream") {
+      const [one, other] = this.stream().tee();
+      this.source = { tag: "stream", val: one };
+      return new Content({ tag: "stream", val: other });
+    }
+    return new Content(tag === "bytes" ? { tag, val: val.slice() } : this.source);
+  }
+}
+
+/** The content of a `BodyInit` and the media type it brings. */
+export function extract(init) {
+  if (init === undefined || init === null) return { content: new Content(), type: null };
+  if (typeof init === "string") return { content: new Content({ tag: "text", val: init }), type: "text/plain;charset=UTF-8" };
+  if (init instanceof ArrayBuffer || ArrayBuffer.isView(init)) {
+    return { content: new Content({ tag: "bytes", val: bytesOf(init).slice() }), type: null };
+  }
+  if (init instanceof URLSearchParams) {
+    return {
+      content: new Content({ tag: "text", val: init.toString() }),
+      type: "application/x-www-form-urlencoded;charset=UTF-8",
+    };
+  }
+  if (init instanceof ReadableStream) {
+    if (init.locked || disturbed(init)) throw new TypeError("the stream has been read from or is locked");
+    return { content: new Content({ tag: "stream", val: init }), type: null };
+  }
+  if (typeof init === "object" && typeof init[Symbol.asyncIterator] === "function") {
+    return { content: new Content({ tag: "stream", val: ReadableStream.from(init) }), type: null };
+  }
+  return { content: new Content({ tag: "text", val: String(init) }), type: "text/plain;charset=UTF-8" };
+}
+
+/** The members that Request and Response share. Their content is found by `contentOf`. */
+export function mixBody(Class, contentOf) {
+  const members = {
+    get body() {
+      return contentOf(this).stream();
+    },
+    get bodyUsed() {
+      return contentOf(this).used;
+    },
+    async text() {
+      return await contentOf(this).text();
+    },
+    async json() {
+      return JSON.parse(await contentOf(this).text());
+    },
+    async bytes() {
+      return await contentOf(this).bytes();
+    },
+    async arrayBuffer() {
+      const bytes = await contentOf(this).bytes();
+      return bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
+    },
+  };
+  const properties = Object.getOwnPropertyDescriptors(members);
+  for (const property of Object.values(properties)) property.enumerable = false;
+  Object.defineProperties(Class.prototype, properties);
+}
+
+/** Writes a stream to a handle of the host and ends it; an error of the stream ends it with that error. */
+export async function pump(stream, handle) {
+  try {
+    for await (const chunk of stream) await host.write(handle, chunkBytes(chunk));
+  } catch (error) {
+    host.close(handle, String(error?.message ?? error));
+    throw hostError(error, (text) => new TypeError(text));
+  }
+  host.close(handle, null);
+}

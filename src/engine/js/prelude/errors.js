@@ -1,0 +1,54 @@
+// Errors on their way to the host and from it.
+
+import { inspect } from "./inspect.js";
+
+const CAUSES_MAX = 8;
+
+/** An error as plain data. Thrown values that are no errors keep their printed form as message. */
+export function describeError(error, depth = 0) {
+  if (!(error instanceof Error)) {
+    return { name: "Error", message: `thrown: ${inspect(error)}`, stack: "" };
+  }
+  const described = {
+    name: String(error.name ?? "Error"),
+    message: String(error.message ?? ""),
+    stack: typeof error.stack === "string" ? error.stack : "",
+  };
+  if (error.cause !== undefined && depth < CAUSES_MAX) described.cause = describeError(error.cause, depth + 1);
+  return described;
+}
+
+/** The host answers with text where JavaScript expects an Error: `text`, or an Error that it is. */
+export function hostError(thrown, make = (text) => new Error(text)) {
+  return thrown instanceof Error ? thrown : make(String(thrown));
+}
+
+/** An error that tells its class by name, as the web platform has them. */
+export class DOMException extends Error {
+  #name;
+
+  constructor(message = "", name = "Error") {
+    super(message);
+    this.#name = String(name);
+  }
+
+  get name() {
+    return this.#name;
+  }
+
+  get code() {
+    return CODES[this.#name] ?? 0;
+  }
+}
+
+const CODES = {
+  InvalidCharacterError: 5,
+  NotSupportedError: 9,
+  InvalidStateError: 11,
+  SyntaxError: 12,
+  NetworkError: 19,
+  AbortError: 20,
+  QuotaExceededError: 22,
+  TimeoutError: 23,
+  DataCloneError: 25,
+};

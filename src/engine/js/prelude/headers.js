@@ -1,0 +1,139 @@
+// Headers. Those of a request stay text until somebody asks for one.
+
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const RAW = Symbol("raw");
+
+function checkedName(name) {
+  const text = String(name);
+  if (!NAME.test(text)) throw new TypeError(`invalid header name: "${text}"`);
+  return text.toLowerCase();
+}
+
+function checkedValue(value, name) {
+  const text = String(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
+  if (/[\0\r\n]/.test(text)) throw new TypeError(`invalid value of header "${name}"`);
+  return text;
+}
+
+export class Headers {
+  /** Names in lower case with their values, in the order of arrival; null while `#raw` is not parsed. */
+  #pairs = null;
+  #raw = "";
+
+  constructor(init) {
+    if (init === RAW) return;
+    this.#pairs = [];
+    if (init === undefined || init === null) return;
+    if (init instanceof Headers) {
+      this.#pairs = init.#list().map(([name, value]) => [name, value]);
+    } else if (typeof init[Symbol.iterator] === "function") {
+      for (const pair of init) {
+        const [name, value, ...rest] = pair;
+        if (value === undefined || rest.length > 0) throw new TypeError("each header must be a name and a value");
+        this.append(name, value);
+      }
+    } else if (typeof init === "object") {
+      for (const name of Object.keys(init)) this.append(name, init[name]);
+    } else {
+      throw new TypeError("headers must be an object, an array of pairs or Headers");
+    }
+  }
+
+  /** Headers from the host's lines `name: value` behind `from`. */
+  static ofLines(text, from) {
+    const headers = new Headers(RAW);
+    headers.#raw = from < 0 ? "" : text.slice(from);
+    return headers;
+  }
+
+  /** The lines for the host, each after a line break. */
+  static toLines(headers) {
+    if (headers.#pairs === null) return headers.#raw === "" ? "" : `\n${headers.#raw}`;
+    let lines = "";
+    for (const [name, value] of headers.#pairs) lines += `\n${name}: ${value}`;
+    return lines;
+  }
+
+  #list() {
+    if (this.#pairs === null) {
+      this.#pairs = [];
+      for (const line of this.#raw.split("\n")) {
+        const at = line.indexOf(": ");
+        if (at > 0) this.#pairs.push([line.slice(0, at), line.slice(at + 2)]);
+      }
+    }
+    return this.#pairs;
+  }
+
+  append(name, value) {
+    this.#list().push([checkedName(name), checkedValue(value, name)]);
+  }
+
+  delete(name) {
+    const key = checkedName(name);
+    this.#pairs = this.#list().filter((pair) => pair[0] !== key);
+  }
+
+  get(name) {
+    const key = checkedName(name);
+    let found = null;
+    for (const pair of this.#list()) {
+      if (pair[0] === key) found = found === null ? pair[1] : `${found}, ${pair[1]}`;
+    }
+    return found;
+  }
+
+  getSetCookie() {
+    return this.#list().filter((pair) => pair[0] === "set-cookie").map((pair) => pair[1]);
+  }
+
+  has(name) {
+    const key = checkedName(name);
+    return this.#list().some((pair) => pair[0] === key);
+  }
+
+  set(name, value) {
+    const key = checkedName(name);
+    const text = checkedValue(value, name);
+    const list = this.#list();
+    const at = list.findIndex((pair) => pair[0] === key);
+    if (at < 0) {
+      list.push([key, text]);
+    } else {
+      list[at] = [key, text];
+      this.#pairs = list.filter((pair, index) => index <= at || pair[0] !== key);
+    }
+  }
+
+  forEach(callback, self) {
+    for (const [name, value] of this) callback.call(self, value, name, this);
+  }
+
+  *entries() {
+    const names = [...new Set(this.#list().map((pair) => pair[0]))].sort();
+    for (const name of names) {
+      if (name === "set-cookie") for (const value of this.getSetCookie()) yield [name, value];
+      else yield [name, this.get(name)];
+    }
+  }
+
+  *keys() {
+    for (const [name] of this.entries()) yield name;
+  }
+
+  *values() {
+    for (const [, value] of this.entries()) yield value;
+  }
+
+  [Symbol.iterator]() {
+    return this.entries();
+  }
+
+  get [Symbol.toStringTag]() {
+    return "Headers";
+  }
+}
+
+export const { ofLines, toLines } = Headers;
+delete Headers.ofLines;
+delete Headers.toLines;

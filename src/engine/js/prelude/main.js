@@ -1,0 +1,74 @@
+// Entry of the prelude: installs the web APIs as globals and answers emu's calls (wit/world.wit). It is evaluated once when
+// the runtime is built; what an instance needs to know comes with each call.
+
+import { beginInvocation, environment } from "./environment.js";
+import { describeError } from "./errors.js";
+import { handleGateway, handlePlain, lambdaHandler } from "./lambda.js";
+import { handleHttp, handleQueue, handleScheduled, workersHandlers } from "./workers.js";
+import "./globals.js";
+
+const WORKERS_SHAPE = "export default { async fetch(request, env, ctx) { return new Response(\"hello\") } }";
+const LAMBDA_SHAPE = "export const handler = async (event, context) => ({ statusCode: 200, body: \"hello\" })";
+
+/** What the entry module offers: `{convention, handlers, target}`. Throws when it follows neither convention. */
+function conventionOf(module, entry) {
+  const workers = workersHandlers(module);
+  if (workers) return workers;
+  const lambda = lambdaHandler(module);
+  if (lambda) return lambda;
+  const names = Object.keys(module);
+  const found = names.length === 0 ? "nothing" : names.map((name) => `\`${name}\``).join(", ");
+  throw new TypeError(
+    `${entry} exports ${found}, but no handler that emu knows; write either\n  ${WORKERS_SHAPE}\nor\n  ${LAMBDA_SHAPE}`,
+  );
+}
+
+let loaded;
+
+async function enter(context) {
+  beginInvocation(context);
+  if (loaded === undefined || loaded.entry !== context.entry) {
+    const module = await import(context.entry);
+    loaded = { entry: context.entry, ...conventionOf(module, context.entry) };
+  }
+  return loaded;
+}
+
+export async function load(context) {
+  try {
+    const { convention, handlers } = await enter(context);
+    return JSON.stringify({ convention, handlers });
+  } catch (error) {
+    throw JSON.stringify(describeError(error));
+  }
+}
+
+function missing(kind, offered) {
+  return new TypeError(`the function has no ${kind} handler (it has ${offered.join(", ")})`);
+}
+
+export async function handle(context, event) {
+  try {
+    const { convention, handlers, target } = await enter(context);
+    const { env } = environment;
+    switch (event.tag) {
+      case "http":
+        if (!handlers.includes("fetch")) throw missing("fetch", handlers);
+        return await handleHttp(target, env, event.val[0], event.val[1]);
+      case "scheduled":
+        if (!handlers.includes("scheduled")) throw missing("scheduled", handlers);
+        return await handleScheduled(target, env, event.val);
+      case "queue":
+        if (!handlers.includes("queue")) throw missing("queue", handlers);
+        return await handleQueue(target, env, event.val);
+      case "gateway":
+        if (convention !== "lambda") throw missing("handler", handlers);
+        return await handleGateway(target, event.val);
+      default:
+        if (convention !== "lambda") throw missing("handler", handlers);
+        return await handlePlain(target, event.val);
+    }
+  } catch (error) {
+    return { tag: "failed", val: JSON.stringify(describeError(error)) };
+  }
+}

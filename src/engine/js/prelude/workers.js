@@ -1,0 +1,141 @@
+// The convention of Cloudflare Workers: `export default { fetch, scheduled, queue }`.
+
+import host from "emu:js/host";
+import { pump } from "./body.js";
+import { describeError } from "./errors.js";
+import { toLines } from "./headers.js";
+import { arrivedRequest } from "./request.js";
+import { Response, responseContent } from "./response.js";
+
+const HANDLERS = ["fetch", "scheduled", "queue"];
+
+/** The handlers a module offers by this convention, as members of its default export or as exports; null when none. */
+export function workersHandlers(module) {
+  for (const target of [module.default, module]) {
+    if (typeof target !== "object" || target === null) continue;
+    const handlers = HANDLERS.filter((name) => typeof target[name] === "function");
+    if (handlers.length > 0) return { convention: "workers", handlers, target };
+  }
+  return null;
+}
+
+/** `ctx`: work that outlives the response but not the invocation. */
+class ExecutionContext {
+  #pending = [];
+  props = {};
+
+  waitUntil(promise) {
+    this.#pending.push(Promise.resolve(promise));
+  }
+
+  passThroughOnException() {}
+
+  static hasWork(context) {
+    return context.#pending.length > 0;
+  }
+
+  /** Waits until all is done, also for what is added meanwhile. Failures are logged: the response has gone. */
+  static async settle(context) {
+    while (context.#pending.length > 0) {
+      try {
+        await context.#pending.shift();
+      } catch (error) {
+        console.error("uncaught in waitUntil:", error);
+      }
+    }
+  }
+}
+
+const { hasWork, settle } = ExecutionContext;
+delete ExecutionContext.hasWork;
+delete ExecutionContext.settle;
+
+function describe(value) {
+  return value === null ? "null" : typeof value === "object" ? value.constructor?.name ?? "an object" : typeof value;
+}
+
+/** Sends the response ahead of the invocation's end. The reply to the host is then empty. */
+async function respondEarly(head, { tag, val }) {
+  const handle = host.respond(head);
+  if (tag === "stream") {
+    await pump(val, handle);
+    return;
+  }
+  if (tag === "text" && val !== "") await host.write(handle, host.encode(val.toWellFormed()));
+  if (tag === "bytes") await host.write(handle, val);
+  host.close(handle, null);
+}
+
+export async function handleHttp(target, env, head, body) {
+  const context = new ExecutionContext();
+  const response = await target.fetch(arrivedRequest(head, body), env, context);
+  if (!(response instanceof Response)) {
+    throw new TypeError(`fetch must return a Response, got ${describe(response)}`);
+  }
+  let source = responseContent(response).take();
+  const line = `${response.status} ${response.statusText}${toLines(response.headers)}`;
+  const early = hasWork(context);
+  if (early && source.tag === "handle") source = { tag: "stream", val: responseContent(response).stream() };
+  if (!early && source.tag !== "stream") {
+    if (source.tag === "text") source = { tag: "text", val: source.val.toWellFormed() };
+    return { tag: "http", val: [line, source] };
+  }
+  await respondEarly(line, source);
+  await settle(context);
+  return { tag: "http", val: ["", { tag: "none" }] };
+}
+
+export async function handleScheduled(target, env, json) {
+  const { cron, scheduledTime } = JSON.parse(json);
+  const context = new ExecutionContext();
+  const event = { type: "scheduled", cron, scheduledTime, noRetry() {} };
+  await target.scheduled(event, env, context);
+  await settle(context);
+  return { tag: "json", val: "" };
+}
+
+/** The fate of a batch. The first call for a message decides; what a message did not say, the batch says. */
+class Verdicts {
+  #own = new Map();
+  #all = null;
+
+  say(id, outcome, options) {
+    if (!this.#own.has(id)) this.#own.set(id, { outcome, delaySeconds: options?.delaySeconds });
+  }
+
+  sayAll(outcome, options) {
+    this.#all ??= { outcome, delaySeconds: options?.delaySeconds };
+  }
+
+  list(messages, otherwise) {
+    return messages.map(({ id }) => ({ id, ...(this.#own.get(id) ?? this.#all ?? { outcome: otherwise }) }));
+  }
+}
+
+export async function handleQueue(target, env, json) {
+  const { queue, messages: arrived } = JSON.parse(json);
+  const verdicts = new Verdicts();
+  const messages = arrived.map(({ id, timestamp, attempts, body }) => ({
+    id,
+    timestamp: new Date(timestamp),
+    attempts,
+    body,
+    ack: () => verdicts.say(id, "ack"),
+    retry: (options) => verdicts.say(id, "retry", options),
+  }));
+  const batch = {
+    queue,
+    messages,
+    ackAll: () => verdicts.sayAll("ack"),
+    retryAll: (options) => verdicts.sayAll("retry", options),
+  };
+  const context = new ExecutionContext();
+  try {
+    await target.queue(batch, env, context);
+    await settle(context);
+  } catch (error) {
+    // What was acknowledged by name stays so; the rest comes again.
+    return { tag: "failed", val: JSON.stringify({ ...describeError(error), messages: verdicts.list(arrived, "retry") }) };
+  }
+  return { tag: "json", val: JSON.stringify({ messages: verdicts.list(arrived, "ack") }) };
+}
