@@ -35,7 +35,11 @@ pub fn millis(ms: f64) -> String {
 pub fn long(ms: f64) -> String {
     let s = (ms.max(0.0) / 1e3).round() as u64;
     let two = |big: u64, unit: &str, small: u64, small_unit: &str| {
-        if small == 0 { format!("{big} {unit}") } else { format!("{big} {unit} {small} {small_unit}") }
+        if small == 0 {
+            format!("{big} {unit}")
+        } else {
+            format!("{big} {unit} {small} {small_unit}")
+        }
     };
     match s {
         0..60 => format!("{s} s"),
@@ -67,7 +71,11 @@ pub fn dollars(amount: f64) -> String {
 
 /// `18`, `0.4`: memory in MB without its unit, for `18/256 MB`.
 pub fn megabytes(mb: f64) -> String {
-    if mb < 9.95 { trim(format!("{mb:.1}")) } else { format!("{mb:.0}") }
+    if mb < 9.95 {
+        trim(format!("{mb:.1}"))
+    } else {
+        format!("{mb:.0}")
+    }
 }
 
 /// `12.5%`, `0.03%`, `0%`, `100%`.
@@ -91,7 +99,11 @@ pub fn plural(n: u64, one: &str, many: &str) -> String {
 }
 
 fn trim(text: String) -> String {
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +112,14 @@ mod tests {
 
     #[test]
     fn counts_have_thousands() {
-        let cases = [(0, "0"), (7, "7"), (999, "999"), (1_000, "1,000"), (18_204, "18,204"), (1_234_567, "1,234,567")];
+        let cases = [
+            (0, "0"),
+            (7, "7"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (18_204, "18,204"),
+            (1_234_567, "1,234,567"),
+        ];
         for (n, expect) in cases {
             assert_eq!(count(n), expect);
         }
@@ -158,7 +177,13 @@ mod tests {
 
     #[test]
     fn shares_and_memory() {
-        for (share, expect) in [(0.0, "0%"), (0.0003, "0.03%"), (0.125, "12.5%"), (1.0, "100%"), (f64::NAN, "-")] {
+        for (share, expect) in [
+            (0.0, "0%"),
+            (0.0003, "0.03%"),
+            (0.125, "12.5%"),
+            (1.0, "100%"),
+            (f64::NAN, "-"),
+        ] {
             assert_eq!(percent(share), expect);
         }
         for (mb, expect) in [(18.2, "18"), (0.43, "0.4"), (2.0, "2"), (0.0, "0")] {

@@ -81,7 +81,11 @@ fn skip_escape(text: &str) -> Option<&str> {
         _ => return None,
     };
     let body = chars.as_str();
-    Some(if introducer == '[' { skip_csi(body) } else { skip_string(body) })
+    Some(if introducer == '[' {
+        skip_csi(body)
+    } else {
+        skip_string(body)
+    })
 }
 
 /// After ESC: intermediates, then one final character.

@@ -102,7 +102,12 @@ mod tests {
         let mut table = Table::new(&["function", ">requests", "state"]);
         table.row(["api".to_owned(), "12,004".to_owned(), "ok".to_owned()]);
         table.row(["größe".to_owned(), "7".to_owned()]);
-        table.row(["x".to_owned(), "1".to_owned(), "two\nlines".to_owned(), "left out".to_owned()]);
+        table.row([
+            "x".to_owned(),
+            "1".to_owned(),
+            "two\nlines".to_owned(),
+            "left out".to_owned(),
+        ]);
         let expect = "\
 function  requests  state
 api         12,004  ok

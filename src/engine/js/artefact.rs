@@ -47,7 +47,11 @@ mod tests {
         for line in SUMS.lines() {
             let (sum, name) = line.split_once("  ").expect("a line of sums");
             let bytes = std::fs::read(room.join(name)).expect("a listed file is there");
-            assert_eq!(hex(&Sha256::digest(&bytes)), sum, "{name} has changed: run scripts/build-js-runtime");
+            assert_eq!(
+                hex(&Sha256::digest(&bytes)),
+                sum,
+                "{name} has changed: run scripts/build-js-runtime"
+            );
             listed.insert(name.to_owned());
         }
         for folder in ["prelude", "wit"] {

@@ -1,0 +1,160 @@
+//! Every example runs as its README says.
+
+use serde_json::json;
+
+use crate::harness::{Emu, Project};
+
+#[test]
+fn chatbot_answers_from_the_conversation_it_is_given() {
+    let emu = Emu::example("chatbot");
+
+    let page = emu.get("/");
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.text().contains("<title>Emu</title>"), "{}", page.text());
+
+    let first = emu.post(
+        "/chat",
+        &json!({"messages": [{"role": "user", "content": "My name is Ada."}]}),
+    );
+    assert_eq!(first.status, 200, "{}", first.text());
+    assert_eq!(first.json()["reply"], "Nice to meet you, Ada.");
+
+    let mut messages = first.json()["messages"].as_array().expect("a conversation").clone();
+    messages.push(json!({"role": "user", "content": "What is my name?"}));
+    let second = emu.post("/chat", &json!({"messages": messages}));
+    assert_eq!(second.json()["reply"], "Your name is Ada: you said so earlier.");
+
+    // Without the conversation the name is gone: nothing is kept between invocations.
+    let alone = emu.post(
+        "/chat",
+        &json!({"messages": [{"role": "user", "content": "What is my name?"}]}),
+    );
+    assert_eq!(alone.json()["reply"], "You have not told me yet.");
+    let sum = emu.post("/chat", &json!({"messages": [{"role": "user", "content": "6 * 7"}]}));
+    assert_eq!(sum.json()["reply"], "42");
+
+    assert_eq!(emu.post("/chat", &json!({"messages": []})).status, 400);
+    assert_eq!(emu.get("/nowhere").status, 404);
+}
+
+#[test]
+fn scheduled_report_by_http_and_by_cron() {
+    let emu = Emu::example("scheduled-report");
+
+    let report = emu.get("/report/2026-01-30");
+    assert_eq!(report.status, 200, "{}", report.text());
+    assert!(
+        report.text().starts_with("Sales of 2026-01-30 in BRL\n  coffee "),
+        "{}",
+        report.text()
+    );
+    assert_eq!(
+        report.body,
+        emu.get("/report/2026-01-30").body,
+        "the same day reports the same figures"
+    );
+    let wrong = emu.get("/report/tomorrow");
+    assert_eq!(wrong.status, 400);
+    assert_eq!(
+        wrong.json()["error"],
+        "\"tomorrow\" is no day; write it like 2026-01-31"
+    );
+
+    let mark = emu.mark();
+    let fired = emu.control_post("/_emu/crons/report/fire", &json!({}));
+    assert!(fired.status.is_success(), "{}", fired.text());
+    let run = emu.wait_from(mark, "invocation", |e| {
+        e["function"] == "report" && e["trigger"] == "cron"
+    });
+    assert_eq!(run["outcome"], "succeeded", "{run}");
+    emu.wait_from(mark, "log", |e| {
+        e["function"] == "report" && e["text"].as_str().is_some_and(|t| t.starts_with("Sales of "))
+    });
+    emu.wait_from(mark, "invocation", |e| {
+        e["function"] == "sales" && e["outcome"] == "succeeded"
+    });
+}
+
+#[test]
+fn orders_are_charged_counted_and_reported() {
+    let project = Project::example("orders");
+    project.edit("emu.toml", "FAILURE_RATE = \"0.15\"", "FAILURE_RATE = \"0\"");
+    let emu = project.start();
+
+    assert_eq!(emu.get("/products/mug").json()["price_cents"], 1200);
+    assert_eq!(emu.get("/products/sofa").status, 404);
+    assert_eq!(emu.post("/orders", &json!({"card": "4242", "items": []})).status, 400);
+
+    let order = emu.post(
+        "/orders",
+        &json!({"card": "4242", "items": [{"product": "mug", "quantity": 2}]}),
+    );
+    assert_eq!(order.status, 202, "{}", order.text());
+    assert_eq!(order.json()["total_cents"], 2400);
+    let charged = format!(
+        "order {}: charged 24.00 to card 4242",
+        order.json()["order"].as_str().expect("an id")
+    );
+    emu.wait("log", |e| e["function"] == "billing" && e["text"] == charged.as_str());
+    emu.wait("log", |e| {
+        e["function"] == "stock" && e["text"].as_str().is_some_and(|t| t.ends_with("took 2 mug, 38 left"))
+    });
+    assert_eq!(emu.get("/stock").json()["mug"], 38);
+
+    let fired = emu.command(["fire", "report"]);
+    assert!(fired.status.success(), "{fired:?}");
+    emu.wait("log", |e| {
+        e["function"] == "report" && e["text"] == "Mug       38 of 40"
+    });
+}
+
+#[test]
+fn a_declined_card_ends_in_the_dead_letter_queue_after_three_receives() {
+    let project = Project::example("orders");
+    project.edit("emu.toml", "visibility_timeout = \"2s\"", "visibility_timeout = \"1s\"");
+    let emu = project.start_with(&["--clock", "x20"]);
+
+    let order = emu.post(
+        "/orders",
+        &json!({"card": "0002", "items": [{"product": "teapot", "quantity": 1}]}),
+    );
+    assert_eq!(order.status, 202, "{}", order.text());
+    let dead = emu.wait("message", |e| e["queue"] == "orders" && e["change"] == "dead_lettered");
+    let receives = emu.events("message", |e| e["id"] == dead["id"] && e["change"] == "received");
+    assert_eq!(receives.len(), 3, "{}", emu.transcript());
+    let queue = emu.control("/_emu/queues/orders");
+    assert_eq!(
+        (&queue["visible"], &queue["in_flight"], &queue["dead"]),
+        (&json!(0), &json!(0), &json!(1)),
+        "{queue}"
+    );
+}
+
+#[test]
+fn scale_to_zero_starts_cold_goes_when_idle_and_starts_cold_again() {
+    let emu = Emu::example("scale-to-zero");
+
+    let first = emu.get("/");
+    assert_eq!((first.text().as_str(), first.header("x-emu-start")), ("done\n", "cold"));
+    assert_eq!(emu.get("/").header("x-emu-start"), "warm");
+    let runs = emu.events("invocation", |e| e["function"] == "slow");
+    assert!(
+        runs[0]["modelled_init_ms"].as_f64().is_some_and(|ms| ms > 0.0),
+        "{}",
+        runs[0]
+    );
+    assert!(
+        runs[0]["duration_ms"].as_f64().is_some_and(|ms| ms >= 300.0),
+        "the clock speeds up waiting, never execution: {}",
+        runs[0]
+    );
+
+    // Five minutes of the clock, five seconds of ours.
+    let gone = emu.wait("instance", |e| e["function"] == "slow" && e["state"] == "gone");
+    assert!(
+        gone["reason"].as_str().is_some_and(|reason| reason.contains("idle")),
+        "{gone}"
+    );
+    assert_eq!(emu.get("/").header("x-emu-start"), "cold");
+}

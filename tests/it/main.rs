@@ -1,0 +1,4 @@
+//! The one integration-test program: a second would link wasmtime a second time.
+
+mod examples;
+mod harness;
