@@ -1,4 +1,11 @@
 //! The one integration-test program: a second would link wasmtime a second time.
 
+mod control;
+mod cron;
 mod examples;
 mod harness;
+mod hot_reload;
+mod http;
+mod lifecycle;
+mod limits;
+mod messages;

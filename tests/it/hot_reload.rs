@@ -1,0 +1,150 @@
+//! Save, and the next request runs the new code.
+
+use std::thread;
+
+use crate::harness::{Emu, Project};
+
+const HELLO: &str = "export default { fetch: () => new Response('one') };\n";
+
+fn hello() -> Emu {
+    Project::new(&[("functions/hello.js", HELLO)]).start()
+}
+
+fn reloaded(emu: &Emu, mark: usize, outcome: &str) -> serde_json::Value {
+    emu.wait_from(mark, "reload", |e| e["outcome"] == outcome)
+}
+
+#[test]
+fn a_saved_change_is_served() {
+    let emu = hello();
+    assert_eq!(emu.get("/hello").text(), "one");
+    let mark = emu.mark();
+    emu.project.edit("functions/hello.js", "one", "two");
+    let reload = reloaded(&emu, mark, "changed");
+    assert_eq!(
+        (&reload["function"], &reload["version"]),
+        (&"hello".into(), &2.into()),
+        "{reload}"
+    );
+    assert!(
+        reload["phases"].as_array().is_some_and(|phases| !phases.is_empty()),
+        "{reload}"
+    );
+    let answer = emu.get("/hello");
+    assert_eq!((answer.text().as_str(), answer.header("x-emu-start")), ("two", "cold"));
+}
+
+#[test]
+fn an_editors_rename_is_seen_and_so_is_the_next_one() {
+    let emu = hello();
+    for text in ["two", "three"] {
+        let mark = emu.mark();
+        emu.project
+            .write_by_rename("functions/hello.js", &HELLO.replace("one", text));
+        reloaded(&emu, mark, "changed");
+        assert_eq!(emu.get("/hello").text(), text);
+    }
+}
+
+#[test]
+fn a_broken_change_keeps_the_last_good_version() {
+    let emu = hello();
+    let mark = emu.mark();
+    emu.project.write(
+        "functions/hello.js",
+        "export default {\n  fetch() { return new Response('two') \n",
+    );
+    let failed = reloaded(&emu, mark, "failed");
+    assert_eq!(failed["serving"], true, "{failed}");
+    assert!(
+        failed["error"]
+            .as_str()
+            .is_some_and(|e| e.contains("functions/hello.js:")),
+        "{failed}"
+    );
+    assert_eq!(emu.get("/hello").text(), "one");
+    assert!(emu.control("/_emu/functions")[0]["error"].is_string());
+
+    let mark = emu.mark();
+    emu.project.write("functions/hello.js", &HELLO.replace("one", "three"));
+    reloaded(&emu, mark, "changed");
+    assert_eq!(emu.get("/hello").text(), "three");
+}
+
+#[test]
+fn only_functions_that_import_the_changed_file_reload() {
+    let importer = "import { word } from '../lib/word.js';\nexport default { fetch: () => new Response(word) };\n";
+    let emu = Project::new(&[
+        ("functions/hello.js", HELLO),
+        ("functions/worded.js", importer),
+        ("lib/word.js", "export const word = 'tea';\n"),
+    ])
+    .start();
+    assert_eq!(emu.get("/worded").text(), "tea");
+    let mark = emu.mark();
+    emu.project.write("lib/word.js", "export const word = 'coffee';\n");
+    reloaded(&emu, mark, "changed");
+    assert_eq!(emu.get("/worded").text(), "coffee");
+    assert!(
+        emu.events("reload", |e| e["function"] == "hello")
+            .iter()
+            .all(|e| e["outcome"] == "added"),
+        "{}",
+        emu.transcript()
+    );
+}
+
+#[test]
+fn functions_come_and_go() {
+    let emu = hello();
+    let mark = emu.mark();
+    emu.project.write("functions/new.js", &HELLO.replace("one", "new"));
+    reloaded(&emu, mark, "added");
+    assert_eq!(emu.get("/new").text(), "new");
+    let mark = emu.mark();
+    emu.project.remove("functions/new.js");
+    reloaded(&emu, mark, "removed");
+    assert_eq!(emu.get("/new").status, 404);
+}
+
+#[test]
+fn the_manifest_is_read_again() {
+    let emu = Project::new(&[
+        ("emu.toml", "[functions.hello]\nsource = \"functions/hello.js\"\n"),
+        ("functions/hello.js", HELLO),
+    ])
+    .start();
+    assert_eq!(emu.get("/greeting").status, 404);
+    let mark = emu.mark();
+    emu.project.write(
+        "emu.toml",
+        "[functions.hello]\nsource = \"functions/hello.js\"\nhttp = \"GET /greeting\"\n",
+    );
+    emu.wait_from(mark, "reload", |_| true);
+    assert_eq!(emu.get("/greeting").text(), "one");
+    assert_eq!(emu.get("/hello").status, 404, "declared routes replace the default one");
+}
+
+#[test]
+fn a_request_in_flight_finishes_on_its_version() {
+    let slow = "export default { async fetch() { console.log('started'); await new Promise((done) => setTimeout(done, 1_000)); \
+                return new Response('one'); } };\n";
+    let emu = Project::new(&[("functions/hello.js", slow)]).start();
+    thread::scope(|scope| {
+        let old = scope.spawn(|| emu.get("/hello"));
+        emu.wait("log", |e| e["text"] == "started");
+        let mark = emu.mark();
+        emu.project.write("functions/hello.js", &HELLO.replace("one", "two"));
+        reloaded(&emu, mark, "changed");
+        assert_eq!(emu.get("/hello").text(), "two");
+        assert_eq!(old.join().expect("the old request").text(), "one");
+    });
+}
+
+#[test]
+fn without_watching_nothing_changes() {
+    let emu = Project::new(&[("functions/hello.js", HELLO)]).start_with(&["--no-watch"]);
+    emu.project.edit("functions/hello.js", "one", "two");
+    assert_eq!(emu.get("/hello").text(), "one");
+    assert_eq!(emu.events("reload", |e| e["outcome"] == "changed").len(), 0);
+}
