@@ -4,6 +4,7 @@
 
 mod check;
 mod profile;
+mod runtime;
 #[cfg(test)]
 mod tests;
 pub mod units;
@@ -16,6 +17,7 @@ pub use profile::{
     Asynchronous, Batch, Beyond, Billing, Body, ColdStart, Cron, Instance, Memory, MemoryBasis, Observed, PackagePoint,
     Pollers, Profile, Queue, Rate, Rates, RuntimeInit, Scaling, Server, Tier, Timeout, VcpuRow,
 };
+pub use runtime::{UnknownRuntime, known as known_runtimes};
 
 /// The profile of a project that names none.
 pub const DEFAULT_ID: &str = "aws-lambda";
