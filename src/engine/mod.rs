@@ -32,6 +32,8 @@ pub struct Source {
     pub project_root: PathBuf,
     /// Absolute: `.js`, `.mjs`, `.ts`, `.mts`, `.wasm` or `.wat`.
     pub entry: PathBuf,
+    /// The function's environment, for the trial import: modules read it when they are evaluated.
+    pub env: BTreeMap<String, String>,
 }
 
 /// A build that failed: what an editor user needs.

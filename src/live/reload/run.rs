@@ -24,6 +24,7 @@ impl<L: Loader> Reloader<L> {
                 function: function.name.clone(),
                 project_root: self.project.root.clone(),
                 entry: self.project.root.join(&function.source),
+                env: function.env.clone(),
             };
             let (loader, name, turns) = (self.loader.clone(), function.name.clone(), turns.clone());
             loads.spawn(async move {
