@@ -1,7 +1,26 @@
 //! `emu.toml` and the folder around it become a [`Project`] that cannot be wrong, or diagnostics that point into the file.
 
+mod check;
+pub mod diagnostic;
+pub mod discover;
+mod foreign;
+pub mod keys;
+mod load;
+mod manifest;
+mod read;
+pub mod route;
+pub mod router;
+#[cfg(test)]
+mod tests;
+pub mod units;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use load::{LoadOptions, Loaded, MANIFEST, Target, find, load_text, shown};
+pub use router::{Lookup, Match, Router};
 
 use crate::platform::config::{ColdStarts, Overlap};
 use crate::platform::schedule::Schedule;
@@ -182,4 +201,30 @@ pub enum ClockSetting {
     Real,
     /// `x60`: waiting runs this many times faster.
     Scaled(f64),
+}
+
+/// Faster than this, and waiting would round to nothing.
+const CLOCK_FACTOR_MAX: f64 = 1e6;
+
+impl FromStr for ClockSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ClockSetting, String> {
+        if text == "real" {
+            return Ok(ClockSetting::Real);
+        }
+        if text == "manual" {
+            return Err("the manual clock is not there yet".to_owned());
+        }
+        let factor = text.strip_prefix('x').and_then(|factor| factor.parse::<f64>().ok());
+        match factor {
+            Some(factor) if factor > 0.0 && factor <= CLOCK_FACTOR_MAX => Ok(ClockSetting::Scaled(factor)),
+            Some(_) => Err(format!(
+                "the clock's factor `{text}` is not above zero and at most x1000000"
+            )),
+            None => Err(format!(
+                "`{text}` is no clock; write `real`, or `x60` for sixty times faster"
+            )),
+        }
+    }
 }

@@ -1,0 +1,205 @@
+//! Holds a manifest against the folder, the provider and itself; what comes out cannot be wrong.
+
+mod functions;
+mod http;
+mod messages;
+mod source;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::diagnostic::{Diagnostic, list_names, nearest};
+use super::discover::{Discovered, is_name};
+use super::manifest::Manifest;
+use super::read::{At, Sink};
+use super::{HttpSettings, Project};
+use crate::provider::Profile;
+
+/// What everything is held against.
+pub struct World<'a> {
+    /// Canonical.
+    pub root: &'a Path,
+    pub profile: &'a Profile,
+    pub found: &'a Discovered,
+    /// Names of everything declared, with the place of each.
+    names: Names,
+}
+
+/// The names of one manifest by kind.
+#[derive(Default)]
+struct Names {
+    functions: BTreeMap<String, Option<Range<usize>>>,
+    queues: BTreeMap<String, Option<Range<usize>>>,
+    topics: BTreeMap<String, Option<Range<usize>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Function,
+    Queue,
+    Topic,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Function => "function",
+            Kind::Queue => "queue",
+            Kind::Topic => "topic",
+        }
+    }
+}
+
+impl Names {
+    fn of(&self, kind: Kind) -> &BTreeMap<String, Option<Range<usize>>> {
+        match kind {
+            Kind::Function => &self.functions,
+            Kind::Queue => &self.queues,
+            Kind::Topic => &self.topics,
+        }
+    }
+}
+
+/// Builds the project. It is whole only when the sink got no error.
+pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Discovered, sink: &mut Sink) -> Project {
+    let mut world = World {
+        root,
+        profile,
+        found,
+        names: Names::default(),
+    };
+    let sources = source::all(manifest, &world, sink);
+    world.names = Names {
+        functions: sources
+            .keys()
+            .map(|name| (name.clone(), declared_at(manifest, name)))
+            .collect(),
+        queues: manifest
+            .queues
+            .iter()
+            .map(|q| (q.name.value.clone(), Some(q.name.span.clone())))
+            .collect(),
+        topics: manifest
+            .topics
+            .iter()
+            .map(|t| (t.name.value.clone(), Some(t.name.span.clone())))
+            .collect(),
+    };
+    // A function whose source is wrong is still there for those that refer to it.
+    for function in &manifest.functions {
+        world
+            .names
+            .functions
+            .insert(function.name.value.clone(), Some(function.name.span.clone()));
+    }
+    check_names(&world.names, sink);
+    let functions = functions::all(manifest, sources, &world, sink);
+    let queues = messages::queues(manifest, &world, sink);
+    let topics = messages::topics(manifest, &world, sink);
+    messages::triggers(manifest, &world, sink);
+    let name = manifest
+        .name
+        .as_ref()
+        .map_or_else(|| folder_name(root), |name| name.value.clone());
+    if let Some(written) = manifest.name.as_ref().filter(|name| name.value.trim().is_empty()) {
+        sink.error(&written.span, "the project's name is empty")
+            .remedy("leave the key out for the folder's name");
+    }
+    Project {
+        root: root.to_owned(),
+        name,
+        provider: profile.id.clone(),
+        functions,
+        queues,
+        topics,
+        http: HttpSettings {
+            cors: manifest.cors.as_ref().map(|cors| http::cors(cors, sink)),
+        },
+        dev: manifest.dev.clone(),
+        manifest: None,
+    }
+}
+
+pub use functions::plain as plain_function;
+
+pub fn folder_name(root: &Path) -> String {
+    root.file_name()
+        .map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn declared_at(manifest: &Manifest, name: &str) -> Option<Range<usize>> {
+    manifest
+        .functions
+        .iter()
+        .find(|function| function.name.value == name)
+        .map(|function| function.name.span.clone())
+}
+
+/// Names must fit into paths and host names, and host names know no case.
+fn check_names(names: &Names, sink: &mut Sink) {
+    for kind in [Kind::Function, Kind::Queue, Kind::Topic] {
+        let word = kind.word();
+        let mut seen: BTreeMap<String, (&String, &Option<Range<usize>>)> = BTreeMap::new();
+        for (name, span) in names.of(kind) {
+            if let Some(span) = span.as_ref().filter(|_| !is_name(name)) {
+                sink.error(span, format!("`{name}` is no name for a {word}"))
+                    .remedy("a name has up to 64 letters, digits, `-` and `_`, and begins with a letter or digit");
+            }
+            let Some((other, other_span)) = seen.insert(name.to_lowercase(), (name, span)) else {
+                continue;
+            };
+            let message = format!("the {word}s `{other}` and `{name}` differ only in case");
+            let remedy = "host names and some file systems cannot tell them apart; rename one";
+            match (span, other_span) {
+                (Some(span), Some(other)) => {
+                    sink.error(span, message).related(other, "the other").remedy(remedy);
+                }
+                (Some(span), None) | (None, Some(span)) => {
+                    sink.error(span, message).remedy(remedy);
+                }
+                (None, None) => {
+                    sink.push(Diagnostic::error(message).remedy(remedy));
+                }
+            }
+        }
+    }
+}
+
+impl World<'_> {
+    /// Whether something of the kind is there under the name; reports it when it is not.
+    fn resolve(&self, kind: Kind, name: &At<String>, sink: &mut Sink) -> bool {
+        let known = self.names.of(kind);
+        if known.contains_key(&name.value) {
+            return true;
+        }
+        let word = kind.word();
+        let problem = sink.error(&name.span, format!("there is no {word} `{}`", name.value));
+        let near = nearest(&name.value, known.keys().map(String::as_str));
+        let declare = match kind {
+            Kind::Function => format!("add `functions/{}.js`", name.value),
+            Kind::Queue | Kind::Topic => format!("declare it with `[{word}s.{}]`", name.value),
+        };
+        problem.remedy(match near {
+            Some(near) => format!("did you mean `{near}`? Otherwise {declare}"),
+            None if known.is_empty() => declare,
+            None => format!("{declare}; there {}", there_are(word, known.keys().map(String::as_str))),
+        });
+        false
+    }
+
+    /// What the provider is called in messages.
+    fn provider(&self) -> &str {
+        &self.profile.name
+    }
+}
+
+fn there_are<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let listed = list_names(names.iter().copied().take(8)).replace(" or ", " and ");
+    match names.len() {
+        1 => format!("is the {word} {listed}"),
+        2..=8 => format!("are the {word}s {listed}"),
+        more => format!("are {more} {word}s, among them {listed}"),
+    }
+}

@@ -1,0 +1,561 @@
+//! The manifest as written: each value read by its own key's rules, nothing held against anything else yet.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys;
+use super::read::{At, Field, Section, Sink, field, list, text, wrong};
+use super::route::RouteFault;
+use super::{ClockSetting, Isolation, Route};
+use crate::platform::config::{ColdStarts, Overlap};
+use crate::platform::time::Span;
+
+#[derive(Debug, Default)]
+pub struct Manifest {
+    pub name: Option<At<String>>,
+    pub provider: Option<At<String>>,
+    pub functions: Vec<RawFunction>,
+    pub queues: Vec<RawQueue>,
+    pub topics: Vec<RawTopic>,
+    pub cors: Option<RawCors>,
+    pub dev: super::DevSettings,
+}
+
+#[derive(Debug)]
+pub struct RawFunction {
+    /// The key that names it.
+    pub name: At<String>,
+    pub source: Option<At<String>>,
+    pub build: Option<RawBuild>,
+    /// `None`: not said. `Some([])`: `http = false`.
+    pub http: Option<Vec<At<Route>>>,
+    pub crons: Vec<RawCron>,
+    pub queue: Option<RawQueueTrigger>,
+    pub topic: Option<RawTopicTrigger>,
+    /// Bytes.
+    pub memory: Option<At<u64>>,
+    pub timeout: Option<At<Span>>,
+    pub runtime: Option<At<String>>,
+    pub isolation: Isolation,
+    pub min_instances: Option<At<u32>>,
+    pub max_concurrency: Option<At<u32>>,
+    pub concurrency: Option<At<u32>>,
+    pub keep_alive: Option<At<Span>>,
+    pub allow_hosts: Vec<At<String>>,
+    pub env: Vec<(At<String>, String)>,
+    pub bind: Vec<(At<String>, At<String>)>,
+    pub on_failure: Option<At<String>>,
+    pub args: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct RawBuild {
+    pub command: At<String>,
+    pub dir: Option<At<String>>,
+    pub watch: Vec<At<String>>,
+}
+
+#[derive(Debug)]
+pub struct RawCron {
+    pub schedule: At<String>,
+    pub timezone: Option<At<String>>,
+    pub overlap: Overlap,
+}
+
+#[derive(Debug)]
+pub struct RawQueueTrigger {
+    pub from: At<String>,
+    pub batch_size: Option<At<u32>>,
+    pub batch_window: Option<At<Span>>,
+    pub max_concurrency: Option<At<u32>>,
+}
+
+#[derive(Debug)]
+pub struct RawTopicTrigger {
+    pub from: At<String>,
+    pub filter: Option<At<serde_json::Value>>,
+}
+
+#[derive(Debug)]
+pub struct RawQueue {
+    pub name: At<String>,
+    pub fifo: bool,
+    pub visibility_timeout: Option<At<Span>>,
+    pub delay: Option<At<Span>>,
+    pub retention: Option<At<Span>>,
+    pub max_receives: Option<At<u32>>,
+    pub dead_letter: Option<At<String>>,
+    pub max_messages: Option<At<u64>>,
+}
+
+#[derive(Debug)]
+pub struct RawTopic {
+    pub name: At<String>,
+    pub queues: Vec<(At<String>, Option<At<serde_json::Value>>)>,
+}
+
+#[derive(Debug)]
+pub struct RawCors {
+    pub span: Range<usize>,
+    pub origins: Option<Vec<At<String>>>,
+    pub methods: Option<Vec<At<String>>>,
+    pub headers: Option<Vec<At<String>>>,
+    pub credentials: bool,
+    pub max_age: Option<At<Span>>,
+}
+
+/// Begins the message of a file that is no TOML at all.
+pub const SYNTAX: &str = "not valid TOML";
+
+/// Reads the whole file. What cannot be read is reported and left out.
+pub fn read(text: &str, sink: &mut Sink) -> Manifest {
+    let (root, syntax) = DeTable::parse_recoverable(text);
+    for error in &syntax {
+        let span = error.span().unwrap_or(0..0);
+        // Where the file ends too early, the caret stands at its last character.
+        let at = span.start.min(text.trim_end().len());
+        sink.error(&(at..span.end.max(at)), format!("{SYNTAX}: {}", error.message()));
+    }
+    if !syntax.is_empty() {
+        // What was recovered is full of holes that would be reported as missing.
+        return Manifest::default();
+    }
+    let root_span = root.span();
+    let section = Section::open(root.get_ref(), root_span.start..root_span.start, &keys::ROOT, sink);
+    let mut manifest = Manifest::default();
+    if let Some(project) = section
+        .get("project")
+        .and_then(|f| Section::of(&f, &keys::PROJECT, sink))
+    {
+        manifest.name = project.text("name", sink);
+        manifest.provider = project
+            .choice("provider", sink)
+            .map(|provider| provider.map(str::to_owned));
+        project.done();
+    }
+    manifest.functions = named(&section, "functions", &keys::FUNCTION, sink, function);
+    manifest.queues = named(&section, "queues", &keys::QUEUE, sink, queue);
+    manifest.topics = named(&section, "topics", &keys::TOPIC, sink, topic);
+    if let Some(http) = section.get("http").and_then(|f| Section::of(&f, &keys::HTTP, sink)) {
+        manifest.cors = http.get("cors").and_then(|cors| read_cors(&cors, sink));
+        http.done();
+    }
+    if let Some(dev) = section.get("dev").and_then(|f| Section::of(&f, &keys::DEV, sink)) {
+        manifest.dev = read_dev(&dev, sink);
+        dev.done();
+    }
+    section.done();
+    manifest
+}
+
+/// Reads `[functions.NAME]` and its like, in the order of the file.
+fn named<T>(
+    root: &Section<'_>,
+    kind: &'static str,
+    spec: &'static keys::Table,
+    sink: &mut Sink,
+    read: impl Fn(At<String>, &Section<'_>, &mut Sink) -> T,
+) -> Vec<T> {
+    let Some(all) = root.get(kind) else { return Vec::new() };
+    let DeValue::Table(table) = all.value else {
+        wrong(&all, &format!("tables `[{}]`", spec.path), sink);
+        return Vec::new();
+    };
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let mut found = Vec::new();
+    for (key, value) in entries {
+        let name = At::new(key.get_ref().as_ref().to_owned(), key.span());
+        let DeValue::Table(inner) = value.get_ref() else {
+            let remedy = if spec.keys.iter().any(|known| known.name == name.value) {
+                format!("write it below a heading with a name: `[{kind}.NAME]`")
+            } else {
+                format!("write `[{kind}.{}]` and its keys below", name.value)
+            };
+            sink.error(&value.span(), format!("`{kind}.{}` is a table", name.value))
+                .remedy(remedy);
+            continue;
+        };
+        let section = Section::open(inner, key.span(), spec, sink);
+        found.push(read(name, &section, sink));
+        section.done();
+    }
+    found
+}
+
+fn function(name: At<String>, section: &Section<'_>, sink: &mut Sink) -> RawFunction {
+    let isolation = match section.choice("isolation", sink) {
+        Some(At { value: "instance", .. }) => Isolation::Instance,
+        Some(_) | None => Isolation::Invocation,
+    };
+    RawFunction {
+        source: section.text("source", sink),
+        build: section.get("build").and_then(|build| read_build(&build, sink)),
+        http: section.get("http").and_then(|http| read_routes(&http, sink)),
+        crons: section
+            .get("cron")
+            .map(|cron| read_crons(&cron, sink))
+            .unwrap_or_default(),
+        queue: section.get("queue").and_then(|queue| read_queue_trigger(&queue, sink)),
+        topic: section.get("topic").and_then(|topic| read_topic_trigger(&topic, sink)),
+        memory: section.size("memory", sink),
+        timeout: section.duration("timeout", sink),
+        runtime: section.text("runtime", sink),
+        isolation,
+        min_instances: section.integer_u32("min_instances", sink),
+        max_concurrency: section.integer_u32("max_concurrency", sink),
+        concurrency: section.integer_u32("concurrency", sink),
+        keep_alive: section.duration("keep_alive", sink),
+        allow_hosts: section
+            .texts("allow_hosts", sink)
+            .map(|hosts| hosts.value)
+            .unwrap_or_default(),
+        env: read_map(section, "env", sink)
+            .into_iter()
+            .map(|(key, value)| (key, value.value))
+            .collect(),
+        bind: read_map(section, "bind", sink),
+        on_failure: section.text("on_failure", sink),
+        args: section
+            .texts("args", sink)
+            .map(|args| args.value.into_iter().map(|arg| arg.value).collect())
+            .unwrap_or_default(),
+        name,
+    }
+}
+
+fn queue(name: At<String>, section: &Section<'_>, sink: &mut Sink) -> RawQueue {
+    RawQueue {
+        fifo: section.boolean("fifo", sink).is_some_and(|fifo| fifo.value),
+        visibility_timeout: section.duration("visibility_timeout", sink),
+        delay: section.duration("delay", sink),
+        retention: section.duration("retention", sink),
+        max_receives: section.integer_u32("max_receives", sink),
+        dead_letter: section.text("dead_letter", sink),
+        max_messages: section.integer("max_messages", sink),
+        name,
+    }
+}
+
+fn topic(name: At<String>, section: &Section<'_>, sink: &mut Sink) -> RawTopic {
+    let queues = section
+        .get("queues")
+        .and_then(|queues| list(&queues, "a list of queue names", sink))
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|item| match item.value {
+            DeValue::Table(_) => {
+                let inner = Section::of(item, &keys::SUBSCRIPTION, sink)?;
+                let to = inner.text("to", sink);
+                let filter = inner.get("filter").map(|filter| filter.at(to_json(filter.value)));
+                inner.done();
+                Some((to?, filter))
+            }
+            _ => text(item, sink).map(|name| (name, None)),
+        })
+        .collect();
+    RawTopic { name, queues }
+}
+
+fn read_build(build: &Field<'_>, sink: &mut Sink) -> Option<RawBuild> {
+    if let DeValue::String(_) = build.value {
+        return Some(RawBuild {
+            command: text(build, sink)?,
+            dir: None,
+            watch: Vec::new(),
+        });
+    }
+    let DeValue::Table(_) = build.value else {
+        wrong(build, "a command, or a table with `command`, `dir` and `watch`", sink);
+        return None;
+    };
+    let section = Section::of(build, &keys::BUILD, sink)?;
+    let command = section.text("command", sink);
+    let dir = section.text("dir", sink);
+    let watch = section
+        .texts("watch", sink)
+        .map(|watch| watch.value)
+        .unwrap_or_default();
+    section.done();
+    Some(RawBuild {
+        command: command?,
+        dir,
+        watch,
+    })
+}
+
+fn read_routes(http: &Field<'_>, sink: &mut Sink) -> Option<Vec<At<Route>>> {
+    match http.value {
+        DeValue::Boolean(false) => Some(Vec::new()),
+        DeValue::Boolean(true) => {
+            sink.error(
+                &http.span(),
+                "`http` takes a route, a list of routes or `false`, found `true`",
+            )
+            .remedy("leave the key out for the default route");
+            None
+        }
+        DeValue::String(_) => Some(read_route(http, sink).into_iter().collect()),
+        DeValue::Array(_) => {
+            let items = list(http, "a list of routes", sink)?;
+            Some(items.iter().filter_map(|item| read_route(item, sink)).collect())
+        }
+        _ => {
+            wrong(
+                http,
+                "a route such as \"GET /orders/{id}\", a list of them, or `false`",
+                sink,
+            );
+            None
+        }
+    }
+}
+
+fn read_route(item: &Field<'_>, sink: &mut Sink) -> Option<At<Route>> {
+    let written = text(item, sink)?;
+    match Route::parse(&written.value) {
+        Ok(route) => Some(At::new(route, written.span)),
+        Err(RouteFault { message, remedy }) => {
+            let problem = sink.error(&written.span, message);
+            if let Some(remedy) = remedy {
+                problem.remedy(remedy);
+            }
+            None
+        }
+    }
+}
+
+fn read_crons(cron: &Field<'_>, sink: &mut Sink) -> Vec<RawCron> {
+    match cron.value {
+        DeValue::Array(_) => list(cron, "a list of schedules", sink)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|item| read_cron(item, sink))
+            .collect(),
+        _ => read_cron(cron, sink).into_iter().collect(),
+    }
+}
+
+fn read_cron(cron: &Field<'_>, sink: &mut Sink) -> Option<RawCron> {
+    match cron.value {
+        DeValue::String(_) => Some(RawCron {
+            schedule: text(cron, sink)?,
+            timezone: None,
+            overlap: Overlap::default(),
+        }),
+        DeValue::Table(_) => {
+            let section = Section::of(cron, &keys::CRON, sink)?;
+            let schedule = section.text("schedule", sink);
+            let timezone = section.text("timezone", sink);
+            let overlap = match section.choice("overlap", sink).map(|overlap| overlap.value) {
+                Some("queue") => Overlap::Queue,
+                Some("allow") => Overlap::Allow,
+                Some(_) | None => Overlap::Skip,
+            };
+            section.done();
+            Some(RawCron {
+                schedule: schedule?,
+                timezone,
+                overlap,
+            })
+        }
+        _ => {
+            wrong(
+                cron,
+                "a schedule such as \"*/5 * * * *\", a table with `schedule`, or a list of them",
+                sink,
+            );
+            None
+        }
+    }
+}
+
+fn read_queue_trigger(queue: &Field<'_>, sink: &mut Sink) -> Option<RawQueueTrigger> {
+    match queue.value {
+        DeValue::String(_) => {
+            let from = text(queue, sink)?;
+            Some(RawQueueTrigger {
+                from,
+                batch_size: None,
+                batch_window: None,
+                max_concurrency: None,
+            })
+        }
+        DeValue::Table(_) => {
+            let section = Section::of(queue, &keys::QUEUE_TRIGGER, sink)?;
+            let from = section.text("from", sink);
+            let batch_size = section.integer_u32("batch_size", sink);
+            let batch_window = section.duration("batch_window", sink);
+            let max_concurrency = section.integer_u32("max_concurrency", sink);
+            section.done();
+            Some(RawQueueTrigger {
+                from: from?,
+                batch_size,
+                batch_window,
+                max_concurrency,
+            })
+        }
+        DeValue::Array(_) => {
+            sink.error(&queue.span(), "`queue` takes one queue, found a list")
+                .remedy("give each queue a function of its own; two functions may have the same `source`");
+            None
+        }
+        _ => {
+            wrong(queue, "a queue's name, or a table with `from`", sink);
+            None
+        }
+    }
+}
+
+fn read_topic_trigger(topic: &Field<'_>, sink: &mut Sink) -> Option<RawTopicTrigger> {
+    match topic.value {
+        DeValue::String(_) => Some(RawTopicTrigger {
+            from: text(topic, sink)?,
+            filter: None,
+        }),
+        DeValue::Table(_) => {
+            let section = Section::of(topic, &keys::TOPIC_TRIGGER, sink)?;
+            let from = section.text("from", sink);
+            let filter = section.get("filter").map(|filter| filter.at(to_json(filter.value)));
+            section.done();
+            Some(RawTopicTrigger { from: from?, filter })
+        }
+        DeValue::Array(_) => {
+            sink.error(&topic.span(), "`topic` takes one topic, found a list")
+                .remedy("give each topic a function of its own; two functions may have the same `source`");
+            None
+        }
+        _ => {
+            wrong(topic, "a topic's name, or a table with `from`", sink);
+            None
+        }
+    }
+}
+
+/// A table of texts, in the order of the file. A number or a truth value is an error that shows the quotes.
+fn read_map(section: &Section<'_>, name: &'static str, sink: &mut Sink) -> Vec<(At<String>, At<String>)> {
+    let Some(map) = section.get(name) else {
+        return Vec::new();
+    };
+    let DeValue::Table(table) = map.value else {
+        wrong(&map, "a table of texts", sink);
+        return Vec::new();
+    };
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let mut pairs = Vec::new();
+    for (key, value) in entries {
+        let inner = field(key.get_ref(), value);
+        match inner.value {
+            DeValue::String(text) => {
+                pairs.push((
+                    At::new(key.get_ref().as_ref().to_owned(), key.span()),
+                    inner.at(text.as_ref().to_owned()),
+                ));
+            }
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {
+                let written = sink.source.text.get(inner.span()).unwrap_or_default().to_owned();
+                sink.error(&inner.span(), format!("`{}` takes a text in quotes", inner.name))
+                    .remedy(format!("write `{} = \"{written}\"`", inner.name));
+            }
+            _ => wrong(&inner, "a text in quotes", sink),
+        }
+    }
+    pairs
+}
+
+fn read_cors(cors: &Field<'_>, sink: &mut Sink) -> Option<RawCors> {
+    let all = RawCors {
+        span: cors.span(),
+        origins: None,
+        methods: None,
+        headers: None,
+        credentials: false,
+        max_age: None,
+    };
+    match cors.value {
+        DeValue::Boolean(true) => Some(all),
+        DeValue::Boolean(false) => None,
+        DeValue::Table(_) => {
+            let section = Section::of(cors, &keys::CORS, sink)?;
+            let read = RawCors {
+                origins: section.texts("origins", sink).map(|list| list.value),
+                methods: section.texts("methods", sink).map(|list| list.value),
+                headers: section.texts("headers", sink).map(|list| list.value),
+                credentials: section.boolean("credentials", sink).is_some_and(|yes| yes.value),
+                max_age: section.duration("max_age", sink),
+                ..all
+            };
+            section.done();
+            Some(read)
+        }
+        _ => {
+            wrong(cors, "`true`, or a table with `origins` and the like", sink);
+            None
+        }
+    }
+}
+
+fn read_dev(dev: &Section<'_>, sink: &mut Sink) -> super::DevSettings {
+    let port =
+        |name: &'static str, sink: &mut Sink| dev.integer(name, sink).and_then(|port| u16::try_from(port.value).ok());
+    super::DevSettings {
+        port: port("port", sink),
+        control_port: port("control_port", sink),
+        host: dev.text("host", sink).and_then(|host| read_host(&host, sink)),
+        clock: dev.text("clock", sink).and_then(|clock| read_clock(&clock, sink)),
+        cold_starts: dev.choice("cold_starts", sink).map(|choice| match choice.value {
+            "sleep" => ColdStarts::Sleep,
+            "off" => ColdStarts::Off,
+            _ => ColdStarts::Report,
+        }),
+        seed: dev.integer("seed", sink).map(|seed| seed.value),
+    }
+}
+
+fn read_host(host: &At<String>, sink: &mut Sink) -> Option<String> {
+    if host.value == "localhost" || host.value.parse::<std::net::IpAddr>().is_ok() {
+        return Some(host.value.clone());
+    }
+    sink.error(&host.span, format!("`{}` is no address to listen on", host.value))
+        .remedy("write an IP address of this machine, such as \"127.0.0.1\" or \"0.0.0.0\"");
+    None
+}
+
+fn read_clock(clock: &At<String>, sink: &mut Sink) -> Option<ClockSetting> {
+    match clock.value.parse() {
+        Ok(setting) => Some(setting),
+        Err(fault) => {
+            sink.error(&clock.span, fault)
+                .remedy("`clock` takes \"real\", or \"x60\" with any factor above zero");
+            None
+        }
+    }
+}
+
+/// For filters, which are JSON everywhere else.
+fn to_json(value: &DeValue<'_>) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Integer(integer) => {
+            let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
+            number
+                .and_then(|n| i64::try_from(n).ok())
+                .map_or_else(|| Value::from(integer.to_string()), Value::from)
+        }
+        DeValue::Float(float) => float.as_str().parse::<f64>().map_or(Value::Null, Value::from),
+        DeValue::Boolean(flag) => Value::from(*flag),
+        DeValue::Datetime(date) => Value::from(date.to_string()),
+        DeValue::Array(items) => items.iter().map(|item| to_json(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let members: BTreeMap<String, Value> = table
+                .iter()
+                .map(|(key, value)| (key.get_ref().as_ref().to_owned(), to_json(value.get_ref())))
+                .collect();
+            members.into_iter().collect()
+        }
+    }
+}
