@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Kind, World, source};
-use crate::platform::schedule::Schedule;
+use crate::platform::schedule::{self, Schedule};
 use crate::platform::time::Span;
 use crate::platform::topic::Filter;
 use crate::project::diagnostic::{list_names, nearest};
@@ -454,10 +454,28 @@ fn check_crons(function: &str, raw: &[RawCron], world: &World<'_>, sink: &mut Si
     crons
 }
 
-fn parse_schedule(cron: &RawCron, _world: &World<'_>, _sink: &mut Sink) -> Option<Schedule> {
-    Some(Schedule {
-        text: cron.schedule.value.clone(),
-    })
+fn parse_schedule(cron: &RawCron, world: &World<'_>, sink: &mut Sink) -> Option<Schedule> {
+    let options = schedule::Options {
+        weekday_one_is_sunday: world.profile.cron.weekday_one_is_sunday,
+    };
+    let zone = cron.timezone.as_ref().map(|zone| zone.value.as_str());
+    let error = match Schedule::parse_with(&cron.schedule.value, zone, options) {
+        Ok(schedule) => return Some(schedule),
+        Err(error) => error,
+    };
+    let whole = match (&error.at, &cron.timezone) {
+        (None, Some(zone)) => &zone.span,
+        _ => &cron.schedule.span,
+    };
+    // The field itself, where the string holds no escapes and is written between single quotes of either kind.
+    let inner = whole.start + 1..whole.end.saturating_sub(1);
+    let as_written = sink.source.text.get(inner.clone()) == Some(cron.schedule.value.as_str());
+    let span = match error.at {
+        Some(at) if as_written && !at.is_empty() => inner.start + at.start..inner.start + at.end,
+        _ => whole.clone(),
+    };
+    sink.error(&span, error.message).remedy(error.remedy);
+    None
 }
 
 /// A filter policy, in its JSON form.
