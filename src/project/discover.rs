@@ -44,9 +44,12 @@ pub fn kind_of(path: &Path) -> Option<SourceKind> {
     }
 }
 
+/// Longest name of a function, queue or topic: a label of a host name.
+pub const NAME_LENGTH_MAX: usize = 63;
+
 /// Whether a name may stand for a function, queue or topic: it becomes part of paths and host names.
 pub fn is_name(name: &str) -> bool {
-    name.len() <= 64
+    name.len() <= NAME_LENGTH_MAX
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }

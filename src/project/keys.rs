@@ -60,6 +60,15 @@ pub enum Text {
     Choice(&'static [&'static str]),
 }
 
+impl Table {
+    /// The heading, or for a table that stands in a line its key, with the name of what it belongs to.
+    pub fn heading(&self, name: &str) -> String {
+        let path = self.path.replace("NAME", name);
+        let inline = self.path.contains("NAME.") || self.path == CORS.path;
+        if inline { path } else { format!("[{path}]") }
+    }
+}
+
 impl Kind {
     /// For the reference: `size`, `text or list of texts`.
     pub fn in_words(&self) -> String {
@@ -68,6 +77,10 @@ impl Kind {
             Kind::False => "`false`".to_owned(),
             Kind::Text(text) => text.in_words(),
             Kind::Integer { .. } => "number".to_owned(),
+            Kind::List(Kind::OneOf(forms)) => {
+                let forms: Vec<String> = forms.iter().map(|form| plural(&form.in_words())).collect();
+                format!("list of {}", forms.join(" or "))
+            }
             Kind::List(of) => format!("list of {}", plural(&of.in_words())),
             Kind::MapOf(of) => format!("table of {}", plural(&of.in_words())),
             Kind::Named(table) => format!("tables `[{}]`", table.path),
@@ -75,7 +88,13 @@ impl Kind {
                 let keys: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
                 format!("`{{ {} }}`", keys.join(", "))
             }
-            Kind::OneOf(kinds) => kinds.iter().map(Kind::in_words).collect::<Vec<_>>().join(", or "),
+            Kind::OneOf(kinds) => {
+                let form = |kind: &Kind| match kind {
+                    Kind::List(Kind::OneOf(_)) => "list of these".to_owned(),
+                    other => other.in_words(),
+                };
+                kinds.iter().map(form).collect::<Vec<_>>().join(", or ")
+            }
             Kind::Object => "table".to_owned(),
         }
     }
@@ -343,14 +362,14 @@ pub static QUEUE_TRIGGER: Table = Table {
         key(
             "batch_size",
             Kind::Integer { min: 1, max: 10_000 },
-            "`10`",
+            "the provider's, `10` at AWS",
             "Messages in one invocation, at most.",
         )
         .also(&["batchsize", "max_batch_size", "batch"]),
         key(
             "batch_window",
             DURATION,
-            "`\"0s\"`",
+            "the provider's, `\"0s\"` at AWS",
             "How long a batch may wait to fill.",
         )
         .also(&[
@@ -399,7 +418,7 @@ pub static QUEUE: Table = Table {
         key(
             "visibility_timeout",
             DURATION,
-            "`\"30s\"`",
+            "the provider's, `\"30s\"` at AWS",
             "How long a message that was taken stays hidden before it is tried again.",
         )
         .also(&["visibility", "ack_deadline", "lock_duration"]),
@@ -410,15 +429,17 @@ pub static QUEUE: Table = Table {
             "How long a new message waits before it can be taken.",
         )
         .also(&["delay_seconds", "delivery_delay"]),
-        key("retention", DURATION, "`\"4d\"`", "How long a message is kept.").also(&[
-            "retention_period",
-            "message_retention",
-            "ttl",
-        ]),
+        key(
+            "retention",
+            DURATION,
+            "the provider's, `\"4d\"` at AWS",
+            "How long a message is kept.",
+        )
+        .also(&["retention_period", "message_retention", "ttl"]),
         key(
             "max_receives",
             Kind::Integer { min: 1, max: 1_000 },
-            "`10` with a `dead_letter`, else no limit",
+            "the provider's with a `dead_letter` (`10` at AWS), else no limit",
             "After so many tries a message goes to `dead_letter`, or away.",
         )
         .also(&["max_receive_count", "max_retries", "retries", "max_attempts"]),

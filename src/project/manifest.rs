@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::diagnostic::list_names;
 use super::keys;
 use super::read::{At, Field, Section, Sink, field, list, text, wrong};
 use super::route::RouteFault;
@@ -109,15 +110,30 @@ pub struct RawCors {
 /// Begins the message of a file that is no TOML at all.
 pub const SYNTAX: &str = "not valid TOML";
 
-/// Reads the whole file. What cannot be read is reported and left out.
-pub fn read(text: &str, sink: &mut Sink) -> Manifest {
-    let (root, syntax) = DeTable::parse_recoverable(text);
-    for error in &syntax {
+/// One mistake in the syntax makes a row of others below it, so only the first is said; a key or heading that stands
+/// twice is a mistake of its own.
+fn report_syntax(text: &str, errors: &[toml::de::Error], sink: &mut Sink) {
+    let mut said = false;
+    for error in errors {
+        let twice = error.message() == "duplicate key";
+        if said && !twice {
+            continue;
+        }
+        said |= !twice;
         let span = error.span().unwrap_or(0..0);
         // Where the file ends too early, the caret stands at its last character.
         let at = span.start.min(text.trim_end().len());
-        sink.error(&(at..span.end.max(at)), format!("{SYNTAX}: {}", error.message()));
+        let problem = sink.error(&(at..span.end.max(at)), format!("{SYNTAX}: {}", error.message()));
+        if twice {
+            problem.remedy("a key or heading stands once; take one out, or join the two");
+        }
     }
+}
+
+/// Reads the whole file. What cannot be read is reported and left out.
+pub fn read(text: &str, sink: &mut Sink) -> Manifest {
+    let (root, syntax) = DeTable::parse_recoverable(text);
+    report_syntax(text, &syntax, sink);
     if !syntax.is_empty() {
         // What was recovered is full of holes that would be reported as missing.
         return Manifest::default();
@@ -130,9 +146,7 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
         .and_then(|f| Section::of(&f, &keys::PROJECT, sink))
     {
         manifest.name = project.text("name", sink);
-        manifest.provider = project
-            .choice("provider", sink)
-            .map(|provider| provider.map(str::to_owned));
+        manifest.provider = project.text("provider", sink).filter(|id| known_provider(id, sink));
         project.done();
     }
     manifest.functions = named(&section, "functions", &keys::FUNCTION, sink, function);
@@ -148,6 +162,19 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
     }
     section.done();
     manifest
+}
+
+fn known_provider(id: &At<String>, sink: &mut Sink) -> bool {
+    let Err(unknown) = crate::provider::by_id(&id.value) else {
+        return true;
+    };
+    sink.error(&id.span, format!("no provider is called `{}`", id.value))
+        .remedy(format!(
+            "did you mean `{}`? There are {}",
+            unknown.nearest,
+            list_names(crate::provider::ids()).replace(" or ", " and ")
+        ));
+    false
 }
 
 /// Reads `[functions.NAME]` and its like, in the order of the file.
@@ -178,9 +205,11 @@ fn named<T>(
                 .remedy(remedy);
             continue;
         };
+        sink.name.clone_from(&name.value);
         let section = Section::open(inner, key.span(), spec, sink);
         found.push(read(name, &section, sink));
         section.done();
+        "NAME".clone_into(&mut sink.name);
     }
     found
 }

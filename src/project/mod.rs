@@ -10,6 +10,7 @@ mod manifest;
 mod read;
 pub mod route;
 pub mod router;
+pub mod schema;
 #[cfg(test)]
 mod tests;
 pub mod units;

@@ -39,6 +39,8 @@ impl<T> At<T> {
 pub struct Sink {
     pub source: Arc<Source>,
     pub list: Vec<Diagnostic>,
+    /// What stands for `NAME` in the heading of the table being read.
+    pub name: String,
 }
 
 impl Sink {
@@ -46,6 +48,7 @@ impl Sink {
         Sink {
             source,
             list: Vec::new(),
+            name: "NAME".to_owned(),
         }
     }
 
@@ -191,13 +194,19 @@ impl<'a> Section<'a> {
 
     pub fn boolean(&self, name: &'static str, sink: &mut Sink) -> Option<At<bool>> {
         let field = self.get(name)?;
-        match field.value {
-            DeValue::Boolean(value) => Some(field.at(*value)),
-            _ => {
-                wrong(&field, "`true` or `false`", sink);
-                None
-            }
+        if let DeValue::Boolean(value) = field.value {
+            return Some(field.at(*value));
         }
+        let meant = match field.value {
+            DeValue::String(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" => Some("true".to_owned()),
+                "false" | "no" | "off" => Some("false".to_owned()),
+                _ => None,
+            },
+            _ => None,
+        };
+        wrong_quotes(&field, "`true` or `false`", meant, sink);
+        None
     }
 
     /// An integer within the bounds of the table of keys.
@@ -208,7 +217,11 @@ impl<'a> Section<'a> {
             _ => (0, u64::MAX),
         };
         let DeValue::Integer(integer) = field.value else {
-            wrong(&field, "a whole number", sink);
+            let meant = match field.value {
+                DeValue::String(text) => text.trim().parse::<u64>().ok().map(|number| number.to_string()),
+                _ => None,
+            };
+            wrong_quotes(&field, "a whole number", meant, sink);
             return None;
         };
         let value = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
@@ -285,7 +298,7 @@ pub fn text(field: &Field<'_>, sink: &mut Sink) -> Option<At<String>> {
     match field.value {
         DeValue::String(text) => Some(field.at(text.as_ref().to_owned())),
         _ => {
-            wrong(field, "a text in quotes", sink);
+            wrong_quotes(field, "a text in quotes", in_quotes(field.value), sink);
             None
         }
     }
@@ -324,10 +337,33 @@ pub fn list<'a>(field: &Field<'a>, expected: &str, sink: &mut Sink) -> Option<Ve
 
 /// Reports a value of the wrong type.
 pub fn wrong(field: &Field<'_>, expected: &str, sink: &mut Sink) {
+    let name = field.name;
     sink.error(
+        &field.span(),
+        format!("`{name}` takes {expected}, found {}", type_name(field.value)),
+    );
+}
+
+/// The same, where putting quotes on or off makes it right.
+fn wrong_quotes(field: &Field<'_>, expected: &str, meant: Option<String>, sink: &mut Sink) {
+    let problem = sink.error(
         &field.span(),
         format!("`{}` takes {expected}, found {}", field.name, type_name(field.value)),
     );
+    if let Some(meant) = meant {
+        problem.remedy(format!("write `{} = {meant}`", field.name));
+    }
+}
+
+/// A scalar as it would stand in quotes.
+fn in_quotes(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::Integer(number) => Some(format!("\"{number}\"")),
+        DeValue::Float(number) => Some(format!("\"{number}\"")),
+        DeValue::Boolean(flag) => Some(format!("\"{flag}\"")),
+        DeValue::Datetime(date) => Some(format!("\"{date}\"")),
+        DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
 }
 
 fn with_unit<T>(
@@ -375,7 +411,7 @@ fn unknown_key(name: &str, span: &Range<usize>, spec: &'static keys::Table, sink
     let place = if spec.path.is_empty() {
         String::new()
     } else {
-        format!(" in `[{}]`", spec.path)
+        format!(" in `{}`", spec.heading(&sink.name))
     };
     if spec.path.is_empty() && (name == "kv" || name == "secrets") {
         let what = if name == "kv" { "key-value stores" } else { "secrets" };

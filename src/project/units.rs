@@ -123,6 +123,17 @@ fn scaled(number: &str, unit: u128) -> Option<u128> {
         .checked_add(billionths.checked_mul(unit)? / 1_000_000_000)
 }
 
+/// A time as the manifest takes it: whole days as such, `14d`.
+pub fn format_span(span: Span) -> String {
+    const DAY_NS: u64 = 86_400_000_000_000;
+    let ns = span.as_nanos();
+    if ns > 0 && ns.is_multiple_of(DAY_NS) {
+        format!("{}d", ns / DAY_NS)
+    } else {
+        span.to_string()
+    }
+}
+
 /// Bytes in the largest unit that shows them exactly: `256MB`, `1536MB`, `1GB`.
 pub fn format_size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
@@ -174,6 +185,13 @@ mod tests {
         );
         assert!(parse_size("1XB").is_err());
         assert!(parse_size("99999999999999999999999GB").is_err());
+    }
+
+    #[test]
+    fn spans_read_back() {
+        for text in ["14d", "36h", "15m", "90s", "1.5s", "250ms", "0s"] {
+            assert_eq!(parse_span(text).map(format_span).as_deref(), Ok(text));
+        }
     }
 
     #[test]

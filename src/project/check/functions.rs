@@ -321,6 +321,10 @@ fn check_host(written: &At<String>, sink: &mut Sink) -> Option<String> {
         );
         return None;
     }
+    if text.is_empty() {
+        refuse("an empty host".to_owned(), "take it out".to_owned());
+        return None;
+    }
     let (host, port) = split_port(text);
     let valid_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     let name = host.strip_prefix("*.").unwrap_or(host);

@@ -6,6 +6,7 @@ use super::{Kind, World};
 use crate::platform::time::Span;
 use crate::project::manifest::{Manifest, RawQueue};
 use crate::project::read::{At, Sink};
+use crate::project::units::format_span;
 use crate::project::{Queue, Topic};
 
 const MAX_MESSAGES_DEFAULT: u64 = 100_000;
@@ -60,6 +61,7 @@ fn limits(raw: &RawQueue, world: &World<'_>, sink: &mut Sink) {
     ];
     for (key, value, max) in most {
         if let Some(value) = value.as_ref().filter(|value| value.value > max) {
+            let max = format_span(max);
             sink.warning(&value.span, format!("{provider} allows a `{key}` of at most {max}"))
                 .remedy(format!("write `{key} = \"{max}\"` or less before you deploy"));
         }
@@ -190,7 +192,8 @@ pub fn triggers(manifest: &Manifest, world: &World<'_>, sink: &mut Sink) {
             world.profile.queue.visibility_timeout_default,
         );
         let timeout = value_or(&function.timeout, world.profile.timeout.default);
-        if timeout > visibility {
+        // Zero has a warning of its own.
+        if timeout > visibility && visibility > Span::ZERO {
             let span = function
                 .timeout
                 .as_ref()

@@ -144,7 +144,7 @@ fn check_names(names: &Names, sink: &mut Sink) {
         for (name, span) in names.of(kind) {
             if let Some(span) = span.as_ref().filter(|_| !is_name(name)) {
                 sink.error(span, format!("`{name}` is no name for a {word}"))
-                    .remedy("a name has up to 64 letters, digits, `-` and `_`, and begins with a letter or digit");
+                    .remedy("a name has up to 63 letters, digits, `-` and `_`, and begins with a letter or digit");
             }
             let Some((other, other_span)) = seen.insert(name.to_lowercase(), (name, span)) else {
                 continue;
