@@ -19,6 +19,34 @@ pub struct Rules {
     pub queues: QueueRules,
 }
 
+impl Rules {
+    /// Before anything is configured: nothing is limited, nothing is kept, nothing is retried.
+    pub fn none() -> Rules {
+        Rules {
+            keep_alive: Span::ZERO,
+            instance_age_max: None,
+            account_concurrency: None,
+            scale_up: None,
+            request_wait: None,
+            asynchronous: AsyncRules {
+                retry_waits: Vec::new(),
+                age_max: Span::MAX,
+                backoff_min: Span::ZERO,
+                backoff_max: Span::ZERO,
+                pending_max: u32::MAX,
+                retries_crons: false,
+            },
+            queues: QueueRules {
+                batches_min: 1,
+                batches_per_minute: 0,
+                batches_max: u32::MAX,
+                failed_batch_delay: None,
+                deduplication_window: Span::ZERO,
+            },
+        }
+    }
+}
+
 /// A bucket of `burst` instance starts that refills evenly by `count` in every `every`; unused starts do not pile up
 /// beyond the burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

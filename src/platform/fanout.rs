@@ -1,0 +1,68 @@
+//! Topics: a message fans out to every subscription whose filter it passes.
+
+use super::Platform;
+use super::config::Subscriber;
+use super::effect::{Effect, MessageChange, Note, StoreChange};
+use super::ids::{MessageId, TopicId};
+use super::input::{Message, TopicContent};
+use super::invoke::{Job, Retry};
+
+impl Platform {
+    pub(super) fn publish(&mut self, topic: TopicId, message: &Message, content: &TopicContent) {
+        let spec = self.config.as_ref().and_then(|config| config.topics.get(&topic));
+        let passed: Vec<Subscriber> = spec.map_or_else(Vec::new, |spec| {
+            let passed = spec.subscriptions.iter();
+            let passed = passed.filter(|sub| sub.filter.as_ref().is_none_or(|filter| filter.matches(content)));
+            passed.map(|sub| sub.to).collect()
+        });
+        let deliveries = u32::try_from(passed.len()).unwrap_or(u32::MAX);
+        self.note_topic(topic, message.id, MessageChange::FannedOut { deliveries });
+        let functions = passed.iter().filter(|to| matches!(to, Subscriber::Function(_))).count();
+        // One more than its deliveries, so that it outlives the loop below.
+        self.topic_deliveries.insert(message.id.0, functions + 1);
+        for to in passed {
+            match to {
+                Subscriber::Queue(queue) => {
+                    let copy = Message {
+                        id: self.new_message(),
+                        ..message.clone()
+                    };
+                    self.enqueue(queue, copy, Some(message.id));
+                }
+                Subscriber::Function(function) => {
+                    let first = self.new_invocation();
+                    let retry = Retry::new(self.now);
+                    let job = Job::Topic {
+                        first,
+                        topic,
+                        message: message.id,
+                        retry,
+                    };
+                    self.start_event(first, function, job, message.cause);
+                }
+            }
+        }
+        self.topic_delivery_over(message.id);
+    }
+
+    /// One of a message's deliveries to functions is over for good; with the last one its body can go.
+    pub(super) fn topic_delivery_over(&mut self, message: MessageId) {
+        let left = self.topic_deliveries.get_mut(message.0).map(|left| {
+            *left -= 1;
+            *left
+        });
+        if left == Some(0) {
+            self.topic_deliveries.remove(message.0);
+            self.effects.push_back(Effect::Store(StoreChange::Gone { message }));
+        }
+    }
+
+    fn note_topic(&mut self, topic: TopicId, message: MessageId, change: MessageChange) {
+        self.effects.push_back(Effect::Note(Note::Message {
+            queue: None,
+            topic: Some(topic),
+            message,
+            change,
+        }));
+    }
+}

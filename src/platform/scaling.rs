@@ -1,0 +1,58 @@
+//! Policies: how long idle instances stay, how many are provisioned, how fast new ones may start.
+
+use super::rules::ScaleUp;
+use super::time::{Span, Time};
+
+/// The scaling rate of one function, as a bucket that refills evenly. Kept as one instant: when the bucket will be
+/// full again (the generic cell rate algorithm).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StartRate {
+    limit: Option<ScaleUp>,
+    full_at: Time,
+}
+
+impl StartRate {
+    pub fn new(limit: Option<ScaleUp>) -> StartRate {
+        StartRate {
+            limit,
+            full_at: Time::ZERO,
+        }
+    }
+
+    /// A changed limit keeps what has been used.
+    pub fn set_limit(&mut self, limit: Option<ScaleUp>) {
+        self.limit = limit;
+    }
+
+    /// # Errors
+    /// How long until the next start is allowed.
+    pub fn take(&mut self, now: Time) -> Result<(), Span> {
+        let Some(limit) = self.limit else { return Ok(()) };
+        let each = Span(limit.every.0 / u64::from(limit.count.max(1)));
+        let room = Span(each.0.saturating_mul(u64::from(limit.burst.max(1)) - 1));
+        let debt = self.full_at.since(now);
+        if debt > room {
+            return Err(debt - room);
+        }
+        self.full_at = self.full_at.max(now) + each;
+        Ok(())
+    }
+}
+
+/// How long idle instances of a function stay, and how many stay for good.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeepAlive {
+    /// After the last invocation's end.
+    pub idle: Span,
+    /// Provisioned instances are never let go for idleness.
+    pub provisioned: u32,
+}
+
+impl KeepAlive {
+    /// When an instance idle since then may go, provided that `live` instances are more than the provisioned ones.
+    pub fn expires_at(&self, idle_since: Time, live: u32) -> Option<Time> {
+        (live > self.provisioned)
+            .then(|| idle_since + self.idle)
+            .filter(|at| *at < Time::NEVER)
+    }
+}

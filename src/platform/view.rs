@@ -1,0 +1,185 @@
+//! What the control API shows: read-only, made when asked for.
+
+use super::Platform;
+use super::effect::InstanceState;
+use super::fleet::Counters;
+use super::ids::{FunctionId, InstanceId, InvocationId, MessageId, QueueId, TriggerId, VersionNumber};
+use super::queue::MessageState;
+use super::time::{Span, Time};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceView {
+    pub id: InstanceId,
+    pub function: FunctionId,
+    pub version: VersionNumber,
+    pub state: InstanceState,
+    pub created_at: Time,
+    /// `None` unless idle.
+    pub idle_since: Option<Time>,
+    /// When it goes if nothing comes; `None` while busy or kept by `min_instances`.
+    pub expires_at: Option<Time>,
+    pub in_flight: u32,
+    /// Invocations that ran on it to their end.
+    pub served: u64,
+    /// Measured.
+    pub init: Span,
+    pub modelled_init: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionView {
+    /// `None`: never built.
+    pub version: Option<VersionNumber>,
+    pub instances: u32,
+    /// Instances on which something runs.
+    pub busy: u32,
+    pub starting: u32,
+    /// Requests that wait for capacity.
+    pub waiting: u32,
+    /// Retries and throttled asynchronous work.
+    pub parked: u32,
+    pub counters: Counters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueView {
+    pub visible: u64,
+    pub in_flight: u64,
+    pub delayed: u64,
+    /// When its oldest message was sent.
+    pub oldest_sent_at: Option<Time>,
+    /// Batches that run or wait for their instance.
+    pub batches: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageView {
+    pub id: MessageId,
+    pub state: MessageState,
+    pub sent_at: Time,
+    pub receive_count: u32,
+    /// The queue it was dead-lettered from.
+    pub source: Option<QueueId>,
+    pub cause: Option<InvocationId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CronView {
+    /// The instant it waits for; `None`: never again.
+    pub next: Option<Time>,
+    /// The last instant that it ran for.
+    pub last: Option<Time>,
+    /// Runs that have not ended.
+    pub running: u32,
+}
+
+/// What has not come to rest; all zero: nothing happens any more but crons and the end of idle instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unrest {
+    /// Invocations that run, wait, are bound to a starting instance, or are to be retried.
+    pub invocations: usize,
+    pub starting: u32,
+    /// Messages in queues that a function consumes.
+    pub messages: u64,
+}
+
+impl Platform {
+    /// The time of the last input.
+    pub fn now(&self) -> Time {
+        self.wall
+    }
+
+    /// All instances, oldest first.
+    pub fn instances(&self) -> Vec<InstanceView> {
+        let mut views: Vec<InstanceView> = self
+            .instances
+            .iter()
+            .map(|(_, instance)| InstanceView {
+                id: instance.id,
+                function: instance.function,
+                version: instance.version,
+                state: instance.shown_state(),
+                created_at: instance.created_at,
+                idle_since: (instance.state == super::instance::State::Idle).then_some(instance.idle_since),
+                expires_at: self.expires_at(instance),
+                in_flight: instance.in_flight,
+                served: instance.served,
+                init: instance.init,
+                modelled_init: instance.modelled.total(),
+            })
+            .collect();
+        views.sort_unstable_by_key(|view| view.id);
+        views
+    }
+
+    /// `None`: not configured.
+    pub fn function(&self, id: FunctionId) -> Option<FunctionView> {
+        let fleet = self.fleets.get(id).filter(|fleet| !fleet.removed)?;
+        Some(FunctionView {
+            version: fleet.version,
+            instances: fleet.starting + fleet.active + fleet.idle.len(),
+            busy: fleet.active,
+            starting: fleet.starting,
+            waiting: fleet.waiting_count,
+            parked: fleet.parked,
+            counters: fleet.counters,
+        })
+    }
+
+    pub fn queue(&self, id: QueueId) -> Option<QueueView> {
+        let polled = self.queues.get(&id)?;
+        Some(QueueView {
+            visible: polled.queue.visible(),
+            in_flight: polled.queue.in_flight(),
+            delayed: polled.queue.delayed(),
+            oldest_sent_at: polled.queue.oldest(),
+            batches: polled.poller.in_flight,
+        })
+    }
+
+    /// The oldest messages of a queue, without receiving them.
+    pub fn peek(&self, id: QueueId, max: usize) -> Vec<MessageView> {
+        let Some(polled) = self.queues.get(&id) else {
+            return Vec::new();
+        };
+        let views = polled.queue.iter().map(|(id, held)| MessageView {
+            id,
+            state: held.state,
+            sent_at: held.sent_at,
+            receive_count: held.receive_count,
+            source: held.source,
+            cause: held.cause,
+        });
+        views.take(max).collect()
+    }
+
+    pub fn cron(&self, id: TriggerId) -> Option<CronView> {
+        let cron = self.crons.get(&id)?;
+        Some(CronView {
+            next: cron.next,
+            last: cron.last,
+            running: cron.running,
+        })
+    }
+
+    /// The next instants of a cron, at most `max`.
+    pub fn next_cron_instants(&self, id: TriggerId, max: usize) -> Vec<Time> {
+        let Some(cron) = self.crons.get(&id) else {
+            return Vec::new();
+        };
+        let after = |at: &Time| cron.spec.schedule.next_after(*at);
+        std::iter::successors(cron.next, after).take(max).collect()
+    }
+
+    pub fn unrest(&self) -> Unrest {
+        let consumed = self
+            .queues
+            .values()
+            .filter(|polled| polled.queue.spec.consumer.is_some());
+        Unrest {
+            invocations: self.invocations.len(),
+            starting: self.fleets.iter().map(|fleet| fleet.starting).sum(),
+            messages: consumed.map(|polled| polled.queue.len()).sum(),
+        }
+    }
+}
