@@ -3,7 +3,25 @@
 //! [`Engine::load`] turns a source into an immutable [`Version`], [`Engine::open`] makes a fresh [`Sandbox`] of it,
 //! [`Sandbox::run`] runs one [`Invocation`] with its limits, deadline and output armed for that run.
 
+#![deny(unsafe_code)]
+
+pub mod cache;
+mod command;
+pub mod compile;
+mod component;
+mod config;
+mod failure;
+pub mod host;
 pub mod js;
+mod limits;
+mod output;
+mod runtime;
+mod sandbox;
+mod shape;
+mod wasm;
+
+pub use runtime::{Engine, EngineOptions, Loaded, Version};
+pub use sandbox::Sandbox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,0 +1,329 @@
+//! Turns components into machine code: in a low-priority child of this binary, or in process where there is none.
+//!
+//! Cranelift cannot be cancelled and leaves its memory behind. A child can be killed when a newer change arrives or a
+//! bound is reached, and takes its memory with it; the parent only loads what the child has left in the [cache](super::cache).
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+
+use super::cache::{self, Cache, Key};
+use super::config;
+
+/// The hidden command: `emu __compile OUT`, the component on standard input after its length.
+const CHILD_COMMAND: &str = "__compile";
+/// Longest compilation; the largest components known (Python, .NET) take a minute on one slow core.
+const COMPILE_TIME_MAX: Duration = Duration::from_secs(300);
+/// Address space of the child.
+#[cfg(unix)]
+const COMPILE_MEMORY_BYTES_MAX: u64 = 4 << 30;
+/// A component above this is refused before it is compiled.
+pub(super) const WASM_BYTES_MAX: u64 = 256 << 20;
+/// Of the child's complaint.
+const MESSAGE_BYTES_MAX: u64 = 64 << 10;
+
+/// Set by [`child_main`]: this process's own executable answers [`CHILD_COMMAND`].
+static CAN_BE_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// Where compilation happens.
+#[derive(Clone, Debug)]
+pub enum CompileIn {
+    /// In a child: an executable whose `main` begins with [`child_main`].
+    Child(PathBuf),
+    /// On a thread of this process: not to be cancelled, for tests and embedders.
+    Process,
+}
+
+impl Default for CompileIn {
+    /// A child if this binary can be one, else this process.
+    fn default() -> Self {
+        match std::env::current_exe() {
+            Ok(executable) if CAN_BE_CHILD.load(Ordering::Relaxed) => Self::Child(executable),
+            _ => Self::Process,
+        }
+    }
+}
+
+/// Why there is no machine code.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// What wasmtime says of the bytes.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("compiling takes more than {} s: the component is too large or made to be slow", COMPILE_TIME_MAX.as_secs())]
+    TooSlow,
+    #[error("the compiling process ended early ({0}); it may use 4 GiB of memory")]
+    Died(String),
+    #[error("compiled code cannot be kept: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A component, ready to be linked.
+pub struct Compiled {
+    pub component: Component,
+    /// It came from the cache.
+    pub cached: bool,
+    pub took: Duration,
+}
+
+/// Compiles and remembers. One compilation at a time: Cranelift uses all cores by itself.
+pub struct Compiler {
+    engine: wasmtime::Engine,
+    place: CompileIn,
+    cache: Option<Cache>,
+    turn: Semaphore,
+}
+
+impl Compiler {
+    /// `cache_dir`: see [`cache::dir`]; `None` keeps nothing between runs.
+    pub(super) fn new(engine: wasmtime::Engine, place: CompileIn, cache_dir: Option<&Path>) -> Self {
+        let cache = cache_dir.and_then(|dir| match Cache::open(dir) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                tracing::warn!("{error}");
+                None
+            }
+        });
+        Self {
+            engine,
+            place,
+            cache,
+            turn: Semaphore::new(1),
+        }
+    }
+
+    /// Machine code for a binary component, from the cache or new. Dropping the future kills the child.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub async fn component(&self, wasm: Bytes) -> Result<Compiled, CompileError> {
+        let started = Instant::now();
+        let key = Key::new(&wasm, &self.engine);
+        if let Some(component) = self.cached(&key).await? {
+            return Ok(Compiled {
+                component,
+                cached: true,
+                took: started.elapsed(),
+            });
+        }
+        let _turn = self.turn.acquire().await.map_err(std::io::Error::other)?;
+        // Another task may have compiled the same meanwhile.
+        if let Some(component) = self.cached(&key).await? {
+            return Ok(Compiled {
+                component,
+                cached: true,
+                took: started.elapsed(),
+            });
+        }
+        let code = match &self.place {
+            CompileIn::Child(executable) => self.in_child(executable, &wasm, &key).await?,
+            CompileIn::Process => self.in_process(wasm, &key).await?,
+        };
+        let component = self.deserialize(code).await?;
+        Ok(Compiled {
+            component,
+            cached: false,
+            took: started.elapsed(),
+        })
+    }
+
+    async fn cached(&self, key: &Key) -> Result<Option<Component>, CompileError> {
+        let Some(cache) = self.cache.clone() else {
+            return Ok(None);
+        };
+        let key = key.clone();
+        let code = blocking(move || Ok(cache.load(&key))).await?;
+        match code {
+            Some(code) => Ok(Some(self.deserialize(code).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn in_process(&self, wasm: Bytes, key: &Key) -> Result<Vec<u8>, CompileError> {
+        let engine = self.engine.clone();
+        let store = self.cache.clone().map(|cache| (cache.scratch(key), cache, key.clone()));
+        blocking(move || {
+            let code = engine
+                .precompile_component(&wasm)
+                .map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
+            if let Some((scratch, cache, key)) = store {
+                // Without the cache the code is as good, the next start only slower.
+                let kept = cache::write_entry(&scratch, &code).and_then(|()| cache.adopt(&scratch, &key));
+                if let Err(error) = kept {
+                    tracing::warn!("compiled code is not kept: {error}");
+                }
+            }
+            Ok(code)
+        })
+        .await
+    }
+
+    async fn in_child(&self, executable: &Path, wasm: &Bytes, key: &Key) -> Result<Vec<u8>, CompileError> {
+        let private;
+        let out = match &self.cache {
+            Some(cache) => Scratch(cache.scratch(key)),
+            None => {
+                private = tempfile::tempdir()?;
+                Scratch(private.path().join("code"))
+            }
+        };
+        compile_in_child(executable, wasm, &out.0).await?;
+        let cache = self.cache.clone();
+        let key = key.clone();
+        blocking(move || {
+            let Some(code) = cache::verified(std::fs::read(&out.0)?) else {
+                return Err(CompileError::Died("its result is damaged".into()));
+            };
+            if let Some(cache) = cache
+                && let Err(error) = cache.adopt(&out.0, &key)
+            {
+                tracing::warn!("compiled code is not kept: {error}");
+            }
+            Ok(code)
+        })
+        .await
+    }
+
+    async fn deserialize(&self, code: Vec<u8>) -> Result<Component, CompileError> {
+        let engine = self.engine.clone();
+        blocking(move || {
+            // SAFETY: the bytes are what `precompile_component` returned: made in this process, or by this very
+            // executable in a child, and then read from a folder that only this user may write and checked against the
+            // SHA-256 that was stored with them. wasmtime itself checks version and configuration.
+            #[expect(unsafe_code, reason = "wasmtime cannot prove that bytes are its own machine code")]
+            let component = unsafe { Component::deserialize(&engine, &code) };
+            component.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+        })
+        .await
+    }
+}
+
+/// A file that is removed unless it has been moved away.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CompileError> + Send + 'static,
+) -> Result<T, CompileError> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+async fn compile_in_child(executable: &Path, wasm: &Bytes, out: &Path) -> Result<(), CompileError> {
+    let mut child = tokio::process::Command::new(executable)
+        .arg(CHILD_COMMAND)
+        .arg(out)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut stdin = child.stdin.take();
+    let mut stderr = child.stderr.take();
+    let feed = async {
+        if let Some(stdin) = &mut stdin {
+            // A child that gave up early says why on its standard error.
+            let _ = stdin.write_all(&(wasm.len() as u64).to_le_bytes()).await;
+            let _ = stdin.write_all(wasm).await;
+            let _ = stdin.flush().await;
+        }
+    };
+    let complaint = async {
+        let mut text = Vec::new();
+        if let Some(stderr) = &mut stderr {
+            let _ = stderr.take(MESSAGE_BYTES_MAX).read_to_end(&mut text).await;
+        }
+        String::from_utf8_lossy(&text).trim().to_owned()
+    };
+    let ended = async { tokio::join!(feed, complaint, child.wait()) };
+    let ended = tokio::time::timeout(COMPILE_TIME_MAX, ended).await;
+    let ((), complaint, status) = ended.map_err(|_| CompileError::TooSlow)?;
+    // Closed only now: its end tells the child that its parent is gone.
+    drop(stdin);
+    match status?.code() {
+        Some(0) => Ok(()),
+        Some(1) => Err(CompileError::Invalid(complaint)),
+        code => Err(CompileError::Died(
+            code.map_or_else(|| "killed".to_owned(), |code| format!("status {code}")),
+        )),
+    }
+}
+
+/// To be called first in `main`: compiles and gives an exit code if this process was started as the compiling child.
+pub fn child_main() -> Option<ExitCode> {
+    CAN_BE_CHILD.store(true, Ordering::Relaxed);
+    let mut args = std::env::args_os().skip(1);
+    if args.next()? != CHILD_COMMAND {
+        return None;
+    }
+    let result = match args.next() {
+        Some(out) => compile_as_child(Path::new(&out)),
+        None => Err("usage: the output file".to_owned()),
+    };
+    Some(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            let _ = writeln!(std::io::stderr(), "{message}");
+            ExitCode::from(1)
+        }
+    })
+}
+
+fn compile_as_child(out: &Path) -> Result<(), String> {
+    restrain();
+    let wasm = read_input().map_err(|error| error.to_string())?;
+    // The parent keeps the pipe open while it lives.
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(2);
+    });
+    let engine = wasmtime::Engine::new(&config::base()).map_err(|error| format!("{error:#}"))?;
+    let code = engine
+        .precompile_component(&wasm)
+        .map_err(|error| format!("{error:#}"))?;
+    cache::write_entry(out, &code).map_err(|error| error.to_string())
+}
+
+fn read_input() -> std::io::Result<Vec<u8>> {
+    let mut stdin = std::io::stdin().lock();
+    let mut length = [0; 8];
+    stdin.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > WASM_BYTES_MAX {
+        return Err(std::io::Error::other("the component is too large"));
+    }
+    let mut wasm = Vec::new();
+    stdin.take(length).read_to_end(&mut wasm)?;
+    Ok(wasm)
+}
+
+/// Lowers this process's priority and bounds its memory; failing to is no reason not to compile.
+fn restrain() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+        let _ = nice(10);
+        let maximum = getrlimit(Resource::As).maximum;
+        let current = maximum.map_or(COMPILE_MEMORY_BYTES_MAX, |maximum| {
+            maximum.min(COMPILE_MEMORY_BYTES_MAX)
+        });
+        let _ = setrlimit(
+            Resource::As,
+            Rlimit {
+                current: Some(current),
+                maximum,
+            },
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! Guest time: the arrival on emu's clock plus what has run since. Sleeping goes faster on a scaled clock, running does not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
+use wasmtime_wasi::p2::bindings::clocks as p2;
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+use wasmtime_wasi::p3::bindings::clocks as p3;
+
+use super::Guest;
+use crate::platform::time::Time;
+
+/// Longest single wait; wasmtime's timers overflow far above.
+const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// What the clocks say of themselves.
+const RESOLUTION_NS: u64 = 1_000;
+
+/// The time of one run. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Unix time at arrival, nanoseconds.
+    arrival_ns: u64,
+    started: Instant,
+    /// How far sleeps have run ahead of the machine.
+    ahead_ns: AtomicU64,
+    /// Waiting runs this many times faster than the machine.
+    factor: f64,
+}
+
+impl Clock {
+    pub fn new(arrival: Time, factor: f64) -> Self {
+        let factor = if factor.is_finite() && factor > 0.0 {
+            factor
+        } else {
+            1.0
+        };
+        let inner = Inner {
+            arrival_ns: arrival.0,
+            started: Instant::now(),
+            ahead_ns: AtomicU64::new(0),
+            factor,
+        };
+        Self(Arc::new(inner))
+    }
+
+    /// Unix time as the guest sees it, nanoseconds.
+    pub fn now_ns(&self) -> u64 {
+        self.0.arrival_ns.saturating_add(self.elapsed_ns())
+    }
+
+    /// Guest time since the run began, nanoseconds.
+    pub fn elapsed_ns(&self) -> u64 {
+        self.machine_ns()
+            .saturating_add(self.0.ahead_ns.load(Ordering::Relaxed))
+    }
+
+    fn machine_ns(&self) -> u64 {
+        u64::try_from(self.0.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Waits until guest time has reached `elapsed_ns` since the run began. Sleeps side by side overlap, as they should:
+    /// whoever wakes moves the clock to its own deadline if it is not there yet.
+    pub async fn sleep_until(&self, elapsed_ns: u64) {
+        let wait_ns = elapsed_ns.saturating_sub(self.elapsed_ns());
+        if wait_ns == 0 {
+            // A guest that polls in a loop must still let others run.
+            return tokio::task::yield_now().await;
+        }
+        let wait = Duration::from_nanos(wait_ns).min(WAIT_MAX);
+        tokio::time::sleep(wait.div_f64(self.0.factor)).await;
+        let ahead_ns = elapsed_ns.saturating_sub(self.machine_ns());
+        self.0.ahead_ns.fetch_max(ahead_ns, Ordering::Relaxed);
+    }
+
+    pub async fn sleep(&self, duration: Duration) {
+        let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.sleep_until(self.elapsed_ns().saturating_add(duration_ns)).await;
+    }
+}
+
+struct HasClock;
+
+impl HasData for HasClock {
+    type Data<'a> = ClockView<'a>;
+}
+
+struct ClockView<'a> {
+    clock: &'a Clock,
+    table: &'a mut ResourceTable,
+}
+
+fn view(guest: &mut Guest) -> ClockView<'_> {
+    ClockView {
+        clock: &guest.run.clock,
+        table: &mut guest.table,
+    }
+}
+
+pub(super) fn add_to_linker(l: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    p2::wall_clock::add_to_linker::<_, HasClock>(l, view)?;
+    p2::monotonic_clock::add_to_linker::<_, HasClock>(l, view)?;
+    p3::types::add_to_linker::<_, HasClock>(l, view)?;
+    p3::system_clock::add_to_linker::<_, HasClock>(l, view)?;
+    p3::monotonic_clock::add_to_linker::<_, HasClock>(l, view)
+}
+
+/// The monotonic clock counts from the Unix epoch too: a kept sandbox then sees it grow from run to run.
+struct Wait {
+    clock: Clock,
+    until_ns: u64,
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Wait {
+    async fn ready(&mut self) {
+        self.clock
+            .sleep_until(self.until_ns.saturating_sub(self.clock.0.arrival_ns))
+            .await;
+    }
+}
+
+impl ClockView<'_> {
+    fn subscribe(self, until_ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let wait = self.table.push(Wait {
+            clock: self.clock.clone(),
+            until_ns,
+        })?;
+        subscribe(self.table, wait)
+    }
+}
+
+impl p2::wall_clock::Host for ClockView<'_> {
+    fn now(&mut self) -> wasmtime::Result<p2::wall_clock::Datetime> {
+        let now = Duration::from_nanos(self.clock.now_ns());
+        Ok(p2::wall_clock::Datetime {
+            seconds: now.as_secs(),
+            nanoseconds: now.subsec_nanos(),
+        })
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<p2::wall_clock::Datetime> {
+        Ok(p2::wall_clock::Datetime {
+            seconds: 0,
+            nanoseconds: RESOLUTION_NS as u32,
+        })
+    }
+}
+
+impl p2::monotonic_clock::Host for ClockView<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clock.now_ns())
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(RESOLUTION_NS)
+    }
+
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        ClockView {
+            clock: self.clock,
+            table: self.table,
+        }
+        .subscribe(when)
+    }
+
+    fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let until_ns = self.clock.now_ns().saturating_add(duration);
+        ClockView {
+            clock: self.clock,
+            table: self.table,
+        }
+        .subscribe(until_ns)
+    }
+}
+
+impl p3::types::Host for ClockView<'_> {}
+
+impl p3::system_clock::Host for ClockView<'_> {
+    fn now(&mut self) -> wasmtime::Result<p3::system_clock::Instant> {
+        let now = Duration::from_nanos(self.clock.now_ns());
+        Ok(p3::system_clock::Instant {
+            seconds: now.as_secs().try_into()?,
+            nanoseconds: now.subsec_nanos(),
+        })
+    }
+
+    fn get_resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(RESOLUTION_NS)
+    }
+}
+
+impl p3::monotonic_clock::Host for ClockView<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clock.now_ns())
+    }
+
+    fn get_resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(RESOLUTION_NS)
+    }
+}
+
+impl<T> p3::monotonic_clock::HostWithStore<T> for HasClock {
+    async fn wait_until(accessor: &Accessor<T, Self>, when: u64) -> wasmtime::Result<()> {
+        let clock = accessor.with(|mut access| access.get().clock.clone());
+        clock.sleep_until(when.saturating_sub(clock.0.arrival_ns)).await;
+        Ok(())
+    }
+
+    async fn wait_for(accessor: &Accessor<T, Self>, duration: u64) -> wasmtime::Result<()> {
+        let clock = accessor.with(|mut access| access.get().clock.clone());
+        clock.sleep(Duration::from_nanos(duration)).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn sleeping_moves_guest_time_by_the_whole_sleep_whatever_the_factor() {
+        let clock = Clock::new(Time(1_000), 60.0);
+        let before = tokio::time::Instant::now();
+        clock.sleep(Duration::from_secs(60)).await;
+        assert_eq!(before.elapsed().as_secs(), 1);
+        assert!(clock.elapsed_ns() >= 60_000_000_000);
+        assert!(clock.elapsed_ns() < 70_000_000_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sleeps_side_by_side_overlap() {
+        let clock = Clock::new(Time(0), 1_000.0);
+        let short = clock.sleep(Duration::from_secs(10));
+        let long = clock.sleep(Duration::from_secs(20));
+        tokio::join!(short, long);
+        assert!((20_000_000_000..25_000_000_000).contains(&clock.elapsed_ns()));
+    }
+}

@@ -1,0 +1,170 @@
+//! The engine itself: one wasmtime, one linker and one compiler for all functions; versions and their sandboxes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::{Component, Linker};
+
+use super::compile::{CompileIn, Compiler};
+use super::host::{self, Guest};
+use super::sandbox::Sandbox;
+use super::{Failure, LoadError, LoadPhases, Source, cache, command, component, config, wasm};
+
+/// How an engine is set up.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    pub compile_in: CompileIn,
+    /// Where compiled code is kept; `None` keeps none.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            compile_in: CompileIn::default(),
+            cache_dir: cache::dir(),
+        }
+    }
+}
+
+/// Runs guests. Clones share everything.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<Guest>,
+    compiler: Compiler,
+    slots: Arc<Semaphore>,
+    slots_max: u32,
+}
+
+impl Engine {
+    /// # Errors
+    /// When wasmtime does not support this machine.
+    pub fn new(options: EngineOptions) -> anyhow::Result<Self> {
+        let (wasmtime, slots_max) = new_wasmtime()?;
+        let linker = host::linker(&wasmtime).map_err(anyhow::Error::from)?;
+        let compiler = Compiler::new(wasmtime.clone(), options.compile_in, options.cache_dir.as_deref());
+        let slots = Arc::new(Semaphore::new(slots_max as usize));
+        Ok(Self(Arc::new(Inner {
+            wasmtime,
+            linker,
+            compiler,
+            slots,
+            slots_max,
+        })))
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.0.wasmtime
+    }
+
+    /// What every guest may import. A kind of guest that offers more clones it and adds.
+    pub(crate) fn linker(&self) -> &Linker<Guest> {
+        &self.0.linker
+    }
+
+    pub(crate) fn compiler(&self) -> &Compiler {
+        &self.0.compiler
+    }
+
+    /// Waits for room in the pool. A sandbox holds it while its store lives.
+    pub(crate) async fn slot(&self, slots: u32) -> Result<OwnedSemaphorePermit, Failure> {
+        let permit = self
+            .0
+            .slots
+            .clone()
+            .acquire_many_owned(slots.min(self.0.slots_max))
+            .await;
+        permit.map_err(|_| Failure::internal("the engine has been closed"))
+    }
+
+    /// How many slots of the pool an instance of `component` takes: one for each memory, and more for many tables.
+    pub(crate) fn slots_of(component: &Component) -> u32 {
+        let Some(needs) = component.resources_required() else {
+            return config::MEMORIES_MAX as u32;
+        };
+        needs
+            .num_memories
+            .max(needs.num_tables.div_ceil(config::TABLES_PER_SLOT))
+            .max(1)
+    }
+
+    /// Makes a version of what lies on disk now. Dropping the future cancels the compilation.
+    ///
+    /// # Errors
+    /// With what to tell the function's author, and the files whose change is worth another try.
+    pub async fn load(&self, source: &Source) -> Result<Loaded, LoadError> {
+        let extension = source
+            .entry
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .unwrap_or_default();
+        match extension {
+            "wasm" | "wat" => wasm::load(self, source).await,
+            _ => Err(LoadError {
+                message: format!(
+                    "`{}` is no function: emu runs .js, .mjs, .ts, .mts, .wasm and .wat files",
+                    source.entry.display()
+                ),
+                place: None,
+                detail: None,
+                watch: vec![source.entry.clone()],
+            }),
+        }
+    }
+
+    /// A sandbox that is filled at its first run.
+    ///
+    /// # Errors
+    /// None today; a kind of guest may need something at this point.
+    pub fn open(&self, version: &Version) -> Result<Sandbox, Failure> {
+        Ok(match &*version.0 {
+            Kind::Component(version) => Sandbox::component(self.clone(), version.clone()),
+            Kind::Command(version) => Sandbox::command(self.clone(), version.clone()),
+        })
+    }
+}
+
+/// With the largest pool that this machine's address space allows, at last without one.
+fn new_wasmtime() -> anyhow::Result<(wasmtime::Engine, u32)> {
+    for slots in config::POOL_SLOTS {
+        match wasmtime::Engine::new(&config::pooled(slots)) {
+            Ok(engine) => return Ok((engine, slots)),
+            Err(error) => tracing::info!("no room for {slots} guests at once: {error:#}"),
+        }
+    }
+    let engine = wasmtime::Engine::new(&config::base()).map_err(anyhow::Error::from)?;
+    Ok((engine, config::POOL_SLOTS[2]))
+}
+
+/// A function's code at one moment, ready to be run. Clones share it.
+#[derive(Clone)]
+pub struct Version(pub(super) Arc<Kind>);
+
+impl std::fmt::Debug for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &*self.0 {
+            Kind::Component(_) => "Version(wasi:http component)",
+            Kind::Command(_) => "Version(WASI command)",
+        })
+    }
+}
+
+pub(super) enum Kind {
+    Component(Arc<component::Version>),
+    Command(Arc<command::Version>),
+}
+
+/// What [`Engine::load`] gives.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub version: Version,
+    pub phases: LoadPhases,
+    /// Files that were read or looked for.
+    pub watch: Vec<PathBuf>,
+    /// What a provider would have been sent.
+    pub package_bytes: u64,
+}

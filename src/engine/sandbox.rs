@@ -1,0 +1,118 @@
+//! One guest's store and what runs in it. Limits, deadline and output are armed anew for each run.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::oneshot::Sender;
+use wasmtime::Store;
+
+use super::host::{self, Guest, Run};
+use super::runtime::Engine;
+use super::{Failure, Invocation, Outcome, Reply, command, component, limits};
+
+/// Where invocations run, one after the other. Dropping it ends whatever runs.
+pub struct Sandbox(Kind);
+
+enum Kind {
+    Component(component::Sandbox),
+    Command(Engine, Arc<command::Version>),
+}
+
+impl Sandbox {
+    pub(super) fn component(engine: Engine, version: Arc<component::Version>) -> Self {
+        Self(Kind::Component(component::Sandbox::new(engine, version)))
+    }
+
+    pub(super) fn command(engine: Engine, version: Arc<command::Version>) -> Self {
+        Self(Kind::Command(engine, version))
+    }
+
+    /// Runs the guest to its end. The reply is sent as soon as the guest has given it; if there is none, the sender is
+    /// dropped and the outcome says why. A failed run leaves nothing of the guest behind: the next one starts afresh.
+    ///
+    /// Waits for room in the pool first; neither that nor instantiation counts as duration, but the timeout covers
+    /// instantiation too.
+    pub async fn run(&mut self, invocation: Invocation, reply: Sender<Reply>) -> Outcome {
+        match &mut self.0 {
+            Kind::Component(sandbox) => sandbox.run(invocation, reply).await,
+            Kind::Command(engine, version) => command::run(engine, version, invocation, reply).await,
+        }
+    }
+}
+
+/// A store that is being used, with its place in the pool.
+pub(super) struct Live {
+    pub store: Store<Guest>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Live {
+    /// A new store with nothing in it yet.
+    pub async fn new(engine: &Engine, slots: u32, run: Arc<Run>, seed: u64) -> Result<Self, Failure> {
+        let slot = engine.slot(slots).await?;
+        let store = host::store(engine.wasmtime(), Guest::new(run, seed)).map_err(Failure::internal)?;
+        Ok(Self { store, _slot: slot })
+    }
+
+    /// Prepares a kept store for its next run.
+    pub fn rearm(&mut self, run: Arc<Run>, seed: u64) -> Result<(), Failure> {
+        self.store.data_mut().arm(run, seed);
+        host::refuel(&mut self.store).map_err(Failure::internal)
+    }
+}
+
+/// Measures a run from outside.
+pub(super) struct Meter {
+    started: Instant,
+    init: Duration,
+}
+
+impl Meter {
+    pub fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            init: Duration::ZERO,
+        }
+    }
+
+    /// Instantiation is over.
+    pub fn initialised(&mut self) {
+        self.init = self.started.elapsed();
+    }
+
+    /// What the run came to; the store may be dropped afterwards.
+    pub fn outcome(&self, live: &Live, result: Result<(), Failure>) -> Outcome {
+        let elapsed = self.started.elapsed();
+        let guest = live.store.data();
+        guest.stdout.finish();
+        guest.stderr.finish();
+        Outcome {
+            result,
+            duration: elapsed.saturating_sub(self.init),
+            init: self.init,
+            fuel: host::fuel_spent(&live.store),
+            memory_bytes_max: guest.memory.peak_bytes(),
+            log_bytes_dropped: guest.run.log.dropped_bytes(),
+        }
+    }
+}
+
+/// The outcome of a run that never began.
+pub(super) fn not_run(failure: Failure) -> Outcome {
+    Outcome {
+        result: Err(failure),
+        duration: Duration::ZERO,
+        init: Duration::ZERO,
+        fuel: 0,
+        memory_bytes_max: 0,
+        log_bytes_dropped: 0,
+    }
+}
+
+/// Runs `work` within the run's deadline.
+pub(super) async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    limits::within(timeout, work)
+        .await
+        .unwrap_or_else(|_| Err(Failure::timeout(timeout)))
+}
