@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_line_without_end_is_cut_and_the_bound_holds() {
         let chunk = [b'x'; LINE_BYTES_MAX];
-        let (got, dropped) = lines(&[&chunk; 10], 3 * LINE_BYTES_MAX as u64);
+        let (got, dropped) = lines(&[&chunk[..]; 10], 3 * LINE_BYTES_MAX as u64);
         assert_eq!(got.len(), 2);
         let total: u64 = got.iter().map(|line| line.len() as u64).sum();
         assert!(total + dropped >= 10 * LINE_BYTES_MAX as u64, "{total} {dropped}");
