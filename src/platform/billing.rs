@@ -121,24 +121,21 @@ impl Tariff {
 
     /// Meters one invocation whose `init` is this provider's own.
     pub fn meter(&self, used: &Used) -> Metered {
-        let (billed_ms, memory_mb) = self.quantities(used, used.init);
+        self.price(self.quantities(used, used.init))
+    }
+
+    fn price(&self, (billed_ms, memory_mb): (u64, u32)) -> Metered {
         let duration = if self.bills_cpu {
-            price(u128::from(billed_ms), self.cpu_ms_price, 1)
+            billed_ms.saturating_mul(self.cpu_ms_price)
         } else {
-            price(
-                u128::from(billed_ms) * u128::from(memory_mb),
-                self.gb_second_price,
-                MB_MS_PER_GB_S,
-            ) + price(
-                u128::from(billed_ms) * u128::from(self.vcpu_millis),
-                self.vcpu_second_price,
-                VCPU_UNITS_PER_S,
-            )
+            let memory = per_unit::<MB_MS_PER_GB_S>(billed_ms, memory_mb, self.gb_second_price);
+            let vcpu = per_unit::<VCPU_UNITS_PER_S>(billed_ms, self.vcpu_millis, self.vcpu_second_price);
+            memory.saturating_add(vcpu)
         };
         Metered {
             billed_ms,
             memory_mb,
-            cost_picodollars: u64::try_from(duration + u128::from(self.request_price)).unwrap_or(u64::MAX),
+            cost_picodollars: duration.saturating_add(self.request_price),
         }
     }
 
@@ -152,10 +149,11 @@ impl Tariff {
         };
         let time = if self.bills_init { time + init } else { time };
         let ms = time.as_nanos().div_ceil(1_000_000).max(self.min_ms);
-        let billed_ms = if self.step_ms == 1 {
-            ms
-        } else {
-            ms.div_ceil(self.step_ms).saturating_mul(self.step_ms)
+        let billed_ms = match (self.step_ms, u32::try_from(ms), u32::try_from(self.step_ms)) {
+            (1, ..) => ms,
+            // Narrow division is several times faster, and this runs for every invocation under every provider.
+            (_, Ok(ms), Ok(step)) => u64::from(ms.div_ceil(step)) * u64::from(step),
+            (step, ..) => ms.div_ceil(step).saturating_mul(step),
         };
         let memory_mb = match self.memory {
             MemoryBasis::Configured => self.memory_mb,
@@ -164,17 +162,19 @@ impl Tariff {
                 min_mb,
                 max_mb,
             } => {
-                let used_mb = used.memory_bytes_max.div_ceil(1 << 20);
-                let stepped = used_mb.div_ceil(u64::from(step_mb)).saturating_mul(u64::from(step_mb));
-                u32::try_from(stepped).unwrap_or(u32::MAX).clamp(min_mb, max_mb)
+                let used_mb = u32::try_from(used.memory_bytes_max.div_ceil(1 << 20)).unwrap_or(u32::MAX);
+                if used_mb <= min_mb {
+                    min_mb
+                } else {
+                    used_mb.div_ceil(step_mb).saturating_mul(step_mb).min(max_mb)
+                }
             }
             MemoryBasis::Unbilled => 0,
         };
         (billed_ms, memory_mb)
     }
 
-    fn count(&self, usage: &mut Usage, used: &Used, init: Span) {
-        let (billed_ms, memory_mb) = self.quantities(used, init);
+    fn count(&self, usage: &mut Usage, (billed_ms, memory_mb): (u64, u32)) {
         let ms = u128::from(billed_ms);
         usage.requests += 1;
         usage.billed_ms += ms;
@@ -276,11 +276,13 @@ impl Ledger {
         let mut metered = Metered::default();
         for (at, (tariff, usage)) in account.books.iter_mut().enumerate() {
             if at == self.active {
-                tariff.count(usage, used, used.init);
-                metered = tariff.meter(used);
+                let quantities = tariff.quantities(used, used.init);
+                tariff.count(usage, quantities);
+                metered = tariff.price(quantities);
             } else {
                 let cold = used.init_is_modelled && used.init > Span::ZERO;
-                tariff.count(usage, used, if cold { tariff.init_median } else { used.init });
+                let init = if cold { tariff.init_median } else { used.init };
+                tariff.count(usage, tariff.quantities(used, init));
             }
         }
         metered
@@ -434,12 +436,17 @@ fn tiered(rates: &Rates, per: u128, units: u128) -> u128 {
     sum.saturating_add(per / 2) / per
 }
 
-/// To the nearest picodollar. One invocation's product fits u64 but for giants, and u64 division is far cheaper.
-fn price(units: u128, price: u64, per: u128) -> u128 {
-    let product = units.saturating_mul(u128::from(price)).saturating_add(per / 2);
-    match (u64::try_from(product), u64::try_from(per)) {
-        (Ok(product), Ok(per)) => u128::from(product / per.max(1)),
-        _ => product / per.max(1),
+/// `ms * size * price / PER` to the nearest picodollar. The product of one invocation fits u64 but for giants, and there
+/// a division by a constant is cheap.
+fn per_unit<const PER: u128>(ms: u64, size: u32, price: u64) -> u64 {
+    let product = u64::from(size).checked_mul(price).and_then(|rate| rate.checked_mul(ms));
+    match (product, u64::try_from(PER)) {
+        (Some(product), Ok(per)) => product.saturating_add(per / 2) / per,
+        _ => {
+            let rate = u128::from(size) * u128::from(price);
+            let product = rate.saturating_mul(u128::from(ms)).saturating_add(PER / 2);
+            u64::try_from(product / PER).unwrap_or(u64::MAX)
+        }
     }
 }
 
