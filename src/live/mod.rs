@@ -1,12 +1,56 @@
 //! The imperative shell of `emu dev`: real time, real sockets, real files, real guests.
+//!
+//! [`start`] takes its world as arguments, so that tests and `emu exec` run it in process. Reading order: `driver`
+//! (input -> platform -> effects -> tasks), `run` (one invocation), `http` (the functions' port), `control` (the
+//! other one), `reload` (files -> versions), `apply` (versions -> service), `events` (what happened -> who asks).
 
 pub mod api;
+mod apply;
+mod bindings;
+mod clock;
+mod control;
+mod cors;
+mod cron;
+mod driver;
+mod events;
+mod history;
+mod http;
+mod listen;
+mod messages;
+mod names;
 pub mod reload;
+mod render;
+mod run;
+mod table;
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
+use anyhow::Context as _;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::{Engine, EngineOptions, Loaded};
 use crate::platform::config::ColdStarts;
+use crate::platform::input::Input;
 use crate::project::{ClockSetting, Project};
+use crate::provider;
+use crate::report::event::{Event, Ready};
+
+use apply::EngineLoader;
+use clock::Clock;
+use control::Control;
+use control::guard::Guard;
+use driver::{Driver, Own, Parts};
+use events::Hub;
+use listen::{Bound, bind};
+use names::{Names, PublicIds};
+use reload::{Change, ReadProject, Reloader};
+use table::Table;
 
 /// How to run a project; flag > environment > file > default has been settled.
 #[derive(Clone, Debug)]
@@ -25,40 +69,38 @@ pub struct Options {
     /// Write `.emu/run.json` for other commands to find this emulator (`emu dev`).
     pub run_file: bool,
     /// How long a shutdown waits for what runs.
-    pub drain: std::time::Duration,
+    pub drain: Duration,
+}
+
+/// What the ports' services share.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub driver: Driver,
+    pub functions_url: String,
+    pub control_url: String,
+    ready: Arc<AtomicBool>,
+    reload: reload::Control,
+}
+
+impl Server {
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    pub fn reload(&self) {
+        self.reload.reload_all();
+    }
 }
 
 /// A running emulator.
 pub struct Live {
     pub functions_url: String,
     pub control_url: String,
-}
-
-impl Live {
-    /// As GET `/_emu/functions`, in the order of names.
-    pub fn functions(&self) -> Vec<api::Function> {
-        Vec::new()
-    }
-
-    /// As GET `/_emu/queues`.
-    pub fn queues(&self) -> Vec<api::Queue> {
-        Vec::new()
-    }
-
-    /// As GET `/_emu/topics`.
-    pub fn topics(&self) -> Vec<api::Topic> {
-        Vec::new()
-    }
-
-    /// Reads the project again and rebuilds every function, as if all files had changed. Returns at once; the outcome
-    /// comes as events.
-    pub fn reload(&self) {}
-
-    /// Takes no more work, waits up to [`Options::drain`] for what runs, removes the run file, lets the sink see the
-    /// last events. How many invocations were cut off.
-    pub async fn shutdown(self) -> u64 {
-        0
-    }
+    server: Server,
+    connections: TaskTracker,
+    stop_accepting: CancellationToken,
+    drain: Duration,
+    run_file: Option<PathBuf>,
 }
 
 /// Receives every event, in order, on a thread of its own: it may take its time, the data path does not wait.
@@ -66,12 +108,238 @@ pub trait Sink: Send {
     fn event(&mut self, event: &crate::report::event::Stamped);
     /// This many events were left out since the last call, because they came faster than they could be shown.
     fn folded(&mut self, invocations: u64, others: u64);
+    /// Events that it wants to see of one second; the rest is folded. `None`: all of them.
+    fn lines_per_second_max(&self) -> Option<u32> {
+        None
+    }
 }
 
-/// Loads everything, opens the ports, serves until [`Live::shutdown`].
+/// Loads everything, opens the ports, serves until [`Live::shutdown`]. Returns once every function has been loaded or
+/// has failed to.
 ///
 /// # Errors
 /// When no port can be had or the engine cannot start. Functions that fail to build are events, not errors.
-pub async fn start(_project: Project, _options: Options, _sink: Box<dyn Sink>) -> anyhow::Result<Live> {
-    anyhow::bail!("not written yet")
+pub async fn start(project: Project, read: ReadProject, options: Options, sink: Box<dyn Sink>) -> anyhow::Result<Live> {
+    let clock = Clock::start(options.clock);
+    let ids = PublicIds::new(options.seed ^ clock.now().0);
+    let names = Arc::new(RwLock::new(Names::default()));
+    let hub = Hub::start(names.clone(), ids, sink).context("cannot start the thread that reports")?;
+    let engine = Engine::new(EngineOptions::default()).context("cannot start the WebAssembly engine")?;
+    let project = Arc::new(project);
+    let profile = provider::by_id(&project.provider)?;
+    let table = {
+        let mut names = names.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::new(Table::new(project.clone(), profile, &mut names))
+    };
+    let (cron, arms) = mpsc::unbounded_channel();
+    let parts = Parts {
+        engine: engine.clone(),
+        clock: clock.clone(),
+        ids,
+        names,
+        hub,
+        table,
+        cold_starts: options.cold_starts,
+        seed: options.seed,
+        cron,
+    };
+    let driver = Driver::new(parts);
+    let functions = bind(options.host, options.port).await?;
+    let control = bind(options.control_host, options.control_port).await?;
+    tell_of_busy_ports(&driver, &functions, &control);
+    let functions_url = url(options.host, functions.port);
+    let control_url = url(options.control_host, control.port);
+    let _ = driver.0.functions_url.set(functions_url.clone());
+    driver.configure(project.clone());
+    let reload_options = reload::Options {
+        watch: options.watch,
+        ..reload::Options::default()
+    };
+    let (reloader, reload) = Reloader::new(project.clone(), read, Arc::new(EngineLoader(engine)), reload_options);
+    let server = Server {
+        driver: driver.clone(),
+        functions_url: functions_url.clone(),
+        control_url: control_url.clone(),
+        ready: Arc::default(),
+        reload,
+    };
+    let live = Live {
+        functions_url,
+        control_url,
+        server: server.clone(),
+        connections: TaskTracker::new(),
+        stop_accepting: CancellationToken::new(),
+        drain: options.drain,
+        run_file: options.run_file.then(|| project.root.join(".emu").join("run.json")),
+    };
+    let guard = Guard {
+        port: control.port,
+        host: (!options.control_host.is_loopback()).then_some(options.control_host),
+        token: options.control_token.clone(),
+    };
+    listen::serve(
+        control,
+        Control::new(server.clone(), guard),
+        &live.stop_accepting,
+        &live.connections,
+    );
+    live.spawn_background(&clock, arms);
+    let settled = live.follow(reloader);
+    first_load(settled).await;
+    server.ready.store(true, Ordering::Release);
+    listen::serve(
+        functions,
+        http::Functions::new(driver.clone()),
+        &live.stop_accepting,
+        &live.connections,
+    );
+    if let Some(path) = &live.run_file {
+        write_run_file(path, &live, options.control_token.as_deref())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    driver.tell(Event::Ready(Ready {
+        functions_url: live.functions_url.clone(),
+        control_url: live.control_url.clone(),
+        pid: std::process::id(),
+        project: project.name.clone(),
+        provider: project.provider.clone(),
+        functions: project.functions.len(),
+        startup_ms: clock.uptime().as_secs_f64() * 1e3,
+    }));
+    Ok(live)
+}
+
+fn url(host: IpAddr, port: u16) -> String {
+    match host {
+        // 0.0.0.0 is no address to open.
+        host if host.is_unspecified() => format!("http://127.0.0.1:{port}"),
+        IpAddr::V4(host) => format!("http://{host}:{port}"),
+        IpAddr::V6(host) => format!("http://[{host}]:{port}"),
+    }
+}
+
+fn tell_of_busy_ports(driver: &Driver, functions: &Bound, control: &Bound) {
+    for (what, bound) in [("functions", functions), ("control", control)] {
+        if let Some(busy) = bound.busy {
+            let message = format!("port {busy} is in use, {what} are on {}", bound.port);
+            driver.notice("warning", message.replace("control are", "the control API is"));
+        }
+    }
+}
+
+/// Waits until everything has been built once.
+async fn first_load(mut settled: watch::Receiver<bool>) {
+    // An error means that the reloader ended: there is nothing to wait for.
+    let _ = settled.wait_for(|settled| *settled).await;
+}
+
+fn write_run_file(path: &Path, live: &Live, token: Option<&str>) -> anyhow::Result<()> {
+    let run = api::RunFile {
+        functions_url: live.functions_url.clone(),
+        control_url: live.control_url.clone(),
+        pid: std::process::id(),
+        token: token.map(str::to_owned),
+    };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&mut file, &run)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+impl Live {
+    fn spawn_background(&self, clock: &Clock, arms: mpsc::UnboundedReceiver<cron::Arm>) {
+        let driver = self.server.driver.clone();
+        let stop = driver.0.stopping.clone();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(driver.clone().run_timer()));
+        if !clock.is_real() {
+            // The core's deadlines are exact where no scheduler wakes it; nothing arms.
+            return;
+        }
+        let clock = clock.clone();
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            let due = {
+                let driver = driver.clone();
+                move |arm: cron::Arm| {
+                    let input = Input::Due {
+                        trigger: arm.trigger,
+                        scheduled_at: arm.at,
+                    };
+                    driver.step(input, &mut Own::default());
+                }
+            };
+            if let Err(error) = cron::run(clock, arms, due).await {
+                driver.notice(
+                    "warning",
+                    format!("the cron scheduler stopped, the timer takes over: {error}"),
+                );
+            }
+        }));
+    }
+
+    /// Follows the project folder; the receiver turns true once everything has been built once.
+    fn follow(&self, reloader: Reloader<EngineLoader>) -> watch::Receiver<bool> {
+        let driver = self.server.driver.clone();
+        let stop = driver.0.stopping.clone();
+        let (settled_tx, settled) = watch::channel(false);
+        let (changes_tx, mut changes) = mpsc::channel::<Change<Loaded>>(64);
+        tokio::spawn(reloader.run(changes_tx, stop.clone()));
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            while let Some(change) = changes.recv().await {
+                let settled = matches!(change, Change::Settled);
+                driver.apply(change);
+                if settled {
+                    settled_tx.send_replace(true);
+                }
+            }
+        }));
+        settled
+    }
+
+    /// As GET `/_emu/functions`, in the order of names.
+    pub fn functions(&self) -> Vec<api::Function> {
+        control::views::functions(&self.server.driver)
+    }
+
+    /// As GET `/_emu/queues`.
+    pub fn queues(&self) -> Vec<api::Queue> {
+        control::views::queues(&self.server.driver)
+    }
+
+    /// As GET `/_emu/topics`.
+    pub fn topics(&self) -> Vec<api::Topic> {
+        control::views::topics(&self.server.driver)
+    }
+
+    /// Reads the project again and rebuilds every function, as if all files had changed. Returns at once; the outcome
+    /// comes as events.
+    pub fn reload(&self) {
+        self.server.reload();
+    }
+
+    /// Takes no more work, waits up to [`Options::drain`] for what runs, removes the run file, lets the sink see the
+    /// last events. How many invocations were cut off.
+    pub async fn shutdown(self) -> u64 {
+        let inner = &self.server.driver.0;
+        if let Some(path) = &self.run_file {
+            // Gone already, or another emulator's by now: nothing to do about either.
+            let _ = std::fs::remove_file(path);
+        }
+        self.stop_accepting.cancel();
+        self.connections.close();
+        inner.running.close();
+        let drained = tokio::time::timeout(self.drain, async {
+            inner.running.wait().await;
+            inner.stopping.cancel();
+            self.connections.wait().await;
+        });
+        let finished = drained.await.is_ok();
+        inner.stopping.cancel();
+        let left = if finished { 0 } else { inner.running.len() as u64 };
+        let hub = inner.hub.clone();
+        // The sink may write to a slow terminal.
+        let _ = tokio::task::spawn_blocking(move || hub.close()).await;
+        left
+    }
 }

@@ -235,6 +235,10 @@ impl Fleets {
         self.0[at] = Some(fleet);
     }
 
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Fleet> {
+        self.0.iter_mut().flatten()
+    }
+
     fn iter(&self) -> impl Iterator<Item = &Fleet> {
         self.0.iter().flatten()
     }

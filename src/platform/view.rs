@@ -1,6 +1,7 @@
 //! What the control API shows: read-only, made when asked for.
 
 use super::Platform;
+use super::billing::Ledger;
 use super::effect::InstanceState;
 use super::fleet::Counters;
 use super::ids::{FunctionId, InstanceId, InvocationId, MessageId, QueueId, TriggerId, VersionNumber};
@@ -169,6 +170,15 @@ impl Platform {
         };
         let after = |at: &Time| cron.spec.schedule.next_after(*at);
         std::iter::successors(cron.next, after).take(max).collect()
+    }
+
+    /// What has been metered, the idle time of provisioned instances up to now included. `None` until configured.
+    pub fn ledger(&mut self, now: Time) -> Option<&Ledger> {
+        let now = now.max(self.wall);
+        for fleet in self.fleets.iter_mut() {
+            fleet.settle_kept(now, self.ledger.as_mut());
+        }
+        self.ledger.as_ref()
     }
 
     pub fn unrest(&self) -> Unrest {

@@ -1,0 +1,260 @@
+//! Puts a change of the project into force: what the reloader found becomes the table, versions and events.
+
+use std::sync::{Arc, PoisonError};
+
+use futures::future::BoxFuture;
+
+use crate::engine::{Engine, LoadError, LoadPhases, Loaded, Source};
+use crate::platform::ids::{FunctionId, InvocationId, VersionNumber};
+use crate::platform::input::Input;
+use crate::project::Project;
+use crate::provider;
+use crate::report::event::{Event, Notice, Reload};
+
+use super::driver::{Driver, Own, lock};
+use super::events::What;
+use super::reload::{Built, Cause, Change, Failed, Loader, Phases, Reason};
+use super::table::{self, Table};
+
+/// Loads by the engine.
+pub struct EngineLoader(pub Engine);
+
+impl Loader for EngineLoader {
+    type Loaded = Loaded;
+
+    fn load(&self, source: Source) -> BoxFuture<'static, Result<Loaded, LoadError>> {
+        let engine = self.0.clone();
+        Box::pin(async move { engine.load(&source).await })
+    }
+
+    fn phases(loaded: &Loaded) -> LoadPhases {
+        loaded.phases
+    }
+
+    fn watch(loaded: &Loaded) -> Vec<std::path::PathBuf> {
+        loaded.watch.clone()
+    }
+}
+
+impl Driver {
+    /// Makes the project's manifest the one in force.
+    pub fn configure(&self, project: Arc<Project>) {
+        let inner = &self.0;
+        let profile = provider::by_id(&project.provider).unwrap_or_else(|_| self.table().profile.clone());
+        let (table, config) = {
+            let mut names = inner.names.write().unwrap_or_else(PoisonError::into_inner);
+            let table = Arc::new(Table::new(project, profile, &mut names));
+            let config = table::config(&table, &mut names, &inner.clock, inner.cold_starts);
+            (table, config)
+        };
+        let mut core = lock(&inner.core);
+        *inner.table.write().unwrap_or_else(PoisonError::into_inner) = table.clone();
+        core.builds.retain(|function, _| table.functions.contains_key(function));
+        self.step_locked(&mut core, Input::Configure(Arc::new(config)), &mut Own::default());
+    }
+
+    /// Whether it was the first load, whose events the ready line replaces.
+    pub fn apply(&self, change: Change<Loaded>) {
+        match change {
+            Change::Project {
+                project,
+                warnings,
+                cause,
+            } => {
+                self.configure(project);
+                for warning in warnings {
+                    self.notice("warning", warning);
+                }
+                if cause.reason != Reason::Start {
+                    self.notice(
+                        "info",
+                        format!("emu.toml or functions/ changed ({})", cause.files.join(", ")),
+                    );
+                }
+            }
+            Change::ProjectBroken { rendered, cause } => {
+                let since = cause.since.elapsed().as_secs_f64() * 1e3;
+                self.tell(Event::Reload(Reload {
+                    function: "emu.toml".to_owned(),
+                    outcome: "failed".to_owned(),
+                    version: None,
+                    files: cause.files,
+                    total_ms: since,
+                    phases: Vec::new(),
+                    error: Some(rendered),
+                    serving: true,
+                }));
+            }
+            Change::Built(built) => self.deploy(built),
+            Change::Failed(failed) => self.build_failed(failed),
+            Change::Unchanged {
+                function,
+                phases,
+                cause,
+            } => {
+                self.reloaded(function, "unchanged", None, &cause, &phases, None, true);
+            }
+            Change::Removed { function, cause } => {
+                self.reloaded(function, "removed", None, &cause, &Phases::default(), None, false);
+            }
+            Change::Output { function, stream, line } => self.tell(Event::Log(crate::report::event::Log {
+                function,
+                invocation: String::new(),
+                stream,
+                text: line,
+            })),
+            Change::Notice { level, message } => self.notice(level.as_str(), message),
+            Change::Settled => {}
+        }
+    }
+
+    fn deploy(&self, built: Built<Loaded>) {
+        let Some(entry) = self.table().by_name.get(built.function.as_str()).cloned() else {
+            return;
+        };
+        let number = {
+            let mut core = lock(&self.0.core);
+            let build = core.builds.entry(entry.id).or_default();
+            build.count += 1;
+            let number = VersionNumber(build.count);
+            build.version = Some((number, built.loaded.version));
+            build.error = None;
+            let package_bytes = built.loaded.package_bytes;
+            let input = Input::Deploy {
+                function: entry.id,
+                version: number,
+                package_bytes,
+            };
+            self.step_locked(&mut core, input, &mut Own::default());
+            number
+        };
+        let outcome = if number.0 == 1 { "added" } else { "changed" };
+        self.reloaded(
+            built.function,
+            outcome,
+            Some(number.0),
+            &built.cause,
+            &built.phases,
+            None,
+            true,
+        );
+    }
+
+    fn build_failed(&self, failed: Failed) {
+        let text = error_text(&failed.error);
+        let Some(entry) = self.table().by_name.get(failed.function.as_str()).cloned() else {
+            return;
+        };
+        let serving = {
+            let mut core = lock(&self.0.core);
+            let build = core.builds.entry(entry.id).or_default();
+            build.error = Some(text.clone());
+            build.version.as_ref().map(|(number, _)| number.0)
+        };
+        self.reloaded(
+            failed.function,
+            "failed",
+            serving,
+            &failed.cause,
+            &failed.phases,
+            Some(text),
+            serving.is_some(),
+        );
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the event's fields, named where it is built")]
+    fn reloaded(
+        &self,
+        function: String,
+        outcome: &str,
+        version: Option<u32>,
+        cause: &Cause,
+        phases: &Phases,
+        error: Option<String>,
+        serving: bool,
+    ) {
+        // The first load shows in the table of functions; only its failures are news.
+        if cause.reason == Reason::Start && error.is_none() {
+            return;
+        }
+        self.tell(Event::Reload(Reload {
+            function,
+            outcome: outcome.to_owned(),
+            version,
+            files: cause.files.clone(),
+            total_ms: cause.since.elapsed().as_secs_f64() * 1e3,
+            phases: phases.list_ms(),
+            error,
+            serving,
+        }));
+    }
+
+    pub fn build_error(&self, function: FunctionId) -> Option<String> {
+        lock(&self.0.core)
+            .builds
+            .get(&function)
+            .and_then(|build| build.error.clone())
+    }
+
+    pub fn notice(&self, level: &str, message: String) {
+        self.tell(Event::Notice(Notice {
+            level: level.to_owned(),
+            message,
+        }));
+    }
+
+    pub fn tell(&self, event: Event) {
+        self.0.hub.push(self.now(), What::Made(event));
+    }
+
+    pub fn purge(&self, queue: &str) {
+        if let Some(queue) = self
+            .0
+            .names
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .find_queue(queue)
+        {
+            self.step(Input::Purge { queue }, &mut Own::default());
+        }
+    }
+
+    pub fn redrive(&self, queue: &str) {
+        if let Some(queue) = self
+            .0
+            .names
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .find_queue(queue)
+        {
+            self.step(Input::Redrive { queue }, &mut Own::default());
+        }
+    }
+
+    pub fn fire_named(&self, cron: &str) -> Option<InvocationId> {
+        let trigger = self
+            .0
+            .names
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .find_trigger(cron)?;
+        Some(self.fire(trigger))
+    }
+
+    pub fn functions_url(&self) -> String {
+        self.0.functions_url.get().cloned().unwrap_or_default()
+    }
+}
+
+/// `functions/api.ts:3:7: message` and the detail below it.
+pub fn error_text(error: &LoadError) -> String {
+    let mut text = match &error.place {
+        Some(place) => format!("{}:{}:{}: {}", place.file, place.line, place.column, error.message),
+        None => error.message.clone(),
+    };
+    if let Some(detail) = &error.detail {
+        text.push('\n');
+        text.push_str(detail);
+    }
+    text
+}

@@ -1,0 +1,349 @@
+//! One function a request: finds the thing, does it, answers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::engine::{Event, HostError, OutMessage, Reply as GuestReply};
+use crate::live::Server;
+use crate::live::api;
+use crate::live::bindings::nearest;
+use crate::live::events::Summary;
+use crate::live::render::{reject_code, reject_text};
+use crate::live::table::Entry;
+use crate::platform::effect::RejectReason;
+
+use super::{Answer, ApiFailure, Reply, answered, json as json_reply, parse, sse, views};
+
+/// Invocations that a list shows unless asked for more.
+const LIST_DEFAULT: usize = 100;
+
+/// GET `/_emu/{what}`.
+pub fn list(server: &Server, what: &str, query: &HashMap<String, String>) -> Reply {
+    match what {
+        "health" => answered(Ok(views::health(server))),
+        "ready" => ready(server),
+        "functions" => answered(Ok(views::functions(&server.driver))),
+        "instances" => answered(Ok(views::instances(&server.driver))),
+        "invocations" => answered(invocations(server, query)),
+        "queues" => answered(Ok(views::queues(&server.driver))),
+        "topics" => answered(Ok(views::topics(&server.driver))),
+        "crons" => answered(Ok(views::crons(&server.driver))),
+        "bill" => answered(bill(server, query)),
+        "events" => sse::reply(&server.driver),
+        _ => answered::<()>(Err(unknown_path(what))),
+    }
+}
+
+fn unknown_path(what: &str) -> ApiFailure {
+    let known = [
+        "health",
+        "ready",
+        "functions",
+        "instances",
+        "invocations",
+        "queues",
+        "topics",
+        "crons",
+        "bill",
+        "events",
+    ]
+    .map(str::to_owned);
+    let hint = nearest(what, known.iter()).map_or_else(|| known.join(", "), |near| format!("did you mean {near}?"));
+    ApiFailure::new(StatusCode::NOT_FOUND, "not-found", format!("no /_emu/{what}")).remedy(hint)
+}
+
+fn ready(server: &Server) -> Reply {
+    let ready = server.is_ready();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json_reply(status, &json!({ "ready": ready }))
+}
+
+fn invocations(server: &Server, query: &HashMap<String, String>) -> Answer<Value> {
+    let limit = match query.get("limit") {
+        None => LIST_DEFAULT,
+        Some(text) => text.parse().map_err(|_| {
+            ApiFailure::new(
+                StatusCode::BAD_REQUEST,
+                "bad-limit",
+                format!("limit is a number, not {text:?}"),
+            )
+        })?,
+    };
+    let function = query.get("function").map(|name| entry(server, name)).transpose()?;
+    let listed = server.driver.0.hub.read(|history, renderer| {
+        history
+            .invocations(function.map(|entry| entry.id))
+            .take(limit)
+            .map(|(at, done)| views::with_time(*at, &renderer.invocation(done)))
+            .collect::<Vec<_>>()
+    });
+    Ok(Value::Array(listed))
+}
+
+fn bill(server: &Server, query: &HashMap<String, String>) -> Answer<Value> {
+    let provider = query.get("provider").map(String::as_str);
+    let bill = views::bill(&server.driver, provider)
+        .map_err(|message| ApiFailure::new(StatusCode::NOT_FOUND, "provider-not-found", message))?;
+    serde_json::to_value(bill)
+        .map_err(|error| ApiFailure::new(StatusCode::INTERNAL_SERVER_ERROR, "bill", error.to_string()))
+}
+
+/// GET `/_emu/{what}/{name}`.
+pub fn one(server: &Server, what: &str, name: &str) -> Reply {
+    match what {
+        "functions" => answered(entry(server, name).and_then(|_| {
+            let mut all = views::functions(&server.driver).into_iter();
+            all.find(|function| function.name == name)
+                .ok_or_else(|| unknown_path(name))
+        })),
+        "queues" => answered(queue(server, name)),
+        "topics" => answered(topic(server, name)),
+        "crons" => answered(cron(server, name)),
+        "invocations" => answered(invocation(server, name)),
+        _ => answered::<()>(Err(unknown_path(what))),
+    }
+}
+
+fn queue(server: &Server, name: &str) -> Answer<api::Queue> {
+    let all = views::queues(&server.driver);
+    let known: Vec<String> = all.iter().map(|queue| queue.name.clone()).collect();
+    all.into_iter()
+        .find(|queue| queue.name == name)
+        .ok_or_else(|| missing("queue", "queue-not-found", name, &known))
+}
+
+fn topic(server: &Server, name: &str) -> Answer<api::Topic> {
+    let all = views::topics(&server.driver);
+    let known: Vec<String> = all.iter().map(|topic| topic.name.clone()).collect();
+    all.into_iter()
+        .find(|topic| topic.name == name)
+        .ok_or_else(|| missing("topic", "topic-not-found", name, &known))
+}
+
+fn cron(server: &Server, name: &str) -> Answer<api::CronState> {
+    let all = views::crons(&server.driver);
+    let known: Vec<String> = all.iter().map(|cron| cron.name.clone()).collect();
+    all.into_iter()
+        .find(|cron| cron.name == name)
+        .ok_or_else(|| missing("cron", "cron-not-found", name, &known))
+}
+
+fn entry(server: &Server, name: &str) -> Answer<std::sync::Arc<Entry>> {
+    let table = server.driver.table();
+    table.by_name.get(name).cloned().ok_or_else(|| {
+        let known: Vec<String> = table.project.functions.keys().cloned().collect();
+        missing("function", "function-not-found", name, &known)
+    })
+}
+
+fn missing(kind: &str, code: &'static str, name: &str, known: &[String]) -> ApiFailure {
+    let remedy = match nearest(name, known.iter()) {
+        Some(near) => format!("did you mean {near}?"),
+        None if known.is_empty() => format!("this project has no {kind}s"),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    ApiFailure::new(StatusCode::NOT_FOUND, code, format!("no {kind} named {name}")).remedy(remedy)
+}
+
+fn invocation(server: &Server, id: &str) -> Answer<api::InvocationDetail> {
+    let found = server
+        .driver
+        .0
+        .ids
+        .parse_invocation(id)
+        .and_then(|id| views::invocation(&server.driver, id));
+    found.ok_or_else(|| {
+        ApiFailure::new(
+            StatusCode::NOT_FOUND,
+            "invocation-not-found",
+            format!("no finished invocation {id}"),
+        )
+        .remedy("it may still run, or be older than the history; GET /_emu/invocations lists what is kept")
+    })
+}
+
+/// POST `/_emu/{what}/{name}/{action}`.
+pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: Bytes) -> Reply {
+    match (what, action) {
+        ("queues", "messages") => answered(send(server, name, &body, true)),
+        ("topics", "messages") => answered(send(server, name, &body, false)),
+        ("queues", "purge") => answered(queue_action(server, name, Action::Purge)),
+        ("queues", "redrive") => answered(queue_action(server, name, Action::Redrive)),
+        ("crons", "fire") => answered(fire(server, name)),
+        ("functions", "invoke") => answered(invoke(server, name, &body).await),
+        ("functions", "invoke-async") => answered(invoke_async(server, name, &body)),
+        _ => answered::<()>(Err(unknown_path(&format!("{what}/{name}/{action}")))),
+    }
+}
+
+fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answer<api::Sent> {
+    let message: api::SendMessage = serde_json::from_value(parse(body)?).map_err(|error| {
+        ApiFailure::new(
+            StatusCode::BAD_REQUEST,
+            "bad-message",
+            format!("the message cannot be read: {error}"),
+        )
+        .remedy(r#"send {"body": ANY JSON, "delay": "5s"}"#)
+    })?;
+    let delay = match &message.delay {
+        None => None,
+        Some(text) => Some(crate::project::units::parse_span(text).map_err(|error| {
+            ApiFailure::new(StatusCode::BAD_REQUEST, "bad-delay", format!("delay: {error}"))
+                .remedy("for example \"5s\"")
+        })?),
+    };
+    let (bytes, content_type) = match message.body {
+        Value::String(text) => (Bytes::from(text), "text/plain"),
+        other => (Bytes::from(other.to_string()), "application/json"),
+    };
+    let out = OutMessage {
+        body: bytes,
+        content_type: Some(content_type.to_owned()),
+        delay,
+        group: message.group,
+        deduplication: message.deduplication,
+        attributes: message.attributes,
+    };
+    let sent = if to_queue {
+        server.driver.send(name, out, None)
+    } else {
+        server.driver.publish(name, out, None)
+    };
+    sent.map(|id| api::Sent { id }).map_err(host_failure)
+}
+
+fn host_failure(error: HostError) -> ApiFailure {
+    let status = match error.code {
+        "queue-not-found" | "topic-not-found" | "function-not-found" => StatusCode::NOT_FOUND,
+        "message-too-large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "queue-full" | "store-full" => StatusCode::INSUFFICIENT_STORAGE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    ApiFailure::new(status, error.code, error.message)
+}
+
+enum Action {
+    Purge,
+    Redrive,
+}
+
+fn queue_action(server: &Server, name: &str, action: Action) -> Answer<api::Queue> {
+    queue(server, name)?;
+    match action {
+        Action::Purge => server.driver.purge(name),
+        Action::Redrive => server.driver.redrive(name),
+    }
+    queue(server, name)
+}
+
+fn fire(server: &Server, name: &str) -> Answer<api::Fired> {
+    cron(server, name)?;
+    let fired = server.driver.fire_named(name);
+    let id =
+        fired.ok_or_else(|| ApiFailure::new(StatusCode::NOT_FOUND, "cron-not-found", format!("no cron {name}")))?;
+    Ok(api::Fired {
+        invocation: server.driver.0.ids.invocation(id),
+    })
+}
+
+fn invoke_async(server: &Server, name: &str, body: &Bytes) -> Answer<Value> {
+    let entry = entry(server, name)?;
+    let id = server.driver.invoke_async(entry.id, parse(body)?);
+    Ok(json!({ "invocation": server.driver.0.ids.invocation(id) }))
+}
+
+async fn invoke(server: &Server, name: &str, body: &Bytes) -> Answer<api::Invoked> {
+    let entry = entry(server, name)?;
+    let event = parse(body)?;
+    let driver = &server.driver;
+    let ticket = driver
+        .invoke(&entry, Event::Json(event), Summary::Event)
+        .await
+        .map_err(|reason| rejected(server, &entry, reason))?;
+    let response = match ticket.reply.await {
+        Ok(GuestReply::Json(value)) => value,
+        Ok(GuestReply::Http(response)) => views::http_value(response).await,
+        Ok(GuestReply::Batch(_) | GuestReply::Done) | Err(_) => Value::Null,
+    };
+    // The record is written before the run reports its end.
+    let _ = ticket.ended.await;
+    let detail = views::invocation(driver, ticket.id).ok_or_else(|| {
+        ApiFailure::new(
+            StatusCode::GONE,
+            "history-overflow",
+            "the invocation's record was pushed out of the history",
+        )
+    })?;
+    Ok(api::Invoked {
+        invocation: detail.invocation,
+        response,
+        log: detail.log,
+    })
+}
+
+fn rejected(server: &Server, entry: &Entry, reason: RejectReason) -> ApiFailure {
+    let status = match reason {
+        RejectReason::FunctionConcurrency { .. }
+        | RejectReason::AccountConcurrency { .. }
+        | RejectReason::ScalingRate { .. } => StatusCode::TOO_MANY_REQUESTS,
+        RejectReason::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
+        RejectReason::Removed => StatusCode::NOT_FOUND,
+        RejectReason::NoVersion | RejectReason::InitFailed => StatusCode::BAD_GATEWAY,
+    };
+    let mut failure = ApiFailure::new(
+        status,
+        reject_code(reason),
+        format!("function {}: {}", entry.name(), reject_text(reason)),
+    );
+    if let Some(error) = server.driver.build_error(entry.id) {
+        failure = failure.remedy(error);
+    }
+    failure
+}
+
+/// POST `/_emu/{action}`.
+pub fn whole(server: &Server, action: &str, _body: &Bytes) -> Reply {
+    match action {
+        "reload" => {
+            server.reload();
+            json_reply(StatusCode::ACCEPTED, &json!({ "reloading": true }))
+        }
+        _ => answered::<()>(Err(unknown_path(action))),
+    }
+}
+
+/// GET `/`: what there is, until a dashboard stands here.
+pub fn page() -> Reply {
+    let links: BTreeMap<&str, &str> = BTreeMap::from([
+        ("health", "/_emu/health"),
+        ("functions", "/_emu/functions"),
+        ("instances", "/_emu/instances"),
+        ("invocations", "/_emu/invocations"),
+        ("queues", "/_emu/queues"),
+        ("topics", "/_emu/topics"),
+        ("crons", "/_emu/crons"),
+        ("bill", "/_emu/bill"),
+        ("events", "/_emu/events"),
+    ]);
+    let items: String = links
+        .iter()
+        .map(|(name, href)| format!("<li><a href=\"{href}\">{name}</a></li>"))
+        .collect();
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>emu</title><h1>emu control API</h1>\
+         <ul>{items}</ul><p>JSON throughout; <code>/_emu/events</code> is a stream of server-sent events.</p></html>"
+    );
+    let mut response = Reply::new(page.into());
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    response
+}

@@ -1,0 +1,223 @@
+//! The control API on its own port: what runs, what it cost, and the means to make things happen. Warp routes it; the
+//! guard stands before all of it.
+
+pub mod guard;
+mod handlers;
+mod sse;
+pub mod views;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::Value;
+use tower_service::Service;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use crate::engine::{Body, BodyError};
+
+use super::Server;
+use super::listen::PeerService;
+use guard::{Asked, Guard};
+
+/// Longest body of a control request.
+const BODY_BYTES_MAX: u64 = 16 << 20;
+
+type Reply = warp::reply::Response;
+
+/// An error of the control API on its way out.
+#[derive(Debug)]
+pub struct ApiFailure {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub message: String,
+    pub remedy: Option<String>,
+}
+
+impl ApiFailure {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiFailure {
+        ApiFailure {
+            status,
+            code,
+            message: message.into(),
+            remedy: None,
+        }
+    }
+
+    pub fn remedy(mut self, remedy: impl Into<String>) -> ApiFailure {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+type Answer<T> = Result<T, ApiFailure>;
+
+/// The control port's service.
+#[derive(Clone)]
+pub struct Control {
+    guard: Guard,
+    routes: BoxedFilter<(Reply,)>,
+}
+
+impl Control {
+    pub fn new(server: Server, guard: Guard) -> Control {
+        Control {
+            guard,
+            routes: routes(server),
+        }
+    }
+}
+
+impl PeerService for Control {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        _peer: IpAddr,
+    ) -> impl Future<Output = Response<Body>> + Send + 'static {
+        let asked = Asked {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+        };
+        let refused = self.guard.check(&asked);
+        let mut service = warp::service(self.routes.clone());
+        async move {
+            let mut response = match refused {
+                Some(response) => response,
+                None => {
+                    let answer = service.call(request).await;
+                    let response = answer.unwrap_or_else(|never| match never {});
+                    response.map(|body| body.map_err(|error| BodyError(error.to_string())).boxed_unsync())
+                }
+            };
+            guard::harden(response.headers_mut());
+            response
+        }
+    }
+
+    fn tls_attempt(&self) {}
+}
+
+fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    text.push(b'\n');
+    let mut response = Reply::new(text.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+fn answered<T: Serialize>(answer: Answer<T>) -> Reply {
+    match answer {
+        Ok(value) => json(StatusCode::OK, &value),
+        Err(failure) => failure_reply(&failure),
+    }
+}
+
+fn failure_reply(failure: &ApiFailure) -> Reply {
+    let mut error = serde_json::json!({ "code": failure.code, "message": failure.message });
+    if let Some(remedy) = &failure.remedy {
+        error["remedy"] = Value::String(remedy.clone());
+    }
+    json(failure.status, &serde_json::json!({ "error": error }))
+}
+
+/// A request's JSON body; an empty one is null.
+fn parse(body: &Bytes) -> Answer<Value> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        ApiFailure::new(
+            StatusCode::BAD_REQUEST,
+            "bad-json",
+            format!("the body is not JSON: {error}"),
+        )
+        .remedy("send a JSON document")
+    })
+}
+
+fn routes(server: Server) -> BoxedFilter<(Reply,)> {
+    let with = warp::any().map(move || server.clone());
+    let root = warp::path("_emu");
+    let body = warp::body::content_length_limit(BODY_BYTES_MAX).and(warp::body::bytes());
+    let query = warp::query::<HashMap<String, String>>();
+    let get = warp::get().and(root).and(with.clone());
+    let post = warp::post().and(root).and(with);
+
+    let lists = get
+        .clone()
+        .and(warp::path::param::<String>())
+        .and(warp::path::end())
+        .and(query)
+        .map(|server: Server, what: String, query: HashMap<String, String>| handlers::list(&server, &what, &query));
+    let one = get
+        .and(warp::path::param::<String>())
+        .and(warp::path::param::<String>())
+        .and(warp::path::end())
+        .map(|server: Server, what: String, name: String| handlers::one(&server, &what, &decode(&name)));
+    let act = post
+        .clone()
+        .and(warp::path::param::<String>())
+        .and(warp::path::param::<String>())
+        .and(warp::path::param::<String>())
+        .and(warp::path::end())
+        .and(body)
+        .then(
+            |server: Server, what: String, name: String, action: String, body: Bytes| async move {
+                handlers::act(&server, &what, &decode(&name), &action, body).await
+            },
+        );
+    let whole = post
+        .and(warp::path::param::<String>())
+        .and(warp::path::end())
+        .and(body)
+        .map(|server: Server, action: String, body: Bytes| handlers::whole(&server, &action, &body));
+    let page = warp::get().and(warp::path::end()).map(handlers::page);
+    lists
+        .or(one)
+        .unify()
+        .or(act)
+        .unify()
+        .or(whole)
+        .unify()
+        .or(page)
+        .unify()
+        .recover(|rejection: warp::Rejection| async move { Ok::<_, std::convert::Infallible>(recover(&rejection)) })
+        .unify()
+        .boxed()
+}
+
+fn decode(name: &str) -> String {
+    crate::project::route::percent_decode(name).into_owned()
+}
+
+fn recover(rejection: &warp::Rejection) -> Reply {
+    let failure = if rejection.find::<warp::reject::PayloadTooLarge>().is_some() {
+        ApiFailure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "a control request has at most 16 MiB",
+        )
+    } else if rejection.find::<warp::reject::LengthRequired>().is_some() {
+        ApiFailure::new(
+            StatusCode::LENGTH_REQUIRED,
+            "length-required",
+            "a control request has a Content-Length",
+        )
+    } else if rejection.find::<warp::reject::InvalidQuery>().is_some() {
+        ApiFailure::new(StatusCode::BAD_REQUEST, "bad-query", "the query string cannot be read")
+    } else {
+        ApiFailure::new(StatusCode::NOT_FOUND, "not-found", "the control API has no such path")
+            .remedy("GET /_emu/health, /_emu/functions, /_emu/invocations, ...: the README lists all of it")
+    };
+    failure_reply(&failure)
+}

@@ -1,0 +1,515 @@
+//! Joins the core and the engine: what happens goes into the platform, its effects become tasks.
+//!
+//! The platform stands behind one mutex, held for a microsecond at a time: a warm request is two short critical
+//! sections on its own task, with no hop to another.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::{Engine, Event, Failure, Reply, Sandbox, Version};
+use crate::platform::Platform;
+use crate::platform::config::ColdStarts;
+use crate::platform::effect::{Delivery, Effect, MessageChange, Note, Record, RejectReason, Run, StoreChange};
+use crate::platform::ids::{FunctionId, InstanceId, InvocationId, MessageId, TriggerId, VersionNumber};
+use crate::platform::input::Input;
+use crate::platform::time::{Span, Time};
+use crate::project::Isolation;
+
+use super::clock::Clock;
+use super::cron::Arm;
+use super::events::{Done, Hub, Summary, What};
+use super::messages::Messages;
+use super::names::{Names, PublicIds};
+use super::run::{self, Job};
+use super::table::{Entry, Table};
+
+/// The timer looks at the clock this often however far the next deadline is, since a machine that slept wakes with
+/// timers that did not count.
+const CLOCK_CHECK: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub struct Driver(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub core: Mutex<Core>,
+    pub table: RwLock<Arc<Table>>,
+    pub names: Arc<RwLock<Names>>,
+    pub engine: Engine,
+    pub clock: Clock,
+    pub ids: PublicIds,
+    pub hub: Hub,
+    pub cold_starts: ColdStarts,
+    pub seed: u64,
+    /// Everything that a shutdown waits for.
+    pub running: TaskTracker,
+    /// Set once the port is known.
+    pub functions_url: OnceLock<String>,
+    /// Ends streams that would go on for ever.
+    pub stopping: CancellationToken,
+    timer: Notify,
+    cron: mpsc::UnboundedSender<Arm>,
+}
+
+/// What the mutex guards.
+pub(super) struct Core {
+    pub platform: Platform,
+    pub messages: Messages,
+    pub builds: HashMap<FunctionId, Build>,
+    waiting: HashMap<InvocationId, Waiting>,
+    slots: HashMap<InstanceId, Slot>,
+    /// The deadline that the timer knows of.
+    armed: Time,
+}
+
+/// The state of a function's code.
+#[derive(Default)]
+pub struct Build {
+    /// In service.
+    pub version: Option<(VersionNumber, Version)>,
+    /// Numbers given out.
+    pub count: u32,
+    /// Of the last build, when it failed.
+    pub error: Option<String>,
+}
+
+/// A request that no instance has taken yet.
+struct Waiting {
+    event: Event,
+    summary: Summary,
+    reply: oneshot::Sender<Reply>,
+    ended: oneshot::Sender<Option<Failure>>,
+    started: oneshot::Sender<Result<bool, RejectReason>>,
+}
+
+/// What the shell holds for an instance.
+struct Slot {
+    version: Version,
+    /// `isolation = "instance"`: the sandbox between two invocations.
+    parked: Option<Sandbox>,
+}
+
+/// What a step came to for the one who took it.
+#[derive(Default)]
+pub struct Own {
+    pub invocation: Option<InvocationId>,
+    pub message: Option<MessageId>,
+    /// Consumed by the record of `invocation`.
+    pub done: Option<Finish>,
+    pub run: Option<Job>,
+    pub reject: Option<RejectReason>,
+    pub received: Vec<Delivery>,
+    pub receipt_valid: Option<bool>,
+    pub refused: bool,
+    pub original: Option<MessageId>,
+}
+
+/// What only the shell knows of an invocation that ended.
+pub struct Finish {
+    pub summary: Summary,
+    pub status: Option<u16>,
+    pub failure: Option<Failure>,
+    pub sandbox_init: Span,
+    pub log_bytes_dropped: u64,
+}
+
+/// A synchronous invocation that was taken in.
+pub struct Ticket {
+    pub id: InvocationId,
+    /// The guest's answer; closed without one when it failed before.
+    pub reply: oneshot::Receiver<Reply>,
+    /// When the run is over: why it failed, if it did.
+    pub ended: oneshot::Receiver<Option<Failure>>,
+    pub cold: bool,
+}
+
+pub(super) fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
+    core.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a driver is made of.
+pub struct Parts {
+    pub engine: Engine,
+    pub clock: Clock,
+    pub ids: PublicIds,
+    pub names: Arc<RwLock<Names>>,
+    pub hub: Hub,
+    pub table: Arc<Table>,
+    pub cold_starts: ColdStarts,
+    pub seed: u64,
+    pub cron: mpsc::UnboundedSender<Arm>,
+}
+
+impl Driver {
+    pub fn new(parts: Parts) -> Driver {
+        Driver(Arc::new(Inner {
+            core: Mutex::new(Core {
+                platform: Platform::new(parts.seed),
+                messages: Messages::default(),
+                builds: HashMap::new(),
+                waiting: HashMap::new(),
+                slots: HashMap::new(),
+                armed: Time::NEVER,
+            }),
+            table: RwLock::new(parts.table),
+            names: parts.names,
+            engine: parts.engine,
+            clock: parts.clock,
+            ids: parts.ids,
+            hub: parts.hub,
+            cold_starts: parts.cold_starts,
+            seed: parts.seed,
+            running: TaskTracker::new(),
+            functions_url: OnceLock::new(),
+            stopping: CancellationToken::new(),
+            timer: Notify::new(),
+            cron: parts.cron,
+        }))
+    }
+
+    pub fn table(&self) -> Arc<Table> {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn now(&self) -> Time {
+        self.0.clock.now()
+    }
+
+    /// Serves deadlines for ever; drop it to stop.
+    pub async fn run_timer(self) {
+        loop {
+            let next = {
+                let mut core = lock(&self.0.core);
+                core.armed = core.platform.next_deadline().unwrap_or(Time::NEVER);
+                core.armed
+            };
+            let wait = self.0.clock.until(next);
+            if wait.is_zero() {
+                self.step(Input::Tick, &mut Own::default());
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait.min(CLOCK_CHECK)) => {}
+                () = self.0.timer.notified() => {}
+            }
+        }
+    }
+
+    /// One input, all its effects.
+    pub fn step(&self, input: Input, own: &mut Own) {
+        let mut core = lock(&self.0.core);
+        self.step_locked(&mut core, input, own);
+    }
+
+    pub(super) fn step_locked(&self, core: &mut Core, input: Input, own: &mut Own) {
+        let now = self.0.clock.now();
+        core.platform.handle(now, input);
+        while let Some(effect) = core.platform.poll_effect() {
+            self.effect(core, now, effect, own);
+        }
+        if let Some(next) = core.platform.next_deadline()
+            && next < core.armed
+        {
+            core.armed = next;
+            self.0.timer.notify_one();
+        }
+    }
+
+    fn effect(&self, core: &mut Core, now: Time, effect: Effect, own: &mut Own) {
+        match effect {
+            Effect::StartInstance {
+                instance,
+                function,
+                modelled,
+                ..
+            } => {
+                self.start_instance(core, now, instance, function, modelled.total());
+            }
+            Effect::Run(run) => self.dispatch(core, run, own),
+            Effect::StopInstance { instance, .. } => {
+                core.slots.remove(&instance);
+            }
+            Effect::Reject { invocation, reason, .. } if own.invocation == Some(invocation) => {
+                own.reject = Some(reason);
+            }
+            Effect::Reject { invocation, reason, .. } => {
+                if let Some(waiting) = core.waiting.get_mut(&invocation) {
+                    // The entry stays for its record, which follows; the caller hears of it now.
+                    let (sender, _) = oneshot::channel();
+                    let _ = std::mem::replace(&mut waiting.started, sender).send(Err(reason));
+                }
+            }
+            Effect::Record(record) => self.record(core, now, record, own),
+            Effect::Note(note) => {
+                if let Note::Message { message, change, .. } = &note
+                    && own.message == Some(*message)
+                {
+                    match change {
+                        MessageChange::Refused => own.refused = true,
+                        MessageChange::Deduplicated { original } => own.original = Some(*original),
+                        _ => {}
+                    }
+                }
+                self.0.hub.push(now, What::Note(note));
+            }
+            Effect::ArmCron { trigger, at } => {
+                // Closed only while shutting down.
+                let _ = self.0.cron.send(Arm { trigger, at });
+            }
+            Effect::Received { deliveries, .. } => own.received = deliveries,
+            Effect::ReceiptChecked { valid, .. } => own.receipt_valid = Some(valid),
+            Effect::Store(change) => self.store(core, now, change),
+        }
+    }
+
+    fn start_instance(&self, core: &mut Core, now: Time, instance: InstanceId, function: FunctionId, modelled: Span) {
+        let Some((_, version)) = core.builds.get(&function).and_then(|build| build.version.clone()) else {
+            core.platform.handle(now, Input::InstanceFailed { instance });
+            return;
+        };
+        core.slots.insert(instance, Slot { version, parked: None });
+        if self.0.cold_starts == ColdStarts::Sleep && modelled > Span::ZERO {
+            let driver = self.clone();
+            self.0.running.spawn(async move {
+                // A slept cold start takes its real time, whatever the clock's factor.
+                tokio::time::sleep(modelled.to_std()).await;
+                driver.step(
+                    Input::InstanceReady {
+                        instance,
+                        init: Span::ZERO,
+                    },
+                    &mut Own::default(),
+                );
+            });
+            return;
+        }
+        // Code is loaded when a version is deployed; what is left of a start is the fresh sandbox, which every
+        // invocation has and which is measured with it.
+        core.platform.handle(
+            now,
+            Input::InstanceReady {
+                instance,
+                init: Span::ZERO,
+            },
+        );
+    }
+
+    fn dispatch(&self, core: &mut Core, run: Run, own: &mut Own) {
+        let invocation = run.invocation;
+        let Some(job) = self.job(core, run) else { return };
+        if own.invocation == Some(invocation) {
+            own.run = Some(job);
+            return;
+        }
+        if let Some(waiting) = core.waiting.remove(&invocation) {
+            let _ = waiting.started.send(Ok(job.run.cold));
+            self.spawn(job, waiting.event, waiting.summary, waiting.reply, waiting.ended);
+            return;
+        }
+        let Some((event, summary)) = run::event_of(self, core, &job) else {
+            tracing::error!("work for invocation {invocation:?} without its content");
+            return;
+        };
+        self.spawn(job, event, summary, oneshot::channel().0, oneshot::channel().0);
+    }
+
+    fn job(&self, core: &mut Core, run: Run) -> Option<Job> {
+        let entry = self.table().functions.get(&run.function).cloned();
+        let slot = core.slots.get_mut(&run.instance);
+        match (entry, slot) {
+            (Some(entry), Some(slot)) => Some(Job {
+                entry,
+                version: slot.version.clone(),
+                sandbox: slot.parked.take(),
+                run,
+            }),
+            // The core removes what leaves the manifest before its table goes.
+            _ => {
+                tracing::error!("no code for invocation {:?}", run.invocation);
+                None
+            }
+        }
+    }
+
+    pub(super) fn spawn(
+        &self,
+        job: Job,
+        event: Event,
+        summary: Summary,
+        reply: oneshot::Sender<Reply>,
+        ended: oneshot::Sender<Option<Failure>>,
+    ) {
+        let driver = self.clone();
+        self.0.running.spawn(async move {
+            let failure = run::execute(&driver, job, event, summary, reply).await;
+            let _ = ended.send(failure);
+        });
+    }
+
+    /// Keeps the sandbox for the instance's next invocation.
+    pub(super) fn park(&self, entry: &Entry, instance: InstanceId, sandbox: Sandbox) {
+        if entry.function.isolation == Isolation::Instance
+            && let Some(slot) = lock(&self.0.core).slots.get_mut(&instance)
+        {
+            slot.parked = Some(sandbox);
+        }
+    }
+
+    fn record(&self, core: &mut Core, now: Time, record: Record, own: &mut Own) {
+        let finish = if own.invocation == Some(record.invocation) {
+            own.done.take()
+        } else {
+            None
+        };
+        let finish = finish.unwrap_or_else(|| Finish {
+            summary: core
+                .waiting
+                .remove(&record.invocation)
+                .map_or(Summary::Unknown(record.trigger), |waiting| waiting.summary),
+            status: None,
+            failure: None,
+            sandbox_init: Span::ZERO,
+            log_bytes_dropped: 0,
+        });
+        let done = Done {
+            record,
+            summary: finish.summary,
+            status: finish.status,
+            failure: finish.failure,
+            sandbox_init: finish.sandbox_init,
+            log_bytes_dropped: finish.log_bytes_dropped,
+        };
+        self.0.hub.push(now, What::Invocation(Box::new(done)));
+    }
+
+    fn store(&self, core: &mut Core, now: Time, change: StoreChange) {
+        match change {
+            StoreChange::Put {
+                message, of: Some(of), ..
+            } => core.messages.copy(of, message),
+            StoreChange::Put { .. } | StoreChange::Moved { .. } | StoreChange::Received { .. } => {}
+            StoreChange::Gone { message } => core.messages.remove(message),
+            StoreChange::AsyncDone { first } => core.messages.remove_event(first),
+            StoreChange::Destination { first, queue } => {
+                let Some(event) = core.messages.event(first).cloned() else {
+                    return;
+                };
+                let message = core.platform.new_message();
+                let content = run::failure_message(&self.0.ids, first, &event);
+                let input = run::send_input(queue, message, &content, Some(first), &run::SendOptions::default());
+                core.messages.put(message, Arc::new(content));
+                core.platform.handle(now, input);
+            }
+        }
+    }
+
+    /// A request that somebody waits for. When it returns, the guest runs or has run.
+    ///
+    /// # Errors
+    /// Why the platform would not run it.
+    pub async fn invoke(&self, entry: &Entry, event: Event, summary: Summary) -> Result<Ticket, RejectReason> {
+        let (reply_tx, reply) = oneshot::channel();
+        let (ended_tx, ended) = oneshot::channel();
+        let (started_tx, started) = oneshot::channel();
+        let id = {
+            let mut core = lock(&self.0.core);
+            let id = core.platform.new_invocation();
+            let mut own = Own {
+                invocation: Some(id),
+                ..Own::default()
+            };
+            own.done = Some(Finish {
+                summary: summary.clone(),
+                status: None,
+                failure: None,
+                sandbox_init: Span::ZERO,
+                log_bytes_dropped: 0,
+            });
+            self.step_locked(
+                &mut core,
+                Input::Arrive {
+                    invocation: id,
+                    function: entry.id,
+                },
+                &mut own,
+            );
+            if let Some(reason) = own.reject {
+                return Err(reason);
+            }
+            if let Some(job) = own.run {
+                drop(core);
+                let cold = job.run.cold;
+                self.spawn(job, event, summary, reply_tx, ended_tx);
+                return Ok(Ticket { id, reply, ended, cold });
+            }
+            let waiting = Waiting {
+                event,
+                summary,
+                reply: reply_tx,
+                ended: ended_tx,
+                started: started_tx,
+            };
+            core.waiting.insert(id, waiting);
+            id
+        };
+        // The caller may go while the request waits: its future is dropped then.
+        let guard = CallerGuard {
+            driver: self,
+            id: Some(id),
+        };
+        let started = started.await;
+        guard.defuse();
+        match started {
+            Ok(Ok(cold)) => Ok(Ticket { id, reply, ended, cold }),
+            Ok(Err(reason)) => Err(reason),
+            Err(_) => Err(RejectReason::Removed),
+        }
+    }
+
+    /// Runs an event without waiting, retried by the provider's rules.
+    pub fn invoke_async(&self, function: FunctionId, event: Value) -> InvocationId {
+        let mut core = lock(&self.0.core);
+        let id = core.platform.new_invocation();
+        core.messages.put_event(id, Arc::new(event));
+        self.step_locked(
+            &mut core,
+            Input::ArriveAsync {
+                invocation: id,
+                function,
+            },
+            &mut Own::default(),
+        );
+        id
+    }
+
+    pub fn fire(&self, trigger: TriggerId) -> InvocationId {
+        let mut core = lock(&self.0.core);
+        let invocation = core.platform.new_invocation();
+        self.step_locked(&mut core, Input::Fire { trigger, invocation }, &mut Own::default());
+        invocation
+    }
+}
+
+struct CallerGuard<'a> {
+    driver: &'a Driver,
+    id: Option<InvocationId>,
+}
+
+impl CallerGuard<'_> {
+    fn defuse(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for CallerGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(invocation) = self.id {
+            self.driver.step(Input::CallerGone { invocation }, &mut Own::default());
+        }
+    }
+}

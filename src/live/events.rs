@@ -1,0 +1,385 @@
+//! From what happened to who wants to know: history for the control API, server-sent events, the sink that prints.
+//!
+//! The data path only pushes a small value under a short lock. Texts are made on the reporter's thread, or by
+//! whoever asks for the history, and only when somebody reads them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::engine::{Failure, Stream};
+use crate::platform::effect::{Note, Record, TriggerKind};
+use crate::platform::ids::{FunctionId, InvocationId};
+use crate::platform::time::{Span, Time};
+use crate::report::event::{Event, Stamped};
+
+use super::Sink;
+use super::history::History;
+use super::names::{Names, PublicIds};
+use super::render::Renderer;
+
+/// Events that wait for the reporter; beyond it they are counted, not kept.
+const PENDING_MAX: usize = 65_536;
+/// Server-sent events that a slow reader may be behind.
+const SSE_BACKLOG: usize = 4_096;
+/// How long the reporter lets events gather: a wake-up for each would cost the data path more than the event.
+const GATHER: Duration = Duration::from_millis(4);
+
+/// What the data path hands over.
+pub struct Raw {
+    pub at: Time,
+    pub what: What,
+}
+
+pub enum What {
+    Invocation(Box<Done>),
+    Note(Note),
+    Log {
+        invocation: InvocationId,
+        function: FunctionId,
+        stream: Stream,
+        text: String,
+    },
+    /// Made elsewhere, rare: ready, reload, notice.
+    Made(Event),
+}
+
+/// A finished invocation with what only the shell knows of it.
+pub struct Done {
+    pub record: Record,
+    pub summary: Summary,
+    pub status: Option<u16>,
+    pub failure: Option<Failure>,
+    /// The measured init of this very run (fresh sandbox).
+    pub sandbox_init: Span,
+    pub log_bytes_dropped: u64,
+}
+
+#[derive(Clone)]
+pub enum Summary {
+    Request {
+        method: http::Method,
+        path: String,
+    },
+    Event,
+    Cron {
+        name: Arc<str>,
+        scheduled_at: Time,
+    },
+    Batch {
+        queue: Arc<str>,
+        messages: usize,
+    },
+    Topic {
+        topic: Arc<str>,
+    },
+    /// Never ran, nothing known of it.
+    Unknown(TriggerKind),
+}
+
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    pending: Mutex<Pending>,
+    arrived: Condvar,
+    /// Held while events move from `pending` to the history, so that they arrive in order whoever moves them.
+    consumer: Mutex<Consumer>,
+    sse: broadcast::Sender<Arc<Stamped>>,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Pending {
+    events: VecDeque<Raw>,
+    dropped: u64,
+}
+
+struct Consumer {
+    history: History,
+    renderer: Renderer,
+    sink: Option<Box<dyn Sink>>,
+    budget: Budget,
+    /// Of the pending queue, not yet told to the sink.
+    dropped: u64,
+}
+
+/// Lines a second that the sink wants; the rest is folded into a count.
+#[derive(Default)]
+struct Budget {
+    second: u64,
+    used: u32,
+    folded_invocations: u64,
+    folded_others: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves counters at worst one off; the emulator goes on.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// Starts the reporter's thread; it ends after [`Hub::close`].
+    pub fn start(names: Arc<RwLock<Names>>, ids: PublicIds, sink: Box<dyn Sink>) -> std::io::Result<Hub> {
+        let consumer = Consumer {
+            history: History::default(),
+            renderer: Renderer::new(names, ids),
+            sink: Some(sink),
+            budget: Budget::default(),
+            dropped: 0,
+        };
+        let hub = Hub(Arc::new(Inner {
+            pending: Mutex::default(),
+            arrived: Condvar::new(),
+            consumer: Mutex::new(consumer),
+            sse: broadcast::channel(SSE_BACKLOG).0,
+            closed: AtomicBool::new(false),
+        }));
+        let reporter = hub.clone();
+        std::thread::Builder::new()
+            .name("report".into())
+            .spawn(move || reporter.report())?;
+        Ok(hub)
+    }
+
+    /// Never blocks for long, never fails: a full queue counts instead.
+    pub fn push(&self, at: Time, what: What) {
+        let mut pending = lock(&self.0.pending);
+        if pending.events.len() >= PENDING_MAX {
+            pending.dropped += 1;
+            return;
+        }
+        let was_empty = pending.events.is_empty();
+        pending.events.push_back(Raw { at, what });
+        drop(pending);
+        if was_empty {
+            self.0.arrived.notify_one();
+        }
+    }
+
+    /// Reads the history with all that was pushed before this call in it.
+    pub fn read<T>(&self, read: impl FnOnce(&History, &Renderer) -> T) -> T {
+        let mut consumer = lock(&self.0.consumer);
+        self.consume(&mut consumer);
+        read(&consumer.history, &consumer.renderer)
+    }
+
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Stamped>> {
+        self.0.sse.subscribe()
+    }
+
+    /// Shows what is pending and lets the sink go.
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        self.0.arrived.notify_all();
+        let mut consumer = lock(&self.0.consumer);
+        self.consume(&mut consumer);
+        consumer.flush_folded();
+        consumer.sink = None;
+    }
+
+    fn report(&self) {
+        loop {
+            {
+                let mut pending = lock(&self.0.pending);
+                while pending.events.is_empty() && !self.0.closed.load(Ordering::Acquire) {
+                    let waited = self.0.arrived.wait_timeout(pending, Duration::from_secs(1));
+                    let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    pending = guard;
+                    if timeout.timed_out() {
+                        break;
+                    }
+                }
+            }
+            if self.0.closed.load(Ordering::Acquire) {
+                return;
+            }
+            {
+                let mut consumer = lock(&self.0.consumer);
+                let moved = self.consume(&mut consumer);
+                if !moved {
+                    consumer.flush_folded();
+                }
+            }
+            std::thread::sleep(GATHER);
+        }
+    }
+
+    fn consume(&self, consumer: &mut Consumer) -> bool {
+        let (events, dropped) = {
+            let mut pending = lock(&self.0.pending);
+            (
+                std::mem::take(&mut pending.events),
+                std::mem::take(&mut pending.dropped),
+            )
+        };
+        consumer.dropped += dropped;
+        let moved = !events.is_empty();
+        for raw in events {
+            self.one(consumer, raw);
+        }
+        moved
+    }
+
+    fn one(&self, consumer: &mut Consumer, raw: Raw) {
+        let Consumer {
+            history,
+            renderer,
+            sink,
+            budget,
+            dropped,
+        } = consumer;
+        let listening = self.0.sse.receiver_count() > 0;
+        let invocation = matches!(raw.what, What::Invocation(_));
+        let shown = match sink {
+            Some(sink) => {
+                budget.take(raw.at, sink.lines_per_second_max(), sink.as_mut(), dropped) || is_rare(&raw.what)
+            }
+            None => false,
+        };
+        if !shown && sink.is_some() {
+            budget.fold(invocation);
+        }
+        if shown || listening {
+            let stamped = Arc::new(renderer.stamped(&raw));
+            if let (Some(sink), true) = (sink.as_mut(), shown) {
+                sink.event(&stamped);
+            }
+            if listening {
+                // Nobody left to listen is no error.
+                let _ = self.0.sse.send(stamped);
+            }
+        }
+        history.keep(raw);
+    }
+}
+
+/// Shown however fast things go.
+fn is_rare(what: &What) -> bool {
+    matches!(what, What::Made(_))
+}
+
+impl Budget {
+    /// Whether one more line fits into this second; says what the last second folded.
+    fn take(&mut self, at: Time, max: Option<u32>, sink: &mut dyn Sink, dropped: &mut u64) -> bool {
+        let second = at.as_secs();
+        if second != self.second {
+            self.second = second;
+            self.used = 0;
+            self.flush(sink, dropped);
+        }
+        let Some(max) = max else { return true };
+        self.used = self.used.saturating_add(1);
+        self.used <= max
+    }
+
+    fn fold(&mut self, invocation: bool) {
+        if invocation {
+            self.folded_invocations += 1;
+        } else {
+            self.folded_others += 1;
+        }
+    }
+
+    fn flush(&mut self, sink: &mut dyn Sink, dropped: &mut u64) {
+        let others = std::mem::take(&mut self.folded_others) + std::mem::take(dropped);
+        let invocations = std::mem::take(&mut self.folded_invocations);
+        if invocations + others > 0 {
+            sink.folded(invocations, others);
+        }
+    }
+}
+
+impl Consumer {
+    fn flush_folded(&mut self) {
+        if let Some(sink) = self.sink.as_mut() {
+            self.budget.flush(sink.as_mut(), &mut self.dropped);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Seen(Arc<Mutex<(u64, u64, u64)>>);
+
+    impl Sink for Seen {
+        fn event(&mut self, _: &Stamped) {
+            lock(&self.0).0 += 1;
+        }
+
+        fn folded(&mut self, invocations: u64, others: u64) {
+            let mut seen = lock(&self.0);
+            seen.1 += invocations;
+            seen.2 += others;
+        }
+
+        fn lines_per_second_max(&self) -> Option<u32> {
+            Some(10)
+        }
+    }
+
+    fn notice(text: &str) -> What {
+        What::Made(Event::Notice(crate::report::event::Notice {
+            level: "info".into(),
+            message: text.into(),
+        }))
+    }
+
+    fn log(n: u64) -> What {
+        What::Log {
+            invocation: InvocationId(n),
+            function: FunctionId(0),
+            stream: Stream::Stdout,
+            text: "x".into(),
+        }
+    }
+
+    #[test]
+    fn above_the_sinks_rate_lines_are_counted_and_none_is_lost() {
+        let seen = Seen::default();
+        let hub = Hub::start(Arc::default(), PublicIds::new(1), Box::new(seen.clone())).expect("a thread");
+        for n in 0..1_000 {
+            hub.push(Time::from_secs(5), log(n));
+        }
+        hub.push(Time::from_secs(5), notice("rare things are always shown"));
+        hub.push(Time::from_secs(6), log(0));
+        hub.close();
+        let (shown, invocations, others) = *lock(&seen.0);
+        assert_eq!(shown, 10 + 1 + 1);
+        assert_eq!((invocations, others), (0, 990));
+    }
+
+    #[test]
+    fn a_reader_sees_what_was_pushed_before_it_asked() {
+        let hub = Hub::start(Arc::default(), PublicIds::new(1), Box::new(Seen::default())).expect("a thread");
+        for n in 0..100 {
+            hub.push(Time::ZERO, log(n));
+            assert_eq!(hub.read(|history, _| history.log(InvocationId(n)).len()), 1);
+        }
+        hub.close();
+    }
+
+    #[test]
+    fn a_full_queue_counts_what_it_drops() {
+        let seen = Seen::default();
+        let hub = Hub::start(Arc::default(), PublicIds::new(1), Box::new(seen.clone())).expect("a thread");
+        // The reporter waits for this lock, so that nothing is taken out of the queue meanwhile.
+        let consumer = lock(&hub.0.consumer);
+        for n in 0..(2 * PENDING_MAX as u64) {
+            hub.push(Time::ZERO, log(n));
+        }
+        drop(consumer);
+        hub.close();
+        let (shown, _, others) = *lock(&seen.0);
+        assert!(
+            shown + others >= 2 * PENDING_MAX as u64,
+            "{shown} shown and {others} counted"
+        );
+    }
+}

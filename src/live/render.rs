@@ -1,0 +1,340 @@
+//! Raw events into the public schema: ids into names, reasons into words, money into dollars.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use chrono::{DateTime, Utc};
+
+use crate::engine::FailureKind;
+use crate::platform::effect::{
+    CronSkip, DropReason, End, InstanceState, MessageChange, Note, RejectReason, StopReason, TriggerKind,
+};
+use crate::platform::input::Outcome;
+use crate::platform::time::Time;
+use crate::report::event::{self, Event, Stamped};
+
+use super::clock::rfc3339;
+use super::events::{Done, Raw, Summary, What};
+use super::names::{Names, PublicIds};
+
+const PICODOLLARS: f64 = 1e-12;
+
+pub struct Renderer {
+    names: Arc<RwLock<Names>>,
+    ids: PublicIds,
+}
+
+impl Renderer {
+    pub fn new(names: Arc<RwLock<Names>>, ids: PublicIds) -> Renderer {
+        Renderer { names, ids }
+    }
+
+    pub fn stamped(&self, raw: &Raw) -> Stamped {
+        let event = match &raw.what {
+            What::Invocation(done) => Event::Invocation(self.invocation(done)),
+            What::Note(note) => self.note(note),
+            What::Log {
+                invocation,
+                function,
+                stream,
+                text,
+            } => Event::Log(event::Log {
+                function: self.name(|n| n.function(*function)),
+                invocation: self.ids.invocation(*invocation),
+                stream: *stream,
+                text: text.clone(),
+            }),
+            What::Made(event) => event.clone(),
+        };
+        Stamped {
+            time: rfc3339(raw.at),
+            event,
+        }
+    }
+
+    pub fn invocation(&self, done: &Done) -> event::Invocation {
+        let record = &done.record;
+        let metered = record.metered.unwrap_or_default();
+        event::Invocation {
+            id: self.ids.invocation(record.invocation),
+            function: self.name(|n| n.function(record.function)),
+            version: record.version.map_or(0, |v| v.0),
+            trigger: trigger_name(record.trigger).to_owned(),
+            summary: summary(&done.summary),
+            outcome: outcome_name(record.end).to_owned(),
+            status: done.status,
+            cold: record.cold,
+            instance: record.instance.map(|i| i.0),
+            duration_ms: round(record.duration.as_millis_f64()),
+            init_ms: round(
+                (record.init
+                    + if record.cold {
+                        done.sandbox_init
+                    } else {
+                        Default::default()
+                    })
+                .as_millis_f64(),
+            ),
+            modelled_init_ms: round(record.modelled_init.as_millis_f64()),
+            billed_ms: metered.billed_ms,
+            memory_mb: metered.memory_mb,
+            max_memory_mb: round(record.memory_bytes_max as f64 / (1024.0 * 1024.0)),
+            cost: metered.cost_picodollars as f64 * PICODOLLARS,
+            attempt: record.attempt.max(1),
+            cause: record.cause.map(|id| self.ids.invocation(id)),
+            error: self.error(done),
+        }
+    }
+
+    fn error(&self, done: &Done) -> Option<event::Error> {
+        if let Some(failure) = &done.failure {
+            return Some(event::Error {
+                kind: failure_name(failure.kind).to_owned(),
+                message: failure.message.clone(),
+                stack: failure.stack.clone(),
+            });
+        }
+        let (kind, message) = match done.record.end {
+            End::Rejected(reason) => (reject_code(reason), reject_text(reason)),
+            End::Dropped(reason) => ("dropped", drop_text(reason).to_owned()),
+            End::Expired => ("expired", "it waited longer than its maximum age".to_owned()),
+            _ => return None,
+        };
+        Some(event::Error {
+            kind: kind.to_owned(),
+            message,
+            stack: Vec::new(),
+        })
+    }
+
+    fn note(&self, note: &Note) -> Event {
+        match note {
+            Note::Instance {
+                instance,
+                function,
+                version,
+                state,
+                reason,
+            } => Event::Instance(event::Instance {
+                id: instance.0,
+                function: self.name(|n| n.function(*function)),
+                version: version.0,
+                state: state_name(*state).to_owned(),
+                reason: reason.map(|r| stop_text(r).to_owned()),
+            }),
+            Note::Throttled {
+                function,
+                invocation,
+                reason,
+            } => Event::Throttle(event::Throttle {
+                function: self.name(|n| n.function(*function)),
+                invocation: invocation.map(|id| self.ids.invocation(id)),
+                reason: reject_text(*reason),
+            }),
+            Note::Message {
+                queue,
+                topic,
+                message,
+                change,
+            } => {
+                let (change, detail) = self.change(change);
+                Event::Message(event::Message {
+                    id: self.ids.message(*message),
+                    queue: queue.map(|q| self.name(|n| n.queue(q))),
+                    topic: topic.map(|t| self.name(|n| n.topic(t))),
+                    change: change.to_owned(),
+                    detail,
+                })
+            }
+            Note::CronSkipped {
+                trigger,
+                scheduled_at,
+                reason,
+            } => Event::Cron(event::Cron {
+                name: self.name(|n| n.trigger(*trigger)),
+                scheduled_at: rfc3339(*scheduled_at),
+                outcome: match reason {
+                    CronSkip::Overlap => "skipped".to_owned(),
+                    CronSkip::Missed { .. } => "missed".to_owned(),
+                },
+                detail: match reason {
+                    CronSkip::Overlap => "its last run still goes (overlap = \"skip\")".to_owned(),
+                    CronSkip::Missed { count } => format!("{count} earlier instants passed while emu could not run"),
+                },
+            }),
+            Note::Retry {
+                first,
+                function,
+                attempt,
+                at,
+            } => Event::Notice(event::Notice {
+                level: "info".to_owned(),
+                message: format!(
+                    "{}: attempt {attempt} of {} at {}",
+                    self.name(|n| n.function(*function)),
+                    self.ids.invocation(*first),
+                    rfc3339(*at)
+                ),
+            }),
+            Note::GaveUp { first, function, to } => Event::Notice(event::Notice {
+                level: "warning".to_owned(),
+                message: format!(
+                    "{}: gave up on {}{}",
+                    self.name(|n| n.function(*function)),
+                    self.ids.invocation(*first),
+                    match to {
+                        Some(queue) => format!(", its event went to queue {}", self.name(|n| n.queue(*queue))),
+                        None => "; no on_failure queue is set, the event is dropped".to_owned(),
+                    }
+                ),
+            }),
+        }
+    }
+
+    fn change(&self, change: &MessageChange) -> (&'static str, Option<String>) {
+        match change {
+            MessageChange::Sent => ("sent", None),
+            MessageChange::Deduplicated { original } => {
+                ("deduplicated", Some(format!("repeats {}", self.ids.message(*original))))
+            }
+            MessageChange::Received { receive_count } => ("received", Some(format!("receive {receive_count}"))),
+            MessageChange::Deleted => ("deleted", None),
+            MessageChange::Returned { visible_at } => {
+                ("returned", Some(format!("visible again at {}", rfc3339(*visible_at))))
+            }
+            MessageChange::DeadLettered { to, receive_count } => (
+                "dead_lettered",
+                Some(format!(
+                    "to {} after {receive_count} receives",
+                    self.name(|n| n.queue(*to))
+                )),
+            ),
+            MessageChange::Expired => ("expired", None),
+            MessageChange::FannedOut { deliveries } => ("fanned_out", Some(format!("to {deliveries} subscriptions"))),
+            MessageChange::Refused => ("refused", Some("the queue is full".to_owned())),
+            MessageChange::Redriven { to } => ("redriven", Some(format!("to {}", self.name(|n| n.queue(*to))))),
+        }
+    }
+
+    fn name(&self, find: impl FnOnce(&Names) -> Arc<str>) -> String {
+        find(&self.names.read().unwrap_or_else(PoisonError::into_inner)).to_string()
+    }
+}
+
+/// Three decimals: microseconds of a millisecond figure.
+fn round(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+fn summary(summary: &Summary) -> String {
+    match summary {
+        Summary::Request { method, path } => format!("{method} {path}"),
+        Summary::Event => "event".to_owned(),
+        Summary::Cron { name, scheduled_at } => {
+            let at = DateTime::<Utc>::from_timestamp(scheduled_at.as_secs().cast_signed(), 0).unwrap_or_default();
+            format!("{name} at {}", at.format("%H:%M:%S"))
+        }
+        Summary::Batch { queue, messages: 1 } => format!("{queue} (1 message)"),
+        Summary::Batch { queue, messages } => format!("{queue} ({messages} messages)"),
+        Summary::Topic { topic } => format!("{topic} (topic)"),
+        Summary::Unknown(trigger) => trigger_name(*trigger).to_owned(),
+    }
+}
+
+pub fn trigger_name(trigger: TriggerKind) -> &'static str {
+    match trigger {
+        TriggerKind::Http => "http",
+        TriggerKind::Cron => "cron",
+        TriggerKind::Queue => "queue",
+        TriggerKind::Topic => "topic",
+        TriggerKind::Async => "async",
+    }
+}
+
+pub fn outcome_name(end: End) -> &'static str {
+    match end {
+        End::Ran(Outcome::Succeeded) => "succeeded",
+        End::Ran(Outcome::Failed) => "failed",
+        End::Ran(Outcome::TimedOut) => "timed_out",
+        End::Ran(Outcome::OutOfMemory) => "out_of_memory",
+        End::Rejected(
+            RejectReason::FunctionConcurrency { .. }
+            | RejectReason::AccountConcurrency { .. }
+            | RejectReason::ScalingRate { .. },
+        ) => "throttled",
+        End::Rejected(_) => "rejected",
+        End::Expired => "expired",
+        End::Dropped(_) => "dropped",
+        End::Cancelled => "cancelled",
+    }
+}
+
+pub fn failure_name(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Error => "error",
+        FailureKind::Trap => "trap",
+        FailureKind::Timeout => "timeout",
+        FailureKind::OutOfMemory => "out_of_memory",
+        FailureKind::Exit => "exit",
+        FailureKind::BadResponse => "bad_response",
+    }
+}
+
+pub fn state_name(state: InstanceState) -> &'static str {
+    match state {
+        InstanceState::Starting => "starting",
+        InstanceState::Idle => "idle",
+        InstanceState::Busy => "busy",
+        InstanceState::Draining => "draining",
+        InstanceState::Gone => "gone",
+    }
+}
+
+pub fn stop_text(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Idle => "idle for its keep-alive",
+        StopReason::Replaced => "replaced by a newer version",
+        StopReason::Removed => "its function was removed",
+        StopReason::ProviderUpdate => "provider update",
+        StopReason::Crashed => "reset after a crash or timeout",
+        StopReason::InitFailed => "its init failed",
+        StopReason::ScaledDown => "scaled down",
+    }
+}
+
+pub fn reject_code(reason: RejectReason) -> &'static str {
+    match reason {
+        RejectReason::FunctionConcurrency { .. } => "function-concurrency",
+        RejectReason::AccountConcurrency { .. } => "account-concurrency",
+        RejectReason::ScalingRate { .. } => "scaling-rate",
+        RejectReason::QueueFull => "queue-full",
+        RejectReason::Removed => "function-removed",
+        RejectReason::NoVersion => "no-version",
+        RejectReason::InitFailed => "init-failed",
+    }
+}
+
+pub fn reject_text(reason: RejectReason) -> String {
+    match reason {
+        RejectReason::FunctionConcurrency { limit } => {
+            format!("all {limit} instances that max_concurrency allows this function are busy")
+        }
+        RejectReason::AccountConcurrency { limit } => {
+            format!("all {limit} concurrent executions of the provider's account limit are in use")
+        }
+        RejectReason::ScalingRate { retry_after } => {
+            format!("the provider starts no more instances that fast; next in {retry_after}")
+        }
+        RejectReason::QueueFull => "too many requests wait for an instance".to_owned(),
+        RejectReason::Removed => "the function was removed while the request waited".to_owned(),
+        RejectReason::NoVersion => "no version of the function has been built yet".to_owned(),
+        RejectReason::InitFailed => "the instance could not start".to_owned(),
+    }
+}
+
+fn drop_text(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::CronOverlap => "its last run still goes (overlap = \"skip\")",
+        DropReason::Overflow => "too much waits already",
+        DropReason::FunctionRemoved => "the function was removed",
+    }
+}

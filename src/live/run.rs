@@ -1,0 +1,380 @@
+//! One invocation on the engine: the event made for the guest, the run, and what it came to for the core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::engine::{
+    self, Batch, BatchSource, Event, Failure, FailureKind, InMessage, Invocation, Reply, Sandbox, Scheduled, Stream,
+    Version,
+};
+use crate::platform::effect::{Delivery, Run, Work};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+use crate::platform::input::{Completion, Input, Message, Outcome};
+use crate::platform::time::Span;
+
+use super::bindings::Bindings;
+use super::driver::{Core, Driver, Finish, Own};
+use super::events::{Hub, Summary, What};
+use super::messages::Content;
+use super::names::PublicIds;
+use super::table::Entry;
+
+/// What one unit of fuel counts for as CPU time: about one instruction, on a core of a giga-instruction a second.
+const CPU_NS_PER_FUEL: u64 = 1;
+
+/// A run with all that it needs.
+pub struct Job {
+    pub run: Run,
+    pub entry: Arc<Entry>,
+    pub version: Version,
+    /// A kept sandbox, with `isolation = "instance"`.
+    pub sandbox: Option<Sandbox>,
+}
+
+/// Runs the guest and tells the core; why it failed, if it did.
+pub async fn execute(
+    driver: &Driver,
+    job: Job,
+    event: Event,
+    summary: Summary,
+    caller: oneshot::Sender<Reply>,
+) -> Option<Failure> {
+    let Job {
+        run,
+        entry,
+        version,
+        sandbox,
+    } = job;
+    let inner = &driver.0;
+    let http = matches!(event, Event::Http(_));
+    let invocation = Invocation {
+        id: inner.ids.invocation(run.invocation),
+        settings: entry.settings.clone(),
+        event,
+        now: inner.clock.now(),
+        clock_factor: inner.clock.factor(),
+        seed: inner.seed ^ run.invocation.0.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        host: Arc::new(Bindings::new(driver.clone(), run.invocation)),
+        log: Arc::new(Log {
+            hub: inner.hub.clone(),
+            driver: driver.clone(),
+            id: run.invocation,
+            function: run.function,
+        }),
+    };
+    let mut caller = Caller {
+        sender: Some(caller),
+        status: None,
+        reply: None,
+    };
+    let sandbox = match sandbox {
+        Some(sandbox) => Ok(sandbox),
+        None => inner.engine.open(&version),
+    };
+    let outcome = match sandbox {
+        Ok(mut sandbox) => {
+            let outcome = run_sandbox(&mut sandbox, invocation, &mut caller).await;
+            if outcome.result.is_ok() {
+                driver.park(&entry, run.instance, sandbox);
+            }
+            outcome
+        }
+        Err(failure) => failed_to_open(failure),
+    };
+    let (failed_messages, failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
+    let status = match (&failure, caller.status) {
+        (_, Some(status)) => Some(status),
+        (Some(failure), None) if http => Some(if failure.kind == FailureKind::Timeout { 504 } else { 502 }),
+        _ => None,
+    };
+    let duration = Span::from(outcome.duration);
+    let completion = Completion {
+        outcome: failure
+            .as_ref()
+            .map_or(Outcome::Succeeded, |failure| outcome_of(failure.kind)),
+        duration,
+        cpu: Span(outcome.fuel.saturating_mul(CPU_NS_PER_FUEL)).min(duration),
+        memory_bytes_max: outcome.memory_bytes_max,
+        failed_messages,
+    };
+    let mut own = Own {
+        invocation: Some(run.invocation),
+        done: Some(Finish {
+            status,
+            summary,
+            failure: failure.clone(),
+            sandbox_init: Span::from(outcome.init),
+            log_bytes_dropped: outcome.log_bytes_dropped,
+        }),
+        ..Own::default()
+    };
+    driver.step(
+        Input::Finished {
+            invocation: run.invocation,
+            completion,
+        },
+        &mut own,
+    );
+    // Last, so that a caller who asks for the invocation's record finds it.
+    if failure.is_none() || caller.status.is_some() {
+        caller.forward();
+    }
+    failure
+}
+
+/// Who waits for the answer.
+struct Caller {
+    sender: Option<oneshot::Sender<Reply>>,
+    status: Option<u16>,
+    reply: Option<Reply>,
+}
+
+impl Caller {
+    fn take(&mut self, reply: Reply) {
+        if let Reply::Http(response) = &reply {
+            self.status = Some(response.status().as_u16());
+        }
+        self.reply = Some(reply);
+    }
+
+    fn forward(&mut self) {
+        if let (Some(sender), Some(reply)) = (self.sender.take(), self.reply.take()) {
+            // The caller may have gone.
+            let _ = sender.send(reply);
+        }
+    }
+}
+
+/// Runs the guest; an answer that comes before the end is a stream, and goes to the caller at once.
+async fn run_sandbox(sandbox: &mut Sandbox, invocation: Invocation, caller: &mut Caller) -> engine::Outcome {
+    let (reply, mut answer) = oneshot::channel();
+    let mut running = std::pin::pin!(sandbox.run(invocation, reply));
+    let early = tokio::select! {
+        biased;
+        outcome = running.as_mut() => Err(outcome),
+        reply = &mut answer => Ok(reply),
+    };
+    match early {
+        Err(outcome) => {
+            if let Ok(reply) = answer.try_recv() {
+                caller.take(reply);
+            }
+            outcome
+        }
+        Ok(reply) => {
+            if let Ok(reply) = reply {
+                caller.take(reply);
+                if matches!(caller.reply, Some(Reply::Http(_))) {
+                    caller.forward();
+                }
+            }
+            running.await
+        }
+    }
+}
+
+fn failed_to_open(failure: Failure) -> engine::Outcome {
+    engine::Outcome {
+        result: Err(failure),
+        duration: Duration::ZERO,
+        init: Duration::ZERO,
+        fuel: 0,
+        memory_bytes_max: 0,
+        log_bytes_dropped: 0,
+    }
+}
+
+fn outcome_of(kind: FailureKind) -> Outcome {
+    match kind {
+        FailureKind::Timeout => Outcome::TimedOut,
+        FailureKind::OutOfMemory => Outcome::OutOfMemory,
+        FailureKind::Error | FailureKind::Trap | FailureKind::Exit | FailureKind::BadResponse => Outcome::Failed,
+    }
+}
+
+/// Which messages of a batch go back. An identifier that is not of this batch fails all of it, as at the providers.
+fn judge_batch(
+    ids: &PublicIds,
+    work: &Work,
+    answer: Option<&Reply>,
+    failure: Option<Failure>,
+) -> (Vec<(MessageId, Option<Span>)>, Option<Failure>) {
+    let (Work::Batch { deliveries, .. }, Some(Reply::Batch(retries)), None) = (work, answer, &failure) else {
+        return (Vec::new(), failure);
+    };
+    let mut failed = Vec::with_capacity(retries.len());
+    for retry in retries {
+        let known = ids
+            .parse_message(&retry.id)
+            .filter(|id| deliveries.iter().any(|d| d.message == *id));
+        let Some(id) = known else {
+            let failure = Failure {
+                kind: FailureKind::BadResponse,
+                message: format!(
+                    "batchItemFailures names {:?}, which is no message of this batch",
+                    retry.id
+                ),
+                stack: Vec::new(),
+            };
+            return (Vec::new(), Some(failure));
+        };
+        failed.push((id, retry.delay));
+    }
+    (failed, None)
+}
+
+/// The event of work that no caller brought.
+pub(super) fn event_of(driver: &Driver, core: &Core, job: &Job) -> Option<(Event, Summary)> {
+    let inner = &driver.0;
+    let names = || inner.names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match &job.run.work {
+        Work::Request => None,
+        Work::Async { first, .. } => Some((Event::Json(Value::clone(core.messages.event(*first)?)), Summary::Event)),
+        Work::Cron {
+            trigger, scheduled_at, ..
+        } => {
+            let name = names().trigger(*trigger);
+            let cron = job.entry.function.crons.iter().find(|cron| *cron.name == *name)?;
+            let scheduled = Scheduled {
+                name: name.clone(),
+                schedule: cron.schedule.text().into(),
+                scheduled_at: *scheduled_at,
+            };
+            Some((
+                Event::Scheduled(scheduled),
+                Summary::Cron {
+                    name,
+                    scheduled_at: *scheduled_at,
+                },
+            ))
+        }
+        Work::Batch { queue, deliveries } => {
+            let name = names().queue(*queue);
+            let messages = deliveries
+                .iter()
+                .filter_map(|delivery| in_message(&inner.ids, core, delivery))
+                .collect();
+            let summary = Summary::Batch {
+                queue: name.clone(),
+                messages: deliveries.len(),
+            };
+            Some((
+                Event::Batch(Batch {
+                    source: BatchSource::Queue(name),
+                    messages,
+                }),
+                summary,
+            ))
+        }
+        Work::Topic {
+            topic,
+            message,
+            attempt,
+        } => {
+            let name = names().topic(*topic);
+            let content = core.messages.get(*message)?;
+            let id = inner.ids.message(*message);
+            let now = inner.clock.now();
+            let message = InMessage {
+                receipt: id.clone(),
+                id,
+                body: content.body.clone(),
+                content_type: content.content_type.clone(),
+                attributes: content.attributes.clone(),
+                sent_at: now,
+                first_received_at: now,
+                receive_count: *attempt,
+                group: None,
+            };
+            let batch = Batch {
+                source: BatchSource::Topic(name.clone()),
+                messages: vec![message],
+            };
+            Some((Event::Batch(batch), Summary::Topic { topic: name }))
+        }
+    }
+}
+
+pub(super) fn in_message(ids: &PublicIds, core: &Core, delivery: &Delivery) -> Option<InMessage> {
+    let content = core.messages.get(delivery.message)?;
+    Some(InMessage {
+        id: ids.message(delivery.message),
+        receipt: format!("{:x}", delivery.receipt.0),
+        body: content.body.clone(),
+        content_type: content.content_type.clone(),
+        attributes: content.attributes.clone(),
+        sent_at: delivery.sent_at,
+        first_received_at: delivery.first_received_at,
+        receive_count: delivery.receive_count,
+        group: delivery.group.clone(),
+    })
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct SendOptions {
+    pub delay: Option<Span>,
+    pub group: Option<String>,
+    pub deduplication: Option<String>,
+}
+
+pub fn send_input(
+    queue: QueueId,
+    id: MessageId,
+    content: &Content,
+    cause: Option<InvocationId>,
+    options: &SendOptions,
+) -> Input {
+    Input::Send {
+        queue,
+        message: message(id, content, cause, options),
+    }
+}
+
+pub fn message(id: MessageId, content: &Content, cause: Option<InvocationId>, options: &SendOptions) -> Message {
+    Message {
+        id,
+        size_bytes: content.size_bytes(),
+        delay: options.delay,
+        group: options.group.as_deref().map(Into::into),
+        deduplication: options.deduplication.as_deref().map(Into::into),
+        cause,
+    }
+}
+
+/// What an on-failure destination receives, in the shape of Lambda's destination records.
+pub fn failure_message(ids: &PublicIds, first: InvocationId, event: &Value) -> Content {
+    let body = json!({
+        "version": "1.0",
+        "requestContext": { "requestId": ids.invocation(first), "condition": "RetriesExhausted" },
+        "requestPayload": event,
+    });
+    Content {
+        body: Bytes::from(body.to_string()),
+        content_type: Some("application/json".to_owned()),
+        ..Content::default()
+    }
+}
+
+/// A guest's output on its way to history, sink and watchers.
+struct Log {
+    hub: Hub,
+    driver: Driver,
+    id: InvocationId,
+    function: FunctionId,
+}
+
+impl engine::LogSink for Log {
+    fn line(&self, stream: Stream, text: &str) {
+        let what = What::Log {
+            invocation: self.id,
+            function: self.function,
+            stream,
+            text: text.to_owned(),
+        };
+        self.hub.push(self.driver.now(), what);
+    }
+}
