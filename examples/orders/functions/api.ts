@@ -29,7 +29,7 @@ export default {
       return Response.json({ error: error.message }, { status: 400 });
     }
     await Promise.all([env.BILLING.send(order), env.PLACED.send(order)]);
-    console.log(`order ${order.id}: ${order.items.length} items, ${(order.total_cents / 100).toFixed(2)}`);
+    console.log(`order ${order.id}: ${(order.total_cents / 100).toFixed(2)}`);
     return Response.json({ order: order.id, status: "accepted", total_cents: order.total_cents }, { status: 202 });
   },
 };
