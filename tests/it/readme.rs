@@ -12,13 +12,24 @@ fn texts() -> Vec<(PathBuf, String)> {
     for entry in fs::read_dir(root.join("examples")).expect("examples") {
         files.push(entry.expect("an example").path().join("README.md"));
     }
-    files.into_iter().map(|file| (file.clone(), fs::read_to_string(&file).expect("every example has a README"))).collect()
+    files
+        .into_iter()
+        .map(|file| {
+            (
+                file.clone(),
+                fs::read_to_string(&file).expect("every example has a README"),
+            )
+        })
+        .collect()
 }
 
 /// The contents of the fenced blocks in this language.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
-    text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect()
+    text.split(&fence)
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect()
 }
 
 fn help(args: &[&str]) -> String {
@@ -33,12 +44,22 @@ fn every_command_and_flag_that_is_shown_exists() {
     let mut seen = 0;
     for (file, text) in texts() {
         for line in blocks(&text, "sh").into_iter().flat_map(str::lines) {
-            let Some(line) = line.trim().strip_prefix("emu ") else { continue };
+            let Some(line) = line.trim().strip_prefix("emu ") else {
+                continue;
+            };
             let words: Vec<&str> = line.split(" #").next().unwrap_or_default().split_whitespace().collect();
             let help = help(&words[..1]);
-            for flag in words.iter().take_while(|word| **word != "--").filter(|word| word.starts_with("--")) {
+            for flag in words
+                .iter()
+                .take_while(|word| **word != "--")
+                .filter(|word| word.starts_with("--"))
+            {
                 let flag = flag.split('=').next().unwrap_or_default();
-                assert!(help.contains(flag), "{}: `emu {line}`: no {flag} in\n{help}", file.display());
+                assert!(
+                    help.contains(flag),
+                    "{}: `emu {line}`: no {flag} in\n{help}",
+                    file.display()
+                );
             }
             seen += 1;
         }
@@ -50,17 +71,21 @@ fn every_command_and_flag_that_is_shown_exists() {
 fn every_command_is_in_the_readme() {
     let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
     let help = help(&[]);
-    let (_, listed) = help.split_once("Commands:\n").expect("a list of commands");
+    let (listed, _) = help
+        .split_once("\nEverywhere:\n")
+        .expect("the commands, then the options");
     let commands: BTreeSet<&str> = listed
         .lines()
-        .take_while(|line| !line.is_empty())
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()))
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|command| *command != "help")
         .collect();
     assert!(commands.contains("dev"), "{help}");
     for command in commands {
-        assert!(readme.contains(&format!("`emu {command}")), "README.md does not tell of `emu {command}`");
+        assert!(
+            readme.contains(&format!("`emu {command}")),
+            "README.md does not tell of `emu {command}`"
+        );
     }
 }
 
@@ -71,8 +96,17 @@ fn the_manifest_that_is_shown_is_valid() {
     assert!(!manifests.is_empty());
     for manifest in manifests {
         let handler = "export default { fetch() {}, queue() {}, scheduled() {} };";
-        let files = [("emu.toml", manifest), ("functions/api.ts", handler), ("functions/billing.ts", handler), ("functions/report.ts", handler)];
+        let files = [
+            ("emu.toml", manifest),
+            ("functions/api.ts", handler),
+            ("functions/billing.ts", handler),
+            ("functions/report.ts", handler),
+        ];
         let run = Project::new(&files).emu(["validate"]);
-        assert!(run.status.success(), "{manifest}\n{}", String::from_utf8_lossy(&run.stderr));
+        assert!(
+            run.status.success(),
+            "{manifest}\n{}",
+            String::from_utf8_lossy(&run.stderr)
+        );
     }
 }
