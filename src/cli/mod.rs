@@ -1,1 +1,3 @@
 //! One file a command: clap types and a short `run`.
+
+pub mod head;

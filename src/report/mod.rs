@@ -2,7 +2,12 @@
 
 pub mod bill;
 pub mod event;
+pub mod fold;
+pub mod line;
+pub mod ndjson;
 pub mod number;
 pub mod redact;
 pub mod sanitize;
+pub mod style;
 pub mod table;
+pub mod terminal;
