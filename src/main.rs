@@ -1,3 +1,8 @@
 //! Parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    emu::cli::main(Instant::now())
+}

@@ -97,6 +97,7 @@ fn reached_by(function: &api::Function, functions_url: &str) -> Vec<(Tone, Strin
 /// `GET /orders` becomes `GET http://127.0.0.1:3680/orders`.
 fn route_url(route: &str, functions_url: &str) -> String {
     match route.split_once(' ') {
+        Some(("ANY", path)) => format!("{functions_url}{path}"),
         Some((method, path)) => format!("{method} {functions_url}{path}"),
         None => format!("{functions_url}{route}"),
     }
@@ -194,7 +195,7 @@ mod tests {
             control_url: "http://127.0.0.1:3681".to_owned(),
             functions: vec![
                 api::Function {
-                    routes: vec!["GET /products/{id}".to_owned(), "/api".to_owned()],
+                    routes: vec!["GET /products/{id}".to_owned(), "ANY /api".to_owned()],
                     ..function("api")
                 },
                 api::Function {

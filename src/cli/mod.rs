@@ -1,3 +1,120 @@
 //! One file a command: clap types and a short `run`.
 
-pub mod head;
+mod dev;
+mod failure;
+mod head;
+mod help;
+mod keys;
+mod output;
+mod settings;
+mod signals;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::report::style::{Style, Verbosity, wants_color};
+use failure::Outcome;
+
+/// The whole command line.
+#[derive(Parser, Debug)]
+#[command(name = "emu", version, about = help::ABOUT, after_help = help::AFTER, disable_help_subcommand = true)]
+#[command(arg_required_else_help = true, max_term_width = 120)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more: what instances and messages go through
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// What emu says about its own doings on stderr: off, error, warn, info, debug, trace
+    #[arg(long, global = true, value_name = "LEVEL", env = "EMU_LOG_LEVEL", hide_env_values = true)]
+    pub log_level: Option<String>,
+
+    /// The project [default: the nearest folder upward with emu.toml or functions/]
+    #[arg(long, global = true, value_name = "DIR", env = "EMU_PROJECT", hide_env_values = true)]
+    pub project: Option<PathBuf>,
+
+    /// Control API of a running emulator [default: the one that serves the project]
+    #[arg(long, global = true, value_name = "URL", env = "EMU_CONTROL_URL", hide_env_values = true)]
+    pub control_url: Option<String>,
+
+    /// Secret that the control API asks for
+    #[arg(long, global = true, value_name = "TOKEN", env = "EMU_CONTROL_TOKEN", hide_env_values = true)]
+    pub control_token: Option<String>,
+}
+
+impl Global {
+    /// How stderr looks.
+    pub fn style(&self) -> Style {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, _) => Verbosity::Verbose,
+        };
+        Style::new(wants_color(std::io::stderr().is_terminal(), &env), verbosity)
+    }
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum Command {
+    Dev(dev::Args),
+}
+
+/// Parses the command line, runs the command, says what went wrong.
+pub fn main(started: Instant) -> ExitCode {
+    let matches = help::grouped(Cli::command()).get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let outcome = log(&cli.global).and_then(|()| cli.command.run(&cli.global, started));
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            output::say(&failure.render(&cli.global.style()));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+impl Command {
+    fn run(&self, global: &Global, started: Instant) -> Outcome {
+        match self {
+            Command::Dev(args) => dev::run(args, global, started),
+        }
+    }
+}
+
+/// emu's own diagnostics, which are not what people's lines or events are for.
+fn log(global: &Global) -> Result<(), failure::Failure> {
+    let level = global.log_level.as_deref().unwrap_or("error");
+    let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| {
+        failure::Failure::usage(format!("--log-level {level:?}: {error}"))
+            .remedy("give off, error, warn, info, debug or trace")
+    })?;
+    // Set already only when a test runs this twice in one process.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    Ok(())
+}
+
+/// An environment variable that is text.
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -106,6 +106,11 @@ impl Fold {
         }
         self.window_start_ms = now_ms;
         self.shown = [0; 4];
+        self.flush()
+    }
+
+    /// What is hidden so far, once; for the end of a session.
+    pub fn flush(&mut self) -> Option<Hidden> {
         let hidden = std::mem::take(&mut self.hidden);
         (!hidden.is_empty()).then_some(hidden)
     }

@@ -84,6 +84,17 @@ impl<W: Write> Terminal<W> {
         self.renderer.fit_names(names);
     }
 
+    /// Shows what is counted, without waiting for its second to end.
+    pub fn flush(&mut self) {
+        if let Some(hidden) = self.fold.flush() {
+            self.write(vec![format!("         {hidden}")]);
+        }
+    }
+
+    pub fn out(&self) -> &W {
+        &self.out
+    }
+
     /// Text as it is: whole lines that are safe already.
     pub fn raw(&mut self, text: &str) {
         let _ = self.out.write_all(text.as_bytes());

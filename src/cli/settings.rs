@@ -1,0 +1,242 @@
+//! Flag > environment > `[dev]` in emu.toml > default, for everything that says how a project runs.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::failure::Failure;
+use crate::live::Options;
+use crate::live::reload::{ReadProject, Reread, Unreadable};
+use crate::platform::config::ColdStarts;
+use crate::project::{ClockSetting, DevSettings, LoadOptions, Loaded, Project};
+
+/// E-M-U on a phone's keypad.
+pub const PORT: u16 = 3680;
+pub const CONTROL_PORT: u16 = 3681;
+
+/// How long a shutdown waits for what runs.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// Flags of every command that runs a project itself.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Simulation")]
+pub struct RunArgs {
+    /// Speed of waiting (keep-alive, cron, delays, retries): `real`, or `x60` for sixty times faster
+    #[arg(long, value_name = "real|xN", env = "EMU_CLOCK", value_parser = clock)]
+    pub clock: Option<ClockSetting>,
+
+    /// Modelled cold starts: `report` them, `sleep` through them, or `off`
+    #[arg(long, value_name = "report|sleep|off", env = "EMU_COLD_STARTS", value_parser = cold_starts)]
+    pub cold_starts: Option<ColdStarts>,
+
+    /// Seed of all that is drawn at random: modelled cold starts, and the functions' own randomness
+    #[arg(long, value_name = "N", env = "EMU_SEED")]
+    pub seed: Option<u64>,
+
+    /// Whose rules and prices apply: aws-lambda, gcp-functions, azure-functions, cloudflare-workers
+    #[arg(long, value_name = "PROVIDER", env = "EMU_PROVIDER")]
+    pub provider: Option<String>,
+}
+
+/// Flags of `emu dev` about its ports.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// Port of the functions; 0 takes any free one [default: 3680, env also: PORT]
+    #[arg(short, long, value_name = "PORT", env = "EMU_PORT", hide_env_values = true)]
+    pub port: Option<u16>,
+
+    /// Port of the control API; 0 takes any free one [default: 3681]
+    #[arg(long, value_name = "PORT", env = "EMU_CONTROL_PORT")]
+    pub control_port: Option<u16>,
+
+    /// Address the functions listen on; 0.0.0.0 opens them to your network [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", env = "EMU_HOST")]
+    pub host: Option<String>,
+
+    /// Address the control API listens on; anything but loopback needs --control-token [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", env = "EMU_CONTROL_HOST")]
+    pub control_host: Option<String>,
+}
+
+fn clock(text: &str) -> Result<ClockSetting, String> {
+    text.parse()
+}
+
+fn cold_starts(text: &str) -> Result<ColdStarts, String> {
+    match text {
+        "report" => Ok(ColdStarts::Report),
+        "sleep" => Ok(ColdStarts::Sleep),
+        "off" => Ok(ColdStarts::Off),
+        _ => Err("expected report, sleep or off".to_owned()),
+    }
+}
+
+/// What `emu dev` runs with.
+///
+/// # Errors
+/// When an address is no address, or would open the control API to others without a token.
+pub fn dev(
+    run: &RunArgs,
+    network: &NetworkArgs,
+    token: Option<&str>,
+    env: &dyn Fn(&str) -> Option<String>,
+    file: &DevSettings,
+    seed: u64,
+) -> Result<Options, Failure> {
+    let port_of_env = match env("PORT").filter(|text| !text.is_empty()) {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Failure::usage(format!("the environment variable PORT holds {text:?}, which is no port"))
+                .remedy("unset it, or give --port")
+        })?),
+    };
+    let control_host = address(network.control_host.as_deref().unwrap_or("127.0.0.1"), "--control-host")?;
+    if !control_host.is_loopback() && token.is_none() {
+        return Err(Failure::usage(format!("--control-host {control_host} opens the control API to others"))
+            .remedy("give a secret with --control-token or EMU_CONTROL_TOKEN"));
+    }
+    Ok(Options {
+        host: address(network.host.as_deref().or(file.host.as_deref()).unwrap_or("127.0.0.1"), "--host")?,
+        port: network.port.or(port_of_env).or(file.port).unwrap_or(PORT),
+        control_host,
+        control_port: network.control_port.or(file.control_port).unwrap_or(CONTROL_PORT),
+        run_file: true,
+        ..private(run, token, file, seed)
+    })
+}
+
+/// What a command runs with that starts an emulator for itself: any free ports, nobody else's business.
+pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64) -> Options {
+    Options {
+        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 0,
+        control_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        control_port: 0,
+        control_token: token.map(str::to_owned),
+        clock: run.clock.or(file.clock).unwrap_or_default(),
+        cold_starts: run.cold_starts.or(file.cold_starts).unwrap_or_default(),
+        seed: run.seed.or(file.seed).unwrap_or(seed),
+        watch: false,
+        run_file: false,
+        drain: DRAIN,
+    }
+}
+
+fn address(text: &str, flag: &str) -> Result<IpAddr, Failure> {
+    if text == "localhost" {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    text.parse().map_err(|_| {
+        Failure::usage(format!("{flag} {text:?} is no address"))
+            .remedy("give an IP address, such as 127.0.0.1, ::1 or 0.0.0.0")
+    })
+}
+
+/// A loaded project, and how to load it again.
+pub struct Opened {
+    pub loaded: Loaded,
+    pub read: ReadProject,
+}
+
+/// Loads the project at `path`, or the nearest one upward.
+///
+/// # Errors
+/// With everything that is wrong with the project.
+pub fn open(path: Option<&Path>, provider: Option<&str>) -> Result<Opened, Failure> {
+    let options = LoadOptions {
+        provider: provider.map(str::to_owned),
+    };
+    let loaded = Project::load_with(path, &options)?;
+    // The working directory does not change, so a relative path stays what it is; a search upward might find another
+    // project later, hence the root.
+    let again: PathBuf = path.map_or_else(|| loaded.project.root.clone(), Path::to_owned);
+    let read: ReadProject = Arc::new(move || match Project::load_with(Some(&again), &options) {
+        Ok(loaded) => Ok(Reread {
+            project: loaded.project,
+            warnings: loaded.warnings.iter().map(|warning| warning.render(false)).collect(),
+            files: Vec::new(),
+        }),
+        Err(diagnostics) => Err(Unreadable {
+            rendered: diagnostics.render(false),
+        }),
+    });
+    Ok(Opened { loaded, read })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(network: &NetworkArgs, env_port: Option<&str>, file: &DevSettings) -> Result<Options, Failure> {
+        let env = |name: &str| (name == "PORT").then(|| env_port.map(str::to_owned)).flatten();
+        dev(&RunArgs::default(), network, None, &env, file, 7)
+    }
+
+    #[test]
+    fn ports_by_precedence() {
+        let flag = NetworkArgs {
+            port: Some(1),
+            ..NetworkArgs::default()
+        };
+        let none = NetworkArgs::default();
+        let file = DevSettings {
+            port: Some(3),
+            ..DevSettings::default()
+        };
+        let empty = DevSettings::default();
+        let port = |network: &NetworkArgs, env, file: &DevSettings| settle(network, env, file).expect("valid").port;
+        assert_eq!(port(&flag, Some("2"), &file), 1);
+        assert_eq!(port(&none, Some("2"), &file), 2);
+        assert_eq!(port(&none, None, &file), 3);
+        assert_eq!(port(&none, None, &empty), 3680);
+        assert_eq!(port(&none, Some(""), &empty), 3680);
+        let wrong = settle(&none, Some("http"), &file).expect_err("no port");
+        assert_eq!(wrong.code, 2);
+    }
+
+    #[test]
+    fn the_file_sets_the_simulation_and_flags_win() {
+        let file = DevSettings {
+            clock: Some(ClockSetting::Scaled(60.0)),
+            cold_starts: Some(ColdStarts::Sleep),
+            seed: Some(5),
+            host: Some("0.0.0.0".to_owned()),
+            ..DevSettings::default()
+        };
+        let options = settle(&NetworkArgs::default(), None, &file).expect("valid");
+        assert_eq!(options.clock, ClockSetting::Scaled(60.0));
+        assert_eq!(options.cold_starts, ColdStarts::Sleep);
+        assert_eq!(options.seed, 5);
+        assert!(options.host.is_unspecified());
+        let flags = RunArgs {
+            seed: Some(9),
+            cold_starts: Some(ColdStarts::Off),
+            ..RunArgs::default()
+        };
+        let options = private(&flags, None, &file, 7);
+        assert_eq!((options.seed, options.cold_starts, options.port), (9, ColdStarts::Off, 0));
+        assert_eq!(private(&RunArgs::default(), None, &DevSettings::default(), 7).seed, 7);
+    }
+
+    #[test]
+    fn the_control_api_is_not_opened_without_a_token() {
+        let network = NetworkArgs {
+            control_host: Some("0.0.0.0".to_owned()),
+            ..NetworkArgs::default()
+        };
+        let failure = settle(&network, None, &DevSettings::default()).expect_err("no token");
+        assert_eq!(failure.code, 2);
+        let env = |_: &str| None;
+        let open = dev(&RunArgs::default(), &network, Some("s3cret"), &env, &DevSettings::default(), 0);
+        assert!(open.is_ok());
+        let network = NetworkArgs {
+            host: Some("example.com".to_owned()),
+            ..NetworkArgs::default()
+        };
+        assert!(settle(&network, None, &DevSettings::default()).is_err());
+    }
+}
