@@ -165,13 +165,22 @@ async fn until_stopped(live: &Live, output: &Output, signals: &mut Signals, clos
 
 fn open_page(live: &Live, output: &Output) {
     if let Err(error) = keys::open_page(&live.control_url) {
-        output.notice("warning", &format!("cannot open a browser ({error}): the control page is {}", live.control_url));
+        output.notice(
+            "warning",
+            &format!(
+                "cannot open a browser ({error}): the control page is {}",
+                live.control_url
+            ),
+        );
     }
 }
 
 async fn stop(live: Live, output: &Output, signals: &mut Signals) -> Outcome {
     let seconds = settings::DRAIN.as_secs();
-    output.notice("info", &format!("stopping: up to {seconds} s for what still runs, Ctrl-C again forces"));
+    output.notice(
+        "info",
+        &format!("stopping: up to {seconds} s for what still runs, Ctrl-C again forces"),
+    );
     tokio::select! {
         left = live.shutdown() => {
             if left > 0 {

@@ -56,10 +56,7 @@ impl Failure {
     }
 
     pub fn told(code: u8) -> Failure {
-        Failure {
-            code,
-            what: What::Told,
-        }
+        Failure { code, what: What::Told }
     }
 
     pub fn remedy(mut self, text: impl Into<String>) -> Failure {
@@ -88,11 +85,19 @@ impl Failure {
             What::Message { message, remedy } => {
                 let mut out = String::new();
                 for (at, line) in message.lines().enumerate() {
-                    let label = if at == 0 { style.paint(Tone::Bad, "error: ") } else { "       ".to_owned() };
+                    let label = if at == 0 {
+                        style.paint(Tone::Bad, "error: ")
+                    } else {
+                        "       ".to_owned()
+                    };
                     out.push_str(&format!("{label}{}\n", sanitize::line(line)));
                 }
                 for (at, line) in remedy.iter().flat_map(|r| r.lines()).enumerate() {
-                    let label = if at == 0 { style.paint(Tone::Info, "help: ") } else { "      ".to_owned() };
+                    let label = if at == 0 {
+                        style.paint(Tone::Info, "help: ")
+                    } else {
+                        "      ".to_owned()
+                    };
                     out.push_str(&format!("{label}{}\n", sanitize::line(line)));
                 }
                 out

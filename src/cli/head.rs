@@ -20,7 +20,10 @@ pub struct Served {
 pub fn table(served: &Served, style: &Style) -> String {
     let mut rows: Vec<(String, Vec<(Tone, String)>)> = Vec::new();
     for function in &served.functions {
-        rows.push((safe(&function.name).into_owned(), reached_by(function, &served.functions_url)));
+        rows.push((
+            safe(&function.name).into_owned(),
+            reached_by(function, &served.functions_url),
+        ));
     }
     let name_width = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
     let mut out = String::from("\n");
@@ -58,7 +61,11 @@ pub fn ready_line(served: &Served, startup_ms: f64, style: &Style) -> String {
 
 /// `48 ms`: start-up times without decimals below a second.
 fn whole(ms: f64) -> String {
-    if ms < 999.5 { format!("{:.0} ms", ms.max(0.0)) } else { millis(ms) }
+    if ms < 999.5 {
+        format!("{:.0} ms", ms.max(0.0))
+    } else {
+        millis(ms)
+    }
 }
 
 /// One line for each way that leads to the function, and one for what stands in the way.
@@ -71,8 +78,16 @@ fn reached_by(function: &api::Function, functions_url: &str) -> Vec<(Tone, Strin
         ways.extend(function.urls.iter().map(|url| (Tone::Info, safe(url).into_owned())));
     }
     for cron in &function.crons {
-        let zone = if cron.timezone == "UTC" { String::new() } else { format!(" {}", safe(&cron.timezone)) };
-        let next = cron.next.first().map(|at| format!(", next {}", day_and_time(at))).unwrap_or_default();
+        let zone = if cron.timezone == "UTC" {
+            String::new()
+        } else {
+            format!(" {}", safe(&cron.timezone))
+        };
+        let next = cron
+            .next
+            .first()
+            .map(|at| format!(", next {}", day_and_time(at)))
+            .unwrap_or_default();
         ways.push((Tone::Plain, format!("cron {}{zone}{next}", safe(&cron.schedule))));
     }
     if let Some(queue) = &function.queue {

@@ -44,7 +44,13 @@ pub struct Global {
     pub verbose: u8,
 
     /// What emu says about its own doings on stderr: off, error, warn, info, debug, trace
-    #[arg(long, global = true, value_name = "LEVEL", env = "EMU_LOG_LEVEL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "EMU_LOG_LEVEL",
+        hide_env_values = true
+    )]
     pub log_level: Option<String>,
 
     /// The project [default: the nearest folder upward with emu.toml or functions/]
@@ -52,11 +58,23 @@ pub struct Global {
     pub project: Option<PathBuf>,
 
     /// Control API of a running emulator [default: the one that serves the project]
-    #[arg(long, global = true, value_name = "URL", env = "EMU_CONTROL_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "EMU_CONTROL_URL",
+        hide_env_values = true
+    )]
     pub control_url: Option<String>,
 
     /// Secret that the control API asks for
-    #[arg(long, global = true, value_name = "TOKEN", env = "EMU_CONTROL_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        env = "EMU_CONTROL_TOKEN",
+        hide_env_values = true
+    )]
     pub control_token: Option<String>,
 }
 
@@ -110,7 +128,10 @@ fn log(global: &Global) -> Result<(), failure::Failure> {
             .remedy("give off, error, warn, info, debug or trace")
     })?;
     // Set already only when a test runs this twice in one process.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
     Ok(())
 }
 

@@ -90,17 +90,24 @@ pub fn dev(
     let port_of_env = match env("PORT").filter(|text| !text.is_empty()) {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| {
-            Failure::usage(format!("the environment variable PORT holds {text:?}, which is no port"))
-                .remedy("unset it, or give --port")
+            Failure::usage(format!(
+                "the environment variable PORT holds {text:?}, which is no port"
+            ))
+            .remedy("unset it, or give --port")
         })?),
     };
     let control_host = address(network.control_host.as_deref().unwrap_or("127.0.0.1"), "--control-host")?;
     if !control_host.is_loopback() && token.is_none() {
-        return Err(Failure::usage(format!("--control-host {control_host} opens the control API to others"))
-            .remedy("give a secret with --control-token or EMU_CONTROL_TOKEN"));
+        return Err(
+            Failure::usage(format!("--control-host {control_host} opens the control API to others"))
+                .remedy("give a secret with --control-token or EMU_CONTROL_TOKEN"),
+        );
     }
     Ok(Options {
-        host: address(network.host.as_deref().or(file.host.as_deref()).unwrap_or("127.0.0.1"), "--host")?,
+        host: address(
+            network.host.as_deref().or(file.host.as_deref()).unwrap_or("127.0.0.1"),
+            "--host",
+        )?,
         port: network.port.or(port_of_env).or(file.port).unwrap_or(PORT),
         control_host,
         control_port: network.control_port.or(file.control_port).unwrap_or(CONTROL_PORT),
@@ -218,7 +225,10 @@ mod tests {
             ..RunArgs::default()
         };
         let options = private(&flags, None, &file, 7);
-        assert_eq!((options.seed, options.cold_starts, options.port), (9, ColdStarts::Off, 0));
+        assert_eq!(
+            (options.seed, options.cold_starts, options.port),
+            (9, ColdStarts::Off, 0)
+        );
         assert_eq!(private(&RunArgs::default(), None, &DevSettings::default(), 7).seed, 7);
     }
 
@@ -231,7 +241,14 @@ mod tests {
         let failure = settle(&network, None, &DevSettings::default()).expect_err("no token");
         assert_eq!(failure.code, 2);
         let env = |_: &str| None;
-        let open = dev(&RunArgs::default(), &network, Some("s3cret"), &env, &DevSettings::default(), 0);
+        let open = dev(
+            &RunArgs::default(),
+            &network,
+            Some("s3cret"),
+            &env,
+            &DevSettings::default(),
+            0,
+        );
         assert!(open.is_ok());
         let network = NetworkArgs {
             host: Some("example.com".to_owned()),

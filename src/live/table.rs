@@ -220,7 +220,7 @@ fn function_spec(entry: &Entry, profile: &Profile, names: &mut Names) -> Functio
         cold_start: ColdStartModel::new(profile, &function.runtime).unwrap_or_default(),
         instance_concurrency: function.concurrency.unwrap_or(profile.instance.concurrency),
         min_instances: function.min_instances,
-        max_concurrency: function.max_concurrency,
+        max_concurrency: function.max_concurrency.or(profile.scaling.function_instances_max),
         keep_alive: function.keep_alive,
         on_failure: function.on_failure.as_ref().map(|queue| names.intern_queue(queue)),
         async_max_retries: None,

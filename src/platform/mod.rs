@@ -27,6 +27,7 @@ pub mod schedule;
 mod table;
 pub mod time;
 pub mod topic;
+pub mod units;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

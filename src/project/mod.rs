@@ -13,7 +13,6 @@ pub mod router;
 pub mod schema;
 #[cfg(test)]
 mod tests;
-pub mod units;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,6 +26,7 @@ use crate::platform::config::{ColdStarts, Overlap};
 use crate::platform::schedule::Schedule;
 use crate::platform::time::Span;
 use crate::platform::topic::Filter;
+pub use crate::platform::units;
 
 /// A validated project. Names are unique within their kind, every reference resolves.
 #[derive(Clone, Debug)]

@@ -22,18 +22,6 @@ impl Profile {
             self.instance.keep_alive > Span::ZERO,
             "instance.keep_alive must be above zero",
         )?;
-        ensure(
-            self.instance
-                .keep_alive_observed
-                .windows(2)
-                .all(|pair| pair[0].permille < pair[1].permille && pair[0].after < pair[1].after)
-                && self
-                    .instance
-                    .keep_alive_observed
-                    .iter()
-                    .all(|point| (1..=1000).contains(&point.permille)),
-            "instance.keep_alive_observed must ascend, with permille from 1 to 1000",
-        )?;
         self.check_scaling()?;
         self.check_messages()?;
         self.cold_start.check()?;
@@ -41,18 +29,15 @@ impl Profile {
     }
 
     fn check_scaling(&self) -> Result<(), String> {
-        let rates = std::iter::once(&self.scaling.rate).chain(self.scaling.background_rate.as_ref());
-        for Rate {
+        let Rate {
             burst,
             refill,
             interval,
-        } in rates
-        {
-            ensure(
-                *burst > 0 && *refill > 0 && *interval > Span::ZERO,
-                "scaling: burst, refill and interval of a rate must be above zero",
-            )?;
-        }
+        } = self.scaling.rate;
+        ensure(
+            burst > 0 && refill > 0 && interval > Span::ZERO,
+            "scaling.rate: burst, refill and interval must be above zero",
+        )?;
         if let Beyond::Wait { requests_max, time_max } = self.scaling.beyond {
             ensure(
                 requests_max > 0 && time_max > Span::ZERO,

@@ -14,8 +14,8 @@ use std::sync::{Arc, LazyLock};
 use serde::Deserialize;
 
 pub use profile::{
-    Asynchronous, Batch, Beyond, Billing, Body, ColdStart, Cron, Instance, Memory, MemoryBasis, Observed, PackagePoint,
-    Pollers, Profile, Queue, Rate, Rates, RuntimeInit, Scaling, Server, Tier, Timeout, VcpuRow,
+    Asynchronous, Batch, Beyond, Billing, Body, ColdStart, Cron, Instance, Memory, MemoryBasis, PackagePoint, Pollers,
+    Profile, Queue, Rate, Rates, RuntimeInit, Scaling, Server, Tier, Timeout, VcpuRow,
 };
 pub use runtime::{UnknownRuntime, known as known_runtimes};
 

@@ -145,9 +145,6 @@ pub struct Body {
     pub request_max_bytes: Option<u64>,
     #[serde(default, deserialize_with = "optional_bytes")]
     pub response_max_bytes: Option<u64>,
-    /// For responses that are streamed.
-    #[serde(default, deserialize_with = "optional_bytes")]
-    pub streamed_response_max_bytes: Option<u64>,
 }
 
 /// The life of one instance (execution environment, container, isolate).
@@ -159,24 +156,9 @@ pub struct Instance {
     /// How long it stays when idle, typically.
     #[serde(deserialize_with = "span")]
     pub keep_alive: Span,
-    /// The same as a distribution, as far as it was observed: (probability in 1/1000 of being gone, idle time), ascending.
-    #[serde(default)]
-    pub keep_alive_observed: Vec<Observed>,
     /// At this age an instance is replaced ("provider update"): not taken for new work, stopped once idle.
     #[serde(default, deserialize_with = "optional_span")]
     pub max_age: Option<Span>,
-    /// Init beyond this is cut off and done again at the first invocation, within its timeout.
-    #[serde(default, deserialize_with = "optional_span")]
-    pub init_timeout: Option<Span>,
-}
-
-/// A point of an observed distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Observed {
-    pub permille: u32,
-    #[serde(deserialize_with = "span")]
-    pub after: Span,
 }
 
 /// How many instances there may be, and how fast they may come.
@@ -187,10 +169,8 @@ pub struct Scaling {
     pub account_concurrency: Option<u32>,
     /// Instances of one function; `None`: no such limit.
     pub function_instances_max: Option<u32>,
-    /// New instances of one function when requests wait for them.
+    /// New instances of one function.
     pub rate: Rate,
-    /// The same for triggers that nobody waits for (queues, crons, asynchronous); `None`: as `rate`.
-    pub background_rate: Option<Rate>,
     pub beyond: Beyond,
 }
 

@@ -15,11 +15,6 @@ pub struct UnknownRuntime {
 }
 
 impl ColdStart {
-    /// The runtime of a function whose manifest names none.
-    pub fn default_runtime(&self, is_script: bool) -> &str {
-        if is_script { &self.script } else { &self.wasm }
-    }
-
     /// The figures for this name: its own, else those of the nearest version of its family (`nodejs20` -> `nodejs22`),
     /// else the provider's default for compiled code or scripts.
     ///

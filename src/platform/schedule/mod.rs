@@ -22,6 +22,7 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
 use super::time::{Span, Time};
+use super::units::parse_span;
 use fields::{Field, Piece, Read, Weekdays};
 
 /// A parsed schedule: five- or six-field cron, `rate(...)`, `at(...)` or AWS's `cron(...)`, with its zone.
@@ -372,10 +373,10 @@ fn parse_at(inner: Piece<'_>, zone: Tz) -> Result<Kind, ScheduleError> {
 fn parse_nickname(text: Piece<'_>) -> Result<Kind, ScheduleError> {
     let lower = text.text.to_ascii_lowercase();
     if let Some(every) = lower.strip_prefix("@every ") {
-        let span = crate::provider::units::parse_span(every).map_err(|message| {
+        let span = parse_span(every).map_err(|fault| {
             error(
                 text,
-                message,
+                format!("`{}` holds {fault}", text.text),
                 String::from("write it like `@every 5m` or `rate(5 minutes)`"),
             )
         })?;

@@ -1,6 +1,6 @@
 //! Sizes and times as people write them: `"256MB"`, `"1m30s"`, `"500ms"`.
 
-use crate::platform::time::Span;
+use super::time::Span;
 
 const NANOS_PER_SEC: u128 = 1_000_000_000;
 
