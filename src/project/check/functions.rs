@@ -252,14 +252,14 @@ fn runtime_of(kind: SourceKind, build: Option<&RawBuild>, profile: &Profile) -> 
         .clone()
 }
 
-/// A runtime with figures at any provider will do: the same project is compared under all of them.
+/// A runtime of a family with figures at any provider will do: the same project is compared under all of them.
 fn check_runtime(written: &At<String>, profile: &Profile, sink: &mut Sink) -> String {
     let here = profile.cold_start.runtimes.keys();
     let elsewhere = crate::provider::all()
         .iter()
         .flat_map(|other| other.cold_start.runtimes.keys());
     let mut known: Vec<&str> = here.chain(elsewhere).map(String::as_str).collect();
-    if !known.contains(&written.value.as_str()) {
+    if profile.cold_start.runtime(&written.value).is_err() {
         let problem = sink.error(
             &written.span,
             format!("there are no cold-start figures for the runtime `{}`", written.value),
