@@ -1,13 +1,17 @@
 //! One file a command: clap types and a short `run`.
 
+mod completions;
 mod dev;
 mod failure;
 mod head;
 mod help;
 mod keys;
+mod new;
 mod output;
+mod schema;
 mod settings;
 mod signals;
+mod validate;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -93,6 +97,10 @@ impl Global {
 #[derive(Subcommand, Clone, Debug)]
 enum Command {
     Dev(dev::Args),
+    New(new::Args),
+    Validate(validate::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
 }
 
 /// Parses the command line, runs the command, says what went wrong.
@@ -116,6 +124,10 @@ impl Command {
     fn run(&self, global: &Global, started: Instant) -> Outcome {
         match self {
             Command::Dev(args) => dev::run(args, global, started),
+            Command::New(args) => new::run(args),
+            Command::Validate(args) => validate::run(args, global),
+            Command::Schema(args) => schema::run(args),
+            Command::Completions(args) => completions::run(args, &mut Cli::command()),
         }
     }
 }

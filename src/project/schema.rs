@@ -15,6 +15,11 @@ pub fn json_schema() -> Value {
     Value::Object(root)
 }
 
+/// [`json_schema`] as text with a line end.
+pub fn pretty() -> String {
+    format!("{:#}\n", json_schema())
+}
+
 fn table_schema(table: &'static Table, defs: &mut Map<String, Value>) -> Map<String, Value> {
     let mut properties = Map::new();
     for key in table.keys {

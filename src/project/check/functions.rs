@@ -483,8 +483,14 @@ fn parse_schedule(cron: &RawCron, world: &World<'_>, sink: &mut Sink) -> Option<
 }
 
 /// A filter policy, in its JSON form.
-pub fn filter(_value: &At<serde_json::Value>, _sink: &mut Sink) -> Option<Filter> {
-    Some(Filter::default())
+pub fn filter(value: &At<serde_json::Value>, sink: &mut Sink) -> Option<Filter> {
+    match Filter::parse(&value.value) {
+        Ok(filter) => Some(filter),
+        Err(fault) => {
+            sink.error(&value.span, fault);
+            None
+        }
+    }
 }
 
 /// No two routes may take the same requests.

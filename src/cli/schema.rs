@@ -1,0 +1,32 @@
+//! `emu schema`: the JSON Schema of emu.toml, for editors.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use super::failure::Outcome;
+use crate::project::schema;
+
+/// Prints the JSON Schema of emu.toml.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Print the reference of keys as Markdown instead
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+/// Writes to stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn run(args: &Args) -> Outcome {
+    let text = if args.markdown {
+        schema::reference()
+    } else {
+        schema::pretty()
+    };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        result => Ok(result.map(|()| ExitCode::SUCCESS)?),
+    }
+}
