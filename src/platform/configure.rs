@@ -66,7 +66,10 @@ impl Platform {
             match self.queues.get_mut(&id) {
                 Some(polled) => polled.queue.adapt(spec.clone()),
                 None => {
-                    self.queues.insert(id, Polled::new(Queue::new(spec.clone())));
+                    let mut polled = Polled::new(Queue::new(spec.clone()));
+                    // Of one that left and came back batches may still run.
+                    polled.poller.in_flight = self.batches(id);
+                    self.queues.insert(id, polled);
                 }
             }
         }

@@ -9,6 +9,7 @@ use super::deadline::Deadline;
 use super::effect::{CronSkip, DropReason, Effect, End, Note, RejectReason};
 use super::ids::{FunctionId, InvocationId, TriggerId};
 use super::invoke::{Invocation, Job, Phase, Retry};
+use super::retry::cron_retry;
 use super::time::{Span, Time};
 
 /// The latest missed instant is caught up when it is not longer ago than this.
@@ -26,7 +27,7 @@ pub(super) struct Cron {
     pub next: Option<Time>,
     /// The last instant that it ran for.
     pub last: Option<Time>,
-    /// Runs that have not ended, retries and throttled ones too.
+    /// Runs that have not ended, throttled ones too; not retries that wait for their time.
     pub running: u32,
     /// A run that waits for the one before (`overlap = "queue"`).
     pub queued: Option<(InvocationId, Time, bool)>,
@@ -54,19 +55,29 @@ impl Platform {
                 cron.spec = spec;
             }
             None => {
+                // One that left and came back may still run.
+                let running = self.cron_runs(trigger);
                 self.crons.insert(
                     trigger,
                     Cron {
                         spec,
                         next,
                         last: None,
-                        running: 0,
+                        running,
                         queued: None,
                     },
                 );
             }
         }
         self.arm_cron(trigger);
+    }
+
+    /// Counted anew: [`Cron::running`].
+    pub(super) fn cron_runs(&self, trigger: TriggerId) -> u32 {
+        self.count_invocations(|invocation| {
+            let waits = invocation.phase == Phase::Parked && cron_retry(invocation).is_some();
+            matches!(invocation.job, Job::Cron { trigger: of, .. } if of == trigger) && !waits
+        })
     }
 
     fn arm_cron(&mut self, trigger: TriggerId) {
@@ -77,7 +88,7 @@ impl Platform {
         self.deadlines.set(at + self.cron_patience(), Deadline::Cron(trigger));
     }
 
-    fn cron_patience(&self) -> Span {
+    pub(super) fn cron_patience(&self) -> Span {
         if self.cron_wakes { WAKE_PATIENCE } else { Span::ZERO }
     }
 
@@ -97,7 +108,13 @@ impl Platform {
     /// The platform's own deadline.
     pub(super) fn cron_deadline(&mut self, trigger: TriggerId) {
         let next = self.crons.get(&trigger).and_then(|cron| cron.next);
-        if let Some(at) = next.filter(|at| *at + self.cron_patience() <= self.now) {
+        let Some(at) = next.filter(|at| *at + self.cron_patience() <= self.now) else {
+            return;
+        };
+        if self.wall.since(at) > self.cron_grace && self.now < self.wall {
+            // Slept through: everything else that fell due meanwhile comes first, then this, at the time it now is.
+            self.deadlines.set(self.wall, Deadline::Cron(trigger));
+        } else {
             self.serve_cron(trigger, at);
         }
     }
@@ -224,7 +241,17 @@ impl Platform {
         self.record(id, &cron_invocation(function, job, self.now), End::Dropped(reason));
     }
 
-    /// A run has ended for good; the one that waits for it follows.
+    /// Whether a retry may run now; one that may counts as a run. A newer run takes its place.
+    pub(super) fn cron_may_retry(&mut self, trigger: TriggerId) -> bool {
+        let Some(cron) = self.crons.get_mut(&trigger) else {
+            return true;
+        };
+        let may = cron.running == 0 || cron.spec.overlap == Overlap::Allow;
+        cron.running += u32::from(may);
+        may
+    }
+
+    /// A run has ended, or waits to be tried again; the one that waits for it follows.
     pub(super) fn cron_over(&mut self, trigger: TriggerId) {
         let Some(cron) = self.crons.get_mut(&trigger) else {
             return;

@@ -45,6 +45,11 @@ impl Deadlines {
         self.heap.peek().map(|Reverse((at, ..))| *at)
     }
 
+    /// All that are set, in no order; for checks.
+    pub fn iter(&self) -> impl Iterator<Item = (Time, Deadline)> {
+        self.heap.iter().map(|Reverse((at, _, deadline))| (*at, *deadline))
+    }
+
     pub fn pop_due(&mut self, now: Time) -> Option<(Time, Deadline)> {
         if self.next()? > now {
             return None;

@@ -35,7 +35,7 @@ pub(super) struct Fleet {
     pub starting: u32,
     /// Instances on which something runs, draining ones too.
     pub active: u32,
-    /// Starting instances of the current version that can be bound to more invocations.
+    /// Starting instances of the current version that more invocations can be bound to.
     pub open: VecDeque<Slot>,
     /// A deadline for the longest idle instance is set.
     pub expiry_armed: bool,
@@ -142,10 +142,13 @@ impl Platform {
             Some(fleet) if !fleet.removed => fleet,
             _ => return Err(RejectReason::Removed),
         };
-        let concurrency = fleet.spec.instance_concurrency.max(1);
+        let reserved = fleet.spec.max_concurrency.unwrap_or(u32::MAX);
         if let Some(slot) = fleet.newest.newest() {
             let instance = &mut self.instances[slot];
             if instance.in_flight == 0 {
+                if fleet.active + fleet.starting >= reserved {
+                    return Err(RejectReason::FunctionConcurrency { limit: reserved });
+                }
                 if self.account >= limit {
                     return Err(RejectReason::AccountConcurrency { limit });
                 }
@@ -159,7 +162,7 @@ impl Platform {
             instance.state = State::Busy;
             instance.in_flight += 1;
             let (rank, in_flight) = (instance.rank, instance.in_flight);
-            if in_flight >= concurrency {
+            if in_flight >= instance.room {
                 fleet.newest.clear(rank);
             }
             if self.flips && in_flight == 1 {
@@ -168,8 +171,8 @@ impl Platform {
             return Ok(Seat::Ready(slot));
         }
         if let Some(&slot) = fleet.open.front() {
-            let bound = self.instances[slot].bound.len() + 1;
-            if bound >= concurrency as usize {
+            let instance = &self.instances[slot];
+            if instance.bound.len() + 1 >= instance.room as usize {
                 fleet.open.pop_front();
             }
             return Ok(Seat::Starting(slot));
@@ -177,7 +180,6 @@ impl Platform {
         let Some(version) = fleet.version else {
             return Err(RejectReason::NoVersion);
         };
-        let reserved = fleet.spec.max_concurrency.unwrap_or(u32::MAX);
         if fleet.active + fleet.starting >= reserved {
             return Err(RejectReason::FunctionConcurrency { limit: reserved });
         }
@@ -189,7 +191,7 @@ impl Platform {
             .take(self.now)
             .map_err(|retry_after| RejectReason::ScalingRate { retry_after })?;
         let slot = self.start_instance(function, version);
-        if concurrency > 1 {
+        if self.instances[slot].room > 1 {
             self.fleets[function].open.push_back(slot);
         }
         Ok(Seat::Starting(slot))
@@ -208,6 +210,7 @@ impl Platform {
             function,
             version,
             state: State::Starting(None),
+            room: fleet.spec.instance_concurrency.max(1),
             in_flight: 0,
             served: 0,
             created_at: self.now,
@@ -266,7 +269,7 @@ impl Platform {
         instance.billed_to = self.now;
         instance.in_flight = u32::try_from(bound.len()).expect("bound by its concurrency");
         instance.state = leaving.map_or(State::Busy, State::Draining);
-        if current && instance.in_flight < fleet.spec.instance_concurrency {
+        if current && instance.in_flight < instance.room {
             fleet.newest.set(rank);
         }
         let state = instance.shown_state();
@@ -316,6 +319,8 @@ impl Platform {
         instance.served += 1;
         if crashed && instance.state == State::Busy {
             self.drain(slot, StopReason::Crashed);
+            let function = self.instances[slot].function;
+            self.provision(function);
         }
         let instance = &mut self.instances[slot];
         let function = instance.function;
@@ -324,7 +329,6 @@ impl Platform {
                 self.fleets[function].active -= 1;
                 self.account -= 1;
                 self.gone(slot, reason);
-                self.provision(function);
             }
             (State::Draining(_), _) => {}
             (_, 0) => {
@@ -439,6 +443,7 @@ impl Platform {
                     self.drop_starting(slot, reason);
                 }
             }
+            State::Starting(Some(reason)) if self.instances[slot].bound.is_empty() => self.drop_starting(slot, reason),
             State::Starting(Some(_)) | State::Draining(_) => {}
         }
     }
@@ -494,9 +499,7 @@ impl Platform {
         }
         for _ in 0..missing {
             let slot = self.start_instance(function, version);
-            if self.fleets[function].spec.instance_concurrency > 1 {
-                self.fleets[function].open.push_back(slot);
-            }
+            self.fleets[function].open.push_back(slot);
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Instance {
     pub function: FunctionId,
     pub version: VersionNumber,
     pub state: State,
+    /// Invocations it takes at once; a changed setting is for new instances.
+    pub room: u32,
     /// Invocations that run on it.
     pub in_flight: u32,
     /// Invocations that ran on it to their end.
@@ -96,6 +98,10 @@ impl Instances {
     /// `None`: gone, or never was.
     pub fn find(&self, id: InstanceId) -> Option<Slot> {
         self.by_id.get(id.0).copied()
+    }
+
+    pub fn get(&self, slot: Slot) -> Option<&Instance> {
+        self.slots.get(slot as usize)?.as_ref()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &Instance)> {
@@ -204,6 +210,12 @@ impl Newest {
 
     pub fn clear(&mut self, rank: u32) {
         self.available[rank as usize / 64] &= !(1 << (rank % 64));
+    }
+
+    /// Whether the instance of this rank, which must be in this slot, can take work.
+    pub fn is_set(&self, rank: u32, slot: Slot) -> bool {
+        debug_assert_eq!(self.slots.get(rank as usize), Some(&slot), "ranks and slots agree");
+        self.available[rank as usize / 64] >> (rank % 64) & 1 == 1
     }
 
     pub fn newest(&mut self) -> Option<Slot> {

@@ -119,6 +119,13 @@ impl Job {
 }
 
 impl Platform {
+    /// How many invocations that have not ended are of a kind; not for the hot path.
+    pub(super) fn count_invocations(&self, of_kind: impl Fn(&Invocation) -> bool) -> u32 {
+        let ids = self.invocations.ids().into_iter();
+        let of_kind = ids.filter(|id| self.invocations.get(*id).is_some_and(&of_kind));
+        u32::try_from(of_kind.count()).unwrap_or(u32::MAX)
+    }
+
     /// A request that somebody waits for.
     pub(super) fn arrive(&mut self, id: InvocationId, function: FunctionId) {
         let invocation = Invocation {
@@ -312,7 +319,7 @@ impl Platform {
         let (function, unbound) = (instance.function, instance.bound.is_empty());
         let fleet = &mut self.fleets[function];
         match leaving {
-            None if fleet.spec.instance_concurrency > 1 && !fleet.open.contains(&slot) => fleet.open.push_back(slot),
+            None if !fleet.open.contains(&slot) => fleet.open.push_back(slot),
             Some(reason) if unbound => self.drop_starting(slot, reason),
             _ => {}
         }

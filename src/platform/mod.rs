@@ -16,6 +16,7 @@ mod fleet;
 pub mod ids;
 pub mod input;
 mod instance;
+mod invariants;
 mod invoke;
 mod poller;
 mod queue;
@@ -25,6 +26,8 @@ pub mod rules;
 mod scaling;
 pub mod schedule;
 mod table;
+#[cfg(test)]
+mod tests;
 pub mod time;
 pub mod topic;
 pub mod units;
@@ -236,12 +239,12 @@ impl Fleets {
         self.0[at] = Some(fleet);
     }
 
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Fleet> {
-        self.0.iter_mut().flatten()
-    }
-
     fn iter(&self) -> impl Iterator<Item = &Fleet> {
         self.0.iter().flatten()
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Fleet> {
+        self.0.iter_mut().flatten()
     }
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Poller {
     pub in_flight: u32,
     /// How many may, as the profile scales them.
     limit: u32,
-    /// When `limit` last changed, or the backlog began.
-    grown_at: Time,
+    /// Since when messages wait although `limit` batches run; begins anew with each growth.
+    backlog_since: Option<Time>,
     /// Since when messages wait for a batch to fill.
     waiting_since: Option<Time>,
     /// Times in a row that the function was throttled, and until when that holds the poller back.
@@ -125,9 +125,9 @@ impl Platform {
         let available = queue.available(size);
         if available == 0 {
             poller.waiting_since = None;
+            poller.backlog_since = None;
             if poller.in_flight == 0 {
                 poller.limit = rules.batches_min;
-                poller.grown_at = now;
             }
             return Err(Hold::Idle);
         }
@@ -148,15 +148,13 @@ impl Platform {
             if poller.in_flight >= most {
                 return Err(Hold::Idle);
             }
-            let grows_at = poller.grown_at + MINUTE;
+            let grows_at = *poller.backlog_since.get_or_insert(now) + MINUTE;
             if now < grows_at {
                 return Err(Hold::Until(grows_at));
             }
-            poller.limit = poller
-                .limit
-                .saturating_add(rules.batches_per_minute)
-                .min(rules.batches_max);
-            poller.grown_at = now;
+            let grown = poller.limit.saturating_add(rules.batches_per_minute);
+            poller.limit = grown.min(rules.batches_max);
+            poller.backlog_since = Some(now);
             if poller.in_flight >= poller.limit {
                 return Err(Hold::Until(now + MINUTE));
             }
@@ -213,6 +211,11 @@ impl Platform {
             reason,
         }));
         Hold::Until(until)
+    }
+
+    /// Counted anew: [`Poller::in_flight`].
+    pub(super) fn batches(&self, id: QueueId) -> u32 {
+        self.count_invocations(|of| matches!(of.job, Job::Batch { queue, .. } if queue == id))
     }
 
     /// Takes messages out of a queue for a consumer.

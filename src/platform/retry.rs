@@ -3,8 +3,8 @@
 use super::Platform;
 use super::deadline::Deadline;
 use super::effect::{DropReason, Effect, End, MessageChange, Note, RejectReason, StoreChange};
-use super::ids::{FunctionId, InvocationId, MessageId, QueueId};
-use super::invoke::{Invocation, Job, Phase, Retry};
+use super::ids::{FunctionId, InvocationId, MessageId, QueueId, TriggerId};
+use super::invoke::{Invocation, Job, Phase, Retry, throttles};
 use super::time::{Span, Time};
 
 impl Platform {
@@ -70,7 +70,7 @@ impl Platform {
         if self.fleets[function].parked >= self.rules.asynchronous.pending_max {
             return self.give_up(id, invocation, End::Dropped(DropReason::Overflow));
         }
-        self.fleets[function].counters.throttles += 1;
+        self.fleets[function].counters.throttles += u64::from(throttles(reason));
         self.effects.push_back(Effect::Note(Note::Throttled {
             function,
             invocation: Some(id),
@@ -96,6 +96,12 @@ impl Platform {
         {
             let invocation = self.invocations.remove(id.0).expect("just seen");
             self.fleets[invocation.function].parked -= 1;
+            if let Some(trigger) = cron_retry(&invocation)
+                && !self.cron_may_retry(trigger)
+            {
+                self.record(id, &invocation, End::Dropped(DropReason::CronOverlap));
+                return;
+            }
             self.attempt(id, invocation);
         }
     }
@@ -150,7 +156,15 @@ impl Platform {
             attempt,
             at,
         }));
+        let trigger = match invocation.job {
+            Job::Cron { trigger, .. } => Some(trigger),
+            _ => None,
+        };
         self.park(next, invocation, at);
+        if let Some(trigger) = trigger {
+            // While a retry waits for its time the cron does not run: the next instant may come first.
+            self.cron_over(trigger);
+        }
     }
 
     /// Attempts after the first.
@@ -236,6 +250,14 @@ fn retry_of(job: &mut Job) -> Option<&mut Retry> {
     match job {
         Job::Async { retry, .. } | Job::Topic { retry, .. } | Job::Cron { retry, .. } => Some(retry),
         Job::Request | Job::Batch { .. } => None,
+    }
+}
+
+/// The trigger of a cron's retry that waits for its time.
+pub(super) fn cron_retry(invocation: &Invocation) -> Option<TriggerId> {
+    match invocation.job {
+        Job::Cron { trigger, retry, .. } if invocation.attempt > 1 && retry.throttled == 0 => Some(trigger),
+        _ => None,
     }
 }
 

@@ -116,7 +116,11 @@ impl Renderer {
             line.push_str(&self.style.paint(Tone::Warn, &format!("  attempt {}", i.attempt)));
         }
         if self.style.verbosity >= Verbosity::Verbose {
-            line.push_str(&self.style.paint(Tone::Dim, &format!("  v{} {}", i.version, self.text(&i.id))));
+            line.push_str(
+                &self
+                    .style
+                    .paint(Tone::Dim, &format!("  v{} {}", i.version, self.text(&i.id))),
+            );
         }
         line.truncate(line.trim_end().len());
         let mut lines = vec![line];
@@ -133,7 +137,11 @@ impl Renderer {
         let memory = pad_left(&format!("{}/{} MB", megabytes(i.max_memory_mb), i.memory_mb), 11);
         let cost = pad(&dollars(i.cost), 11);
         let figures = self.style.paint(Tone::Dim, &format!("{billed}  {memory}  {cost}"));
-        let cold = if i.cold { self.style.paint(Tone::Info, &format!("  {}", cold(i))) } else { String::new() };
+        let cold = if i.cold {
+            self.style.paint(Tone::Info, &format!("  {}", cold(i)))
+        } else {
+            String::new()
+        };
         format!("{duration}  {figures}{cold}")
     }
 
@@ -148,13 +156,20 @@ impl Renderer {
         }
         let more = error.stack.len().saturating_sub(STACK_LINES_MAX);
         if more > 0 {
-            lines.push(format!("{indent}    {}", self.style.paint(Tone::Dim, &format!("... {more} more"))));
+            lines.push(format!(
+                "{indent}    {}",
+                self.style.paint(Tone::Dim, &format!("... {more} more"))
+            ));
         }
     }
 
     fn instance(&mut self, clock: &str, i: &event::Instance) -> String {
         let head = self.head(clock, &i.function);
-        let reason = i.reason.as_ref().map(|r| format!(": {}", self.text(r))).unwrap_or_default();
+        let reason = i
+            .reason
+            .as_ref()
+            .map(|r| format!(": {}", self.text(r)))
+            .unwrap_or_default();
         let text = format!("instance {} {}{reason}", i.id, self.text(&i.state));
         format!("{head}{}", self.style.paint(Tone::Dim, &text))
     }
@@ -162,7 +177,13 @@ impl Renderer {
     fn reload(&mut self, clock: &str, r: &event::Reload) -> Vec<String> {
         let head = self.head(clock, &r.function);
         let version = r.version.map(|v| format!(" v{v}")).unwrap_or_default();
-        let files = r.files.iter().take(3).map(|f| self.text(f)).collect::<Vec<_>>().join(", ");
+        let files = r
+            .files
+            .iter()
+            .take(3)
+            .map(|f| self.text(f))
+            .collect::<Vec<_>>()
+            .join(", ");
         let files = match r.files.len().saturating_sub(3) {
             0 => files,
             more => format!("{files} and {more} more"),
@@ -178,8 +199,11 @@ impl Renderer {
         if r.error.is_none() && r.outcome != "removed" {
             line.push_str(&format!(" in {}", millis(r.total_ms)));
             if !r.phases.is_empty() {
-                let phases: Vec<String> =
-                    r.phases.iter().map(|(name, ms)| format!("{} {}", self.text(name), millis(*ms))).collect();
+                let phases: Vec<String> = r
+                    .phases
+                    .iter()
+                    .map(|(name, ms)| format!("{} {}", self.text(name), millis(*ms)))
+                    .collect();
                 line.push_str(&self.style.paint(Tone::Dim, &format!("  ({})", phases.join(", "))));
             }
         }
@@ -215,26 +239,40 @@ impl Renderer {
 
     fn throttle(&mut self, clock: &str, t: &event::Throttle) -> String {
         let head = self.head(clock, &t.function);
-        format!("{head}{}", self.style.paint(Tone::Warn, &format!("throttled: {}", self.text(&t.reason))))
+        format!(
+            "{head}{}",
+            self.style
+                .paint(Tone::Warn, &format!("throttled: {}", self.text(&t.reason)))
+        )
     }
 
     fn message(&mut self, clock: &str, m: &event::Message) -> String {
         let name = m.queue.as_deref().or(m.topic.as_deref()).unwrap_or("");
         let head = self.head(clock, name);
-        let detail = m.detail.as_ref().map(|d| format!(", {}", self.text(d))).unwrap_or_default();
+        let detail = m
+            .detail
+            .as_ref()
+            .map(|d| format!(", {}", self.text(d)))
+            .unwrap_or_default();
         let tone = match m.change.as_str() {
             "dead_lettered" | "expired" | "refused" => Tone::Bad,
             "returned" => Tone::Warn,
             _ => Tone::Dim,
         };
-        let what = self.style.paint(tone, &format!("{}{detail}", self.text(&m.change.replace('_', " "))));
+        let what = self
+            .style
+            .paint(tone, &format!("{}{detail}", self.text(&m.change.replace('_', " "))));
         format!("{head}message {} {what}", self.text(&m.id))
     }
 
     fn cron(&mut self, clock: &str, c: &event::Cron) -> String {
         let head = self.head(clock, &c.name);
         let at = super::style::day_and_time(&c.scheduled_at);
-        let detail = if c.detail.is_empty() { String::new() } else { format!(": {}", self.text(&c.detail)) };
+        let detail = if c.detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", self.text(&c.detail))
+        };
         let what = format!("cron of {at} {}{detail}", self.text(&c.outcome));
         format!("{head}{}", self.style.paint(Tone::Warn, &what))
     }

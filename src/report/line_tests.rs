@@ -109,11 +109,17 @@ fn invocations_line_up() {
 
 #[test]
 fn failures_show_their_stack_indented() {
-    let deep: Vec<String> = (1..=14).map(|n| format!("    at f{n} (functions/api.ts:{n}:1)")).collect();
+    let deep: Vec<String> = (1..=14)
+        .map(|n| format!("    at f{n} (functions/api.ts:{n}:1)"))
+        .collect();
     let deep: Vec<&str> = deep.iter().map(String::as_str).collect();
     let failed = event::Invocation {
         status: Some(502),
-        ..failure("failed", "TypeError: x is not a function\nwith hunter22", &["at handler (functions/api.ts:12:9)"])
+        ..failure(
+            "failed",
+            "TypeError: x is not a function\nwith hunter22",
+            &["at handler (functions/api.ts:12:9)"],
+        )
     };
     let timeout = event::Invocation {
         status: Some(504),
@@ -327,5 +333,9 @@ fn colours_mark_what_matters() {
     };
     let (_, lines) = renderer.render(&stamped).expect("a line");
     assert!(lines[0].contains("\u{1b}[33m404\u{1b}[0m"), "{:?}", lines[0]);
-    assert!(lines[0].starts_with("\u{1b}[2m12:00:01\u{1b}[0m \u{1b}[1mapi     \u{1b}[0m "), "{:?}", lines[0]);
+    assert!(
+        lines[0].starts_with("\u{1b}[2m12:00:01\u{1b}[0m \u{1b}[1mapi     \u{1b}[0m "),
+        "{:?}",
+        lines[0]
+    );
 }

@@ -73,11 +73,13 @@ impl<W: Write> Ndjson<W> {
     }
 
     fn write(&mut self, stamped: &Stamped) {
-        let written = serde_json::to_vec(stamped).map_err(std::io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            self.out.write_all(&line)?;
-            self.out.flush()
-        });
+        let written = serde_json::to_vec(stamped)
+            .map_err(std::io::Error::from)
+            .and_then(|mut line| {
+                line.push(b'\n');
+                self.out.write_all(&line)?;
+                self.out.flush()
+            });
         match written {
             Ok(()) => {}
             // Nothing of an event can fail to become JSON; were it so, the next may do better.

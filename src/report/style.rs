@@ -100,7 +100,11 @@ pub fn day_and_time(time: &str) -> String {
         return super::sanitize::line(time).into_owned();
     };
     let seconds = if at.second() == 0 { "" } else { ":%S" };
-    let zone = if at.offset().fix().local_minus_utc() == 0 { "UTC" } else { "%:z" };
+    let zone = if at.offset().fix().local_minus_utc() == 0 {
+        "UTC"
+    } else {
+        "%:z"
+    };
     at.format(&format!("%a %d %b %H:%M{seconds} {zone}")).to_string()
 }
 

@@ -190,7 +190,10 @@ mod tests {
         assert_eq!(text(&mut f), "12:00:01 warning: first\n");
         f.terminal.release("table\nready\n");
         f.terminal.event(&notice("third"));
-        assert_eq!(text(&mut f), "table\nready\n12:00:01 warning: second\n12:00:01 warning: third\n");
+        assert_eq!(
+            text(&mut f),
+            "table\nready\n12:00:01 warning: second\n12:00:01 warning: third\n"
+        );
     }
 
     #[test]
@@ -210,7 +213,10 @@ mod tests {
         };
         f.terminal.event(&build(None));
         f.terminal.event(&build(Some("unexpected token")));
-        assert_eq!(text(&mut f), "12:00:01 api      does not build\n                  unexpected token\n");
+        assert_eq!(
+            text(&mut f),
+            "12:00:01 api      does not build\n                  unexpected token\n"
+        );
         f.terminal.release("");
         f.terminal.event(&build(None));
         assert_eq!(text(&mut f), "12:00:01 api      added in 1.00 ms\n");
