@@ -29,8 +29,8 @@ use super::super::rules::{RequestWait, Rules, ScaleUp};
 use super::super::schedule::Schedule;
 use super::super::time::{Span, Time};
 use super::super::topic::Filter;
+use super::super::units::parse_span;
 use super::{completion, config, function, queue};
-use crate::provider::units::parse_span;
 
 /// 2026-01-01T00:00:00Z
 const START: Time = Time::from_secs(1_767_225_600);
