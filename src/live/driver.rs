@@ -4,6 +4,7 @@
 //! sections on its own task, with no hop to another.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub struct Driver(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub core: Mutex<Core>,
     pub table: RwLock<Arc<Table>>,
+    /// Locked after `core` where both are held.
     pub names: Arc<RwLock<Names>>,
     pub engine: Engine,
     pub clock: Clock,
@@ -46,6 +48,8 @@ pub(super) struct Inner {
     pub hub: Hub,
     pub cold_starts: ColdStarts,
     pub seed: u64,
+    /// Shutting down: nothing starts that nobody waits for.
+    pub draining: AtomicBool,
     /// Everything that a shutdown waits for.
     pub running: TaskTracker,
     /// Set once the port is known.
@@ -164,6 +168,7 @@ impl Driver {
             hub: parts.hub,
             cold_starts: parts.cold_starts,
             seed: parts.seed,
+            draining: AtomicBool::new(false),
             running: TaskTracker::new(),
             functions_url: OnceLock::new(),
             stopping: CancellationToken::new(),
@@ -309,6 +314,9 @@ impl Driver {
         if let Some(waiting) = core.waiting.remove(&invocation) {
             let _ = waiting.started.send(Ok(job.run.cold));
             self.spawn(job, waiting.event, waiting.summary, waiting.reply, waiting.ended);
+            return;
+        }
+        if self.0.draining.load(Ordering::Relaxed) {
             return;
         }
         let Some((event, summary)) = run::event_of(self, core, &job) else {

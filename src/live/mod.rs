@@ -326,16 +326,16 @@ impl Live {
             // Gone already, or another emulator's by now: nothing to do about either.
             let _ = std::fs::remove_file(path);
         }
+        inner.draining.store(true, Ordering::Relaxed);
+        inner.stopping.cancel();
         self.stop_accepting.cancel();
         self.connections.close();
         inner.running.close();
         let drained = tokio::time::timeout(self.drain, async {
             inner.running.wait().await;
-            inner.stopping.cancel();
             self.connections.wait().await;
         });
         let finished = drained.await.is_ok();
-        inner.stopping.cancel();
         let left = if finished { 0 } else { inner.running.len() as u64 };
         let hub = inner.hub.clone();
         // The sink may write to a slow terminal.

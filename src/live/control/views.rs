@@ -170,8 +170,8 @@ fn cron_state(driver: &Driver, entry: &Entry, cron: &CronTrigger) -> api::CronSt
 
 pub fn instances(driver: &Driver) -> Vec<api::Instance> {
     let now = driver.now();
-    let names = driver.0.names.read().unwrap_or_else(PoisonError::into_inner);
     let core = lock(&driver.0.core);
+    let names = driver.0.names.read().unwrap_or_else(PoisonError::into_inner);
     let instances = core.platform.instances().into_iter();
     instances
         .map(|instance| api::Instance {
@@ -191,8 +191,8 @@ pub fn instances(driver: &Driver) -> Vec<api::Instance> {
 pub fn queues(driver: &Driver) -> Vec<api::Queue> {
     let table = driver.table();
     let now = driver.now();
-    let names = driver.0.names.read().unwrap_or_else(PoisonError::into_inner);
     let core = lock(&driver.0.core);
+    let names = driver.0.names.read().unwrap_or_else(PoisonError::into_inner);
     let counts = |name: &str| names.find_queue(name).and_then(|id| core.platform.queue(id));
     let consumer = |name: &str| {
         let reads = |entry: &&std::sync::Arc<Entry>| entry.function.queue.as_ref().is_some_and(|q| q.from == name);
@@ -314,9 +314,9 @@ pub fn bill(driver: &Driver, provider: Option<&str>) -> Result<bill::Bill, Strin
         None => table.profile.clone(),
         Some(id) => crate::provider::by_id(id).map_err(|error| error.to_string())?,
     };
-    let names = driver.0.names.read().unwrap_or_else(PoisonError::into_inner);
     let now = driver.now();
     let mut core = lock(&driver.0.core);
+    let names = driver.0.names.read().unwrap_or_else(PoisonError::into_inner);
     let ledger = core
         .platform
         .ledger(now)
