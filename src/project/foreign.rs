@@ -264,7 +264,8 @@ fn yaml_handlers(text: &str) -> Vec<Handler> {
     // Open keys by indentation.
     let mut open: Vec<(usize, String)> = Vec::new();
     let mut code_uri: Option<(String, String)> = None;
-    let mut path: Option<String> = None;
+    // A path or method whose other half comes next.
+    let mut half: Option<(String, String)> = None;
     for line in text.lines() {
         let indent = line.len() - line.trim_start().len();
         if line.trim().is_empty() || line.trim_start().starts_with('#') {
@@ -300,10 +301,13 @@ fn yaml_handlers(text: &str) -> Vec<Handler> {
                 code_uri = Some((owner, folder));
             }
             "httpapi" | "http" if value.contains(' ') => add_route(&mut handlers, value),
-            "path" if !value.is_empty() => path = Some(value.to_owned()),
-            "method" if !value.is_empty() => {
-                if let Some(path) = path.take() {
-                    add_route(&mut handlers, &format!("{value} {path}"));
+            "path" | "method" if !value.is_empty() => {
+                // One of the two waits for the other, in whichever order they stand.
+                let (kind, other) = half.take().unwrap_or_default();
+                match (kind.as_str(), key.to_ascii_lowercase().as_str()) {
+                    ("path", "method") => add_route(&mut handlers, &format!("{value} {other}")),
+                    ("method", "path") => add_route(&mut handlers, &format!("{other} {value}")),
+                    (_, key) => half = Some((key.to_owned(), value.to_owned())),
                 }
             }
             "schedule" if value.contains('(') => {

@@ -99,7 +99,7 @@ pub fn find(path: Option<&Path>) -> Result<Target, Diagnostics> {
 }
 
 /// The nearest folder with emu.toml or `functions/`, this one included.
-fn find_upward(from: &Path) -> Option<PathBuf> {
+pub(super) fn find_upward(from: &Path) -> Option<PathBuf> {
     let from = canonical(from).ok()?;
     from.ancestors().find(|folder| is_project(folder)).map(Path::to_owned)
 }
@@ -244,7 +244,11 @@ fn is_declared(warning: &Diagnostic, manifest: &Manifest) -> bool {
 fn profile_of(manifest: &Manifest, options: &LoadOptions) -> Result<Arc<Profile>, Diagnostics> {
     let written = manifest.provider.as_ref().map(|provider| provider.value.as_str());
     let id = options.provider.as_deref().or(written).unwrap_or(provider::DEFAULT_ID);
-    provider::by_id(id).map_err(|error| Diagnostic::error(error.to_string()).into())
+    provider::by_id(id).map_err(|unknown| {
+        Diagnostic::error(format!("no provider is called `{id}`"))
+            .remedy(manifest::providers(unknown.nearest))
+            .into()
+    })
 }
 
 /// One module, served alone on every path.

@@ -169,12 +169,14 @@ fn known_provider(id: &At<String>, sink: &mut Sink) -> bool {
         return true;
     };
     sink.error(&id.span, format!("no provider is called `{}`", id.value))
-        .remedy(format!(
-            "did you mean `{}`? There are {}",
-            unknown.nearest,
-            list_names(crate::provider::ids()).replace(" or ", " and ")
-        ));
+        .remedy(providers(unknown.nearest));
     false
+}
+
+/// For an id that is none.
+pub fn providers(nearest: &str) -> String {
+    let all = list_names(crate::provider::ids()).replace(" or ", " and ");
+    format!("did you mean `{nearest}`? There are {all}")
 }
 
 /// Reads `[functions.NAME]` and its like, in the order of the file.

@@ -3,6 +3,8 @@
 mod check;
 pub mod diagnostic;
 pub mod discover;
+#[cfg(test)]
+mod find_tests;
 mod foreign;
 pub mod keys;
 mod load;
