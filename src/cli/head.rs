@@ -152,47 +152,7 @@ fn topic(topic: &api::Topic) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn function(name: &str) -> api::Function {
-        api::Function {
-            name: name.to_owned(),
-            source: format!("functions/{name}.ts"),
-            version: Some(1),
-            error: None,
-            urls: Vec::new(),
-            routes: Vec::new(),
-            crons: Vec::new(),
-            queue: None,
-            topic: None,
-            memory_mb: 128,
-            timeout_ms: 3_000.0,
-            runtime: "nodejs22".to_owned(),
-            isolation: "invocation".to_owned(),
-            min_instances: 0,
-            max_concurrency: None,
-            instances: 0,
-            invocations: 0,
-            errors: 0,
-            cold_starts: 0,
-            throttles: 0,
-        }
-    }
-
-    fn queue_state(name: &str) -> api::Queue {
-        api::Queue {
-            name: name.to_owned(),
-            fifo: false,
-            visible: 0,
-            in_flight: 0,
-            delayed: 0,
-            dead: 0,
-            dead_letter: None,
-            consumer: None,
-            oldest_ms: None,
-            max_receives: None,
-            visibility_timeout_ms: 30_000.0,
-        }
-    }
+    use crate::cli::list::{sample_function as function, sample_queue as queue_state};
 
     #[test]
     fn everything_a_project_serves() {

@@ -1,11 +1,20 @@
 //! One file a command: clap types and a short `run`.
 
+mod bill;
+mod cache;
+mod client;
 mod completions;
 mod dev;
+mod exec;
 mod failure;
 mod head;
 mod help;
+mod invoke;
 mod keys;
+mod list;
+mod load;
+mod logs;
+mod messages;
 mod new;
 mod output;
 mod schema;
@@ -97,14 +106,31 @@ impl Global {
 #[derive(Subcommand, Clone, Debug)]
 enum Command {
     Dev(dev::Args),
+    Exec(exec::Args),
+    Invoke(invoke::Args),
+    Send(messages::SendArgs),
+    Publish(messages::PublishArgs),
+    Fire(messages::FireArgs),
+    Load(load::Args),
+    Status(list::StatusArgs),
+    Functions(list::FunctionsArgs),
+    Ps(list::PsArgs),
+    Queue(list::QueueArgs),
+    Crons(list::CronsArgs),
+    Logs(logs::Args),
+    Bill(bill::Args),
     New(new::Args),
     Validate(validate::Args),
     Schema(schema::Args),
+    Cache(cache::Args),
     Completions(completions::Args),
 }
 
 /// Parses the command line, runs the command, says what went wrong.
 pub fn main(started: Instant) -> ExitCode {
+    if let Some(code) = exec::guard() {
+        return code;
+    }
     let matches = help::grouped(Cli::command()).get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
@@ -124,9 +150,23 @@ impl Command {
     fn run(&self, global: &Global, started: Instant) -> Outcome {
         match self {
             Command::Dev(args) => dev::run(args, global, started),
+            Command::Exec(args) => exec::run(args, global),
+            Command::Invoke(args) => invoke::run(args, global),
+            Command::Send(args) => messages::send(args, global),
+            Command::Publish(args) => messages::publish(args, global),
+            Command::Fire(args) => messages::fire(args, global),
+            Command::Load(args) => load::run(args, global),
+            Command::Status(args) => list::status(args, global),
+            Command::Functions(args) => list::functions(args, global),
+            Command::Ps(args) => list::ps(args, global),
+            Command::Queue(args) => list::queue(args, global),
+            Command::Crons(args) => list::crons(args, global),
+            Command::Logs(args) => logs::run(args, global),
+            Command::Bill(args) => bill::run(args, global),
             Command::New(args) => new::run(args),
             Command::Validate(args) => validate::run(args, global),
             Command::Schema(args) => schema::run(args),
+            Command::Cache(args) => cache::run(args),
             Command::Completions(args) => completions::run(args, &mut Cli::command()),
         }
     }
@@ -150,4 +190,10 @@ fn log(global: &Global) -> Result<(), failure::Failure> {
 /// An environment variable that is text.
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// A value as one line of JSON.
+fn json_line(value: &impl serde::Serialize) -> Result<String, failure::Failure> {
+    let text = serde_json::to_string(value).map_err(|error| failure::Failure::new(format!("not JSON: {error}")))?;
+    Ok(text + "\n")
 }

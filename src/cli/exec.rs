@@ -1,0 +1,207 @@
+//! `emu exec -- COMMAND`: a fresh emulator around a command, and the command's own exit code.
+
+use std::ffi::OsString;
+use std::process::{ExitCode, ExitStatus};
+
+use clap::Args as ClapArgs;
+use tokio::process::{Child, Command};
+
+use super::Global;
+use super::failure::{EXEC, Failure, Outcome};
+use super::output::{Output, say};
+use super::settings::{self, Opened, RunArgs};
+use super::signals::{Signal, Signals};
+use crate::live::{self, Live, Options};
+use crate::project::diagnostic::render_all;
+use crate::report::redact::Redactor;
+use crate::report::style::{Tone, Verbosity};
+
+const EXAMPLES: &str = "\
+Examples:
+  emu exec -- npm test
+  emu exec --project examples/orders -- sh -c 'curl -s $EMU_URL/orders'
+  emu exec --clock x600 --seed 7 -- pytest
+
+The command finds EMU_URL (the functions), EMU_CONTROL_URL (the control API) and EMU_SEED in its environment, and with
+--control-token EMU_CONTROL_TOKEN. It starts once everything is built; a project that does not build ends with 125.
+What the functions said is shown when the command fails, or as it happens with -v.";
+
+/// Run a command beside a fresh emulator on free ports
+#[derive(ClapArgs, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunArgs,
+
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+pub fn run(args: &Args, global: &Global) -> Outcome {
+    // Whatever fails before the command runs is emu's failure, not the command's.
+    let opened = settings::open(global.project.as_deref(), args.run.provider.as_deref())
+        .map_err(|failure| failure.code(EXEC))?;
+    let token = global.control_token.as_deref();
+    let options = settings::private(&args.run, token, &opened.loaded.project.dev, 0);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")).code(EXEC))?;
+    // The command's parent must be this thread, which lives as long as the process: see `guarded`.
+    let outcome = runtime.block_on(serve(args, global, opened, options));
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(args: &Args, global: &Global, opened: Opened, options: Options) -> Outcome {
+    let emu = |error: anyhow::Error| Failure::from(error).code(EXEC);
+    let style = global.style();
+    if !opened.loaded.warnings.is_empty() && style.verbosity > Verbosity::Quiet {
+        say(&format!("{}\n", render_all(&opened.loaded.warnings, style.color).trim_end()));
+    }
+    let output = match style.verbosity {
+        Verbosity::Verbose => Output::people(style, Redactor::default()),
+        Verbosity::Quiet | Verbosity::Normal => Output::kept_back(style, Redactor::default()),
+    };
+    let mut signals = Signals::listen().map_err(|error| emu(error.into()))?;
+    let seed = options.seed;
+    let live = tokio::select! {
+        live = live::start(opened.loaded.project, opened.read, options, output.sink()) => live.map_err(emu)?,
+        _ = signals.next() => return Err(Failure::told(EXEC)),
+    };
+    output.release(&[], "");
+    if let Err(failure) = all_built(&live) {
+        live.shutdown().await;
+        return Err(failure);
+    }
+    let ended = beside(args, global, &live, seed, &mut signals).await;
+    live.shutdown().await;
+    let code = ended?;
+    if code != 0 && style.verbosity == Verbosity::Normal {
+        let (text, dropped) = output.kept();
+        let more = if dropped > 0 { format!(" (the last lines, {dropped} came before)") } else { String::new() };
+        if !text.is_empty() {
+            let title = format!("--- the command ended with {code}; what the functions said{more}\n");
+            say(&format!("{}{text}", style.paint(Tone::Dim, &title)));
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// A command must not test half a project.
+fn all_built(live: &Live) -> Result<(), Failure> {
+    let mut problems = Vec::new();
+    for function in live.functions() {
+        if let Some(error) = function.error {
+            problems.push(format!("{} does not build\n{error}", function.name));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n")).code(EXEC)) }
+}
+
+/// Runs the command to its end.
+async fn beside(args: &Args, global: &Global, live: &Live, seed: u64, signals: &mut Signals) -> Result<u8, Failure> {
+    let (program, rest) = args.command.split_first().ok_or_else(|| Failure::usage("no command").code(EXEC))?;
+    let mut command = guarded(program, rest)?;
+    command
+        .env("EMU_URL", &live.functions_url)
+        .env("EMU_CONTROL_URL", &live.control_url)
+        .env("EMU_SEED", seed.to_string())
+        .kill_on_drop(true);
+    if let Some(token) = &global.control_token {
+        command.env("EMU_CONTROL_TOKEN", token);
+    }
+    let shown = program.to_string_lossy().into_owned();
+    let mut child = command
+        .spawn()
+        .map_err(|error| Failure::new(format!("cannot run {shown}: {error}")).code(EXEC))?;
+    loop {
+        tokio::select! {
+            ended = child.wait() => {
+                let status = ended.map_err(|error| Failure::new(format!("lost {shown}: {error}")).code(EXEC))?;
+                return Ok(code_of(status));
+            }
+            signal = signals.next() => match signal {
+                // The terminal has sent it to the command as well: what it makes of it is its own affair.
+                Signal::Interrupt => {}
+                Signal::Terminate => terminate(&mut child),
+            },
+        }
+    }
+}
+
+/// As shells say it: 128 and the signal's number.
+fn code_of(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    }
+    status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1)
+}
+
+#[cfg(unix)]
+fn terminate(child: &mut Child) {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(pid) = id.and_then(rustix::process::Pid::from_raw) {
+        // It may have ended by itself just now.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+#[cfg(not(unix))]
+fn terminate(child: &mut Child) {
+    // It may have ended by itself just now.
+    let _ = child.start_kill();
+}
+
+/// The hidden first argument that makes this program a [`guard`].
+#[cfg(target_os = "linux")]
+const GUARD: &str = "__guard";
+
+/// The command, which the system ends when emu dies. Linux can tie a process to its parent only from inside, so this
+/// program is started first, ties itself, and becomes the command.
+#[cfg(target_os = "linux")]
+fn guarded(program: &OsString, args: &[OsString]) -> Result<Command, Failure> {
+    let this = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("emu does not find itself: {error}")).code(EXEC))?;
+    let mut command = Command::new(this);
+    command.arg(GUARD).arg(std::process::id().to_string()).arg(program).args(args);
+    Ok(command)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn guarded(program: &OsString, args: &[OsString]) -> Result<Command, Failure> {
+    let mut command = Command::new(program);
+    command.args(args);
+    Ok(command)
+}
+
+/// Becomes the command that the arguments name, if they make this process a guard. Returns when they do not, or when
+/// that failed.
+#[cfg(target_os = "linux")]
+pub fn guard() -> Option<ExitCode> {
+    use std::os::unix::process::CommandExt as _;
+
+    let mut args = std::env::args_os().skip(1);
+    if args.next()? != GUARD {
+        return None;
+    }
+    let parent = args.next().and_then(|id| id.to_str()?.parse::<i32>().ok());
+    let program = args.next()?;
+    let tied = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    let orphaned = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != parent;
+    if tied.is_err() || orphaned {
+        return Some(ExitCode::from(EXEC));
+    }
+    let error = std::process::Command::new(&program).args(args).exec();
+    let failure = Failure::new(format!("cannot run {}: {error}", program.to_string_lossy()));
+    say(&failure.render(&crate::report::style::Style::default()));
+    Some(ExitCode::from(EXEC))
+}
+
+/// Nothing to do where the system ties no process to another.
+#[cfg(not(target_os = "linux"))]
+pub fn guard() -> Option<ExitCode> {
+    None
+}
