@@ -66,7 +66,10 @@ fn warm() -> Result<(), Failure> {
     };
     block_on(async {
         let engine = Engine::new(EngineOptions::default())?;
-        engine.load(&source).await.map_err(|error| Failure::new(error.to_string()))
+        engine
+            .load(&source)
+            .await
+            .map_err(|error| Failure::new(error.to_string()))
     })?;
     data(&format!("warm after {}\n", millis(begun.elapsed().as_secs_f64() * 1e3)))?;
     Ok(())

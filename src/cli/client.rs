@@ -116,7 +116,8 @@ impl Client {
     /// # Errors
     /// When nothing answers, or what answers is an error.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {
-        self.answer(self.send(Method::GET, path, query, Bytes::new()).await?).await
+        self.answer(self.send(Method::GET, path, query, Bytes::new()).await?)
+            .await
     }
 
     /// POST of JSON.
@@ -125,7 +126,8 @@ impl Client {
     /// When nothing answers, or what answers is an error.
     pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).map_err(|error| Failure::new(format!("not JSON: {error}")))?;
-        self.answer(self.send(Method::POST, path, &[], Bytes::from(body)).await?).await
+        self.answer(self.send(Method::POST, path, &[], Bytes::from(body)).await?)
+            .await
     }
 
     /// The stream of `/_emu/events`, an event at a time.
@@ -135,7 +137,11 @@ impl Client {
     pub async fn events(&self) -> Result<Events, Failure> {
         let response = self.send(Method::GET, &["_emu", "events"], &[], Bytes::new()).await?;
         if !response.status().is_success() {
-            return Err(self.answer::<Value>(response).await.err().unwrap_or_else(|| Failure::new("no events")));
+            return Err(self
+                .answer::<Value>(response)
+                .await
+                .err()
+                .unwrap_or_else(|| Failure::new("no events")));
         }
         Ok(Events {
             body: response.into_body(),
@@ -171,8 +177,9 @@ impl Client {
             .map_err(|error| Failure::new(format!("the request cannot be made: {error}")))?;
         let stream = self.connect().await.map_err(|error| self.unreachable(&error))?;
         let broken = |error: hyper::Error| Failure::new(format!("the emulator at {} broke off: {error}", self.base));
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
         // Ends with the response; its error shows there as well.
         tokio::spawn(connection);
         sender.send_request(request).await.map_err(broken)
@@ -278,7 +285,10 @@ fn take_event(buffer: &mut Vec<u8>) -> Option<String> {
 /// # Errors
 /// Those of the command.
 pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
 }
 
 #[cfg(test)]

@@ -34,7 +34,12 @@ pub struct Args {
     run: RunArgs,
 
     /// The command and its arguments
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     command: Vec<OsString>,
 }
 
@@ -58,7 +63,10 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options) -
     let emu = |error: anyhow::Error| Failure::from(error).code(EXEC);
     let style = global.style();
     if !opened.loaded.warnings.is_empty() && style.verbosity > Verbosity::Quiet {
-        say(&format!("{}\n", render_all(&opened.loaded.warnings, style.color).trim_end()));
+        say(&format!(
+            "{}\n",
+            render_all(&opened.loaded.warnings, style.color).trim_end()
+        ));
     }
     let output = match style.verbosity {
         Verbosity::Verbose => Output::people(style, Redactor::default()),
@@ -80,7 +88,11 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options) -
     let code = ended?;
     if code != 0 && style.verbosity == Verbosity::Normal {
         let (text, dropped) = output.kept();
-        let more = if dropped > 0 { format!(" (the last lines, {dropped} came before)") } else { String::new() };
+        let more = if dropped > 0 {
+            format!(" (the last lines, {dropped} came before)")
+        } else {
+            String::new()
+        };
         if !text.is_empty() {
             let title = format!("--- the command ended with {code}; what the functions said{more}\n");
             say(&format!("{}{text}", style.paint(Tone::Dim, &title)));
@@ -97,12 +109,19 @@ fn all_built(live: &Live) -> Result<(), Failure> {
             problems.push(format!("{} does not build\n{error}", function.name));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n")).code(EXEC)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::new(problems.join("\n")).code(EXEC))
+    }
 }
 
 /// Runs the command to its end.
 async fn beside(args: &Args, global: &Global, live: &Live, seed: u64, signals: &mut Signals) -> Result<u8, Failure> {
-    let (program, rest) = args.command.split_first().ok_or_else(|| Failure::usage("no command").code(EXEC))?;
+    let (program, rest) = args
+        .command
+        .split_first()
+        .ok_or_else(|| Failure::usage("no command").code(EXEC))?;
     let mut command = guarded(program, rest)?;
     command
         .env("EMU_URL", &live.functions_url)
@@ -137,7 +156,10 @@ fn code_of(status: ExitStatus) -> u8 {
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return u8::try_from(128 + signal).unwrap_or(u8::MAX);
     }
-    status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1)
+    status
+        .code()
+        .and_then(|code| u8::try_from(code & 0xff).ok())
+        .unwrap_or(1)
 }
 
 #[cfg(unix)]
@@ -166,7 +188,11 @@ fn guarded(program: &OsString, args: &[OsString]) -> Result<Command, Failure> {
     let this = std::env::current_exe()
         .map_err(|error| Failure::new(format!("emu does not find itself: {error}")).code(EXEC))?;
     let mut command = Command::new(this);
-    command.arg(GUARD).arg(std::process::id().to_string()).arg(program).args(args);
+    command
+        .arg(GUARD)
+        .arg(std::process::id().to_string())
+        .arg(program)
+        .args(args);
     Ok(command)
 }
 

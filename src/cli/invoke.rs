@@ -36,7 +36,13 @@ pub struct Args {
     function: String,
 
     /// The event: a file, JSON, or - for stdin
-    #[arg(short, long, value_name = "FILE|JSON|-", default_value = "{}", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE|JSON|-",
+        default_value = "{}",
+        allow_hyphen_values = true
+    )]
     event: String,
 
     /// Print everything (answer, log, figures) as one JSON object
@@ -77,7 +83,11 @@ async fn invoke(args: &Args, global: &Global, event: &Value) -> Result<api::Invo
     // The answer has the log; the rest of the project's doings are nobody's business here.
     let output = Output::kept_back(global.style(), Redactor::default());
     let live = live::start(project, opened.read, options, output.sink()).await?;
-    let broken = live.functions().into_iter().find(|f| f.name == name).and_then(|f| f.error);
+    let broken = live
+        .functions()
+        .into_iter()
+        .find(|f| f.name == name)
+        .and_then(|f| f.error);
     let answer = match broken {
         Some(error) => Err(Failure::new(format!("{name} does not build\n{error}"))),
         None => Client::to(&live.control_url, None)?.post(&path, event).await,
@@ -92,7 +102,10 @@ fn event(text: &str) -> Result<Value, Failure> {
         ("stdin".to_owned(), stdin()?)
     } else if Path::new(text).is_file() {
         let read = std::fs::read_to_string(text);
-        (text.to_owned(), read.map_err(|error| Failure::usage(format!("{text} cannot be read: {error}")))?)
+        (
+            text.to_owned(),
+            read.map_err(|error| Failure::usage(format!("{text} cannot be read: {error}")))?,
+        )
     } else {
         return serde_json::from_str(text).map_err(|error| {
             Failure::usage(format!("--event is neither a file nor JSON: {error}"))
@@ -122,7 +135,10 @@ fn tell(args: &Args, global: &Global, invoked: &api::Invoked) -> Outcome {
 fn report(global: &Global, invoked: &api::Invoked) -> String {
     let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut renderer = Renderer::new(global.style(), Redactor::default());
-    let log = invoked.log.iter().map(|line| Event::Log(log(invoked, line.stream, &line.text)));
+    let log = invoked
+        .log
+        .iter()
+        .map(|line| Event::Log(log(invoked, line.stream, &line.text)));
     let events = log.chain([Event::Invocation(invoked.invocation.clone())]);
     let lines: Vec<String> = events
         .filter_map(|event| {

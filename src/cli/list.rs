@@ -105,8 +105,16 @@ fn functions_table(rows: &[api::Function]) -> String {
     if rows.is_empty() {
         return "no functions\n".to_owned();
     }
-    let mut table =
-        Table::new(&["function", "version", "source", ">memory", ">invocations", ">errors", ">cold", "reached by"]);
+    let mut table = Table::new(&[
+        "function",
+        "version",
+        "source",
+        ">memory",
+        ">invocations",
+        ">errors",
+        ">cold",
+        "reached by",
+    ]);
     for f in rows {
         let version = match (f.version, &f.error) {
             (Some(version), None) => format!("v{version}"),
@@ -154,7 +162,11 @@ pub fn ps(args: &PsArgs, global: &Global) -> Outcome {
         }
         let mut rows: Vec<api::Instance> = client.get(&["_emu", "instances"], &[]).await?;
         rows.retain(|row| args.function.as_ref().is_none_or(|name| *name == row.function));
-        data(&if args.json { json_line(&rows)? } else { instances_table(&rows, &functions) })?;
+        data(&if args.json {
+            json_line(&rows)?
+        } else {
+            instances_table(&rows, &functions)
+        })?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -196,8 +208,13 @@ fn instances_table(rows: &[api::Instance], functions: &[api::Function]) -> Strin
         out.push_str(&table.render());
     }
     for f in functions.iter().filter(|f| f.error.is_some()) {
-        let serves = f.version.map_or_else(String::new, |version| format!(", version {version} serves on"));
-        out.push_str(&format!("{} does not build{serves}: `emu functions` shows why\n", safe(&f.name)));
+        let serves = f
+            .version
+            .map_or_else(String::new, |version| format!(", version {version} serves on"));
+        out.push_str(&format!(
+            "{} does not build{serves}: `emu functions` shows why\n",
+            safe(&f.name)
+        ));
     }
     out
 }
@@ -220,7 +237,11 @@ fn crons_table(rows: &[api::CronState]) -> String {
             safe(&cron.timezone),
             safe(&cron.overlap),
             cron.last.as_deref().map_or_else(|| "-".to_owned(), day_and_time),
-            if next.is_empty() { "never".to_owned() } else { next.join("\n") },
+            if next.is_empty() {
+                "never".to_owned()
+            } else {
+                next.join("\n")
+            },
         ]);
     }
     table.render()
@@ -252,8 +273,16 @@ fn queues_table(rows: &[api::Queue]) -> String {
     if rows.is_empty() {
         return "no queues: emu.toml declares one by `[queues.NAME]`\n".to_owned();
     }
-    let mut table =
-        Table::new(&["queue", ">visible", ">in flight", ">delayed", ">dead", ">oldest", "consumer", "dead letters to"]);
+    let mut table = Table::new(&[
+        "queue",
+        ">visible",
+        ">in flight",
+        ">delayed",
+        ">dead",
+        ">oldest",
+        "consumer",
+        "dead letters to",
+    ]);
     for q in rows {
         table.row([
             safe(&q.name),
@@ -283,8 +312,14 @@ fn queue_text(q: &api::Queue) -> String {
         lines.push(("consumer", safe(consumer)));
     }
     if let Some(dead_letter) = &q.dead_letter {
-        let after = q.max_receives.map(|n| format!(" after {n} receives")).unwrap_or_default();
-        lines.push(("dead letters", format!("{} in {}{after}", count(q.dead), safe(dead_letter))));
+        let after = q
+            .max_receives
+            .map(|n| format!(" after {n} receives"))
+            .unwrap_or_default();
+        lines.push((
+            "dead letters",
+            format!("{} in {}{after}", count(q.dead), safe(dead_letter)),
+        ));
     }
     if q.fifo {
         lines.push(("order", "first in, first out in each group".to_owned()));
@@ -293,7 +328,10 @@ fn queue_text(q: &api::Queue) -> String {
 }
 
 fn pairs(lines: &[(&str, String)]) -> String {
-    lines.iter().map(|(name, value)| format!("{name:<20}{value}\n")).collect()
+    lines
+        .iter()
+        .map(|(name, value)| format!("{name:<20}{value}\n"))
+        .collect()
 }
 
 pub fn status(args: &StatusArgs, global: &Global) -> Outcome {
@@ -303,7 +341,11 @@ pub fn status(args: &StatusArgs, global: &Global) -> Outcome {
         let functions = client.get(&["_emu", "functions"], &[]).await?;
         Ok::<_, Failure>((health, functions))
     })?;
-    data(&if args.json { json_line(&health)? } else { status_text(&health, &functions) })?;
+    data(&if args.json {
+        json_line(&health)?
+    } else {
+        status_text(&health, &functions)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -331,8 +373,19 @@ fn status_text(health: &api::Health, functions: &[api::Function]) -> String {
                 plural(sum(|f| f.cold_starts), "cold start", "cold starts"),
             ),
         ),
-        ("instances", count(functions.iter().map(|f| u64::from(f.instances)).sum())),
-        ("up", format!("{}, pid {}, emu {}", long(health.uptime_ms), health.pid, safe(&health.version))),
+        (
+            "instances",
+            count(functions.iter().map(|f| u64::from(f.instances)).sum()),
+        ),
+        (
+            "up",
+            format!(
+                "{}, pid {}, emu {}",
+                long(health.uptime_ms),
+                health.pid,
+                safe(&health.version)
+            ),
+        ),
     ])
 }
 

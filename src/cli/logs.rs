@@ -101,7 +101,11 @@ async fn follow(args: &Args, client: &Client, renderer: &mut Renderer) -> Result
             }
             continue;
         };
-        if args.function.as_deref().is_none_or(|name| function_of(&stamped.event) == Some(name)) {
+        if args
+            .function
+            .as_deref()
+            .is_none_or(|name| function_of(&stamped.event) == Some(name))
+        {
             show(args, renderer, stamped.time, stamped.event)?;
         }
     }

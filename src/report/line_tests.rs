@@ -132,7 +132,7 @@ fn failures_show_their_stack_indented() {
                   TypeError: x is not a function
                   with [redacted]
                       at handler (functions/api.ts:12:9)
-12:00:01 api      GET /orders 504 timed out   12.3 ms  billed 13 ms     18/256 MB  $0.0000004
+12:00:01 api      GET /orders 504 timed out  12.3 ms  billed 13 ms     18/256 MB  $0.0000004
                   no answer after 3s
                       at f1 (functions/api.ts:1:1)
                       at f2 (functions/api.ts:2:1)
@@ -297,7 +297,7 @@ fn guests_cannot_reach_the_terminal() {
 12:00:01 api      | two
 12:00:01 api      | lines
 12:00:01 api      !
-12:00:01 api      GET /\\u{202e}x 200          12.3 ms  billed 13 ms     18/256 MB  $0.0000004
+12:00:01 api      GET /\\u{202e}x 200        12.3 ms  billed 13 ms     18/256 MB  $0.0000004
 ",
     );
 }

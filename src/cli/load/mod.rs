@@ -104,13 +104,19 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("expected NAME: VALUE")?;
     let name = name.trim().parse().map_err(|_| format!("{name:?} is no header name"))?;
-    let value = value.trim().parse().map_err(|_| format!("{value:?} is no header value"))?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| format!("{value:?} is no header value"))?;
     Ok((name, value))
 }
 
 pub fn run(args: &Args, global: &Global) -> Outcome {
     if !(args.rate > 0.0 && args.rate <= RATE_MAX) {
-        return Err(Failure::usage(format!("--rate {} is not between 0 and {RATE_MAX}", args.rate)));
+        return Err(Failure::usage(format!(
+            "--rate {} is not between 0 and {RATE_MAX}",
+            args.rate
+        )));
     }
     if args.rate * args.duration.as_secs_f64() * 2.0 > REQUESTS_MAX {
         return Err(Failure::usage("this is more than 2,500,000 requests").remedy("lower --rate or --duration"));
@@ -171,8 +177,14 @@ async fn load(args: &Args, client: &Client) -> Outcome {
         _ => None,
     };
     let target = format!("{} {}", template.method, template.uri);
-    let summary = lock(&tally).clone().summary(&target, begun.elapsed(), cost, &health.cold_starts);
-    data(&if args.json { json_line(&summary)? } else { summary.text() })?;
+    let summary = lock(&tally)
+        .clone()
+        .summary(&target, begun.elapsed(), cost, &health.cold_starts);
+    data(&if args.json {
+        json_line(&summary)?
+    } else {
+        summary.text()
+    })?;
     // Throttles and errors are results; nothing but errors is a load that did not work.
     let worked = summary.ok + summary.throttled > 0;
     Ok(ExitCode::from(if worked { 0 } else { FAILURE }))
@@ -182,8 +194,9 @@ async fn load(args: &Args, client: &Client) -> Outcome {
 async fn send_all(args: &Args, template: &Template, tally: &Arc<Mutex<Tally>>, begun: Instant) {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    let http: HttpClient<HttpConnector, Full<Bytes>> =
-        HttpClient::builder(TokioExecutor::new()).pool_max_idle_per_host(args.concurrency as usize).build(connector);
+    let http: HttpClient<HttpConnector, Full<Bytes>> = HttpClient::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(args.concurrency as usize)
+        .build(connector);
     let slots = Arc::new(Semaphore::new(args.concurrency as usize));
     let tasks = TaskTracker::new();
     for offset in Schedule::new(args.pattern, args.rate, args.duration) {
@@ -223,7 +236,9 @@ async fn one(http: &HttpClient<HttpConnector, Full<Bytes>>, request: Request<Ful
         }
         Ok(status)
     };
-    let status = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or_else(|_| Err("no answer".to_owned()));
+    let status = tokio::time::timeout(ANSWER_TIMEOUT, exchange)
+        .await
+        .unwrap_or_else(|_| Err("no answer".to_owned()));
     Answer {
         status,
         cold,
@@ -251,13 +266,18 @@ async fn template(args: &Args, client: &Client, functions_url: &str) -> Result<T
     let default = if args.body.is_some() { Method::POST } else { Method::GET };
     let uri = format!("{}{path}", functions_url.trim_end_matches('/'));
     let mut headers = args.headers.clone();
-    let is_json = args.body.as_ref().is_some_and(|body| serde_json::from_str::<serde_json::Value>(body).is_ok());
+    let is_json = args
+        .body
+        .as_ref()
+        .is_some_and(|body| serde_json::from_str::<serde_json::Value>(body).is_ok());
     if is_json && !headers.iter().any(|(name, _)| name == http::header::CONTENT_TYPE) {
         headers.push((http::header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
     }
     Ok(Template {
         method: args.method.clone().or(method).unwrap_or(default),
-        uri: uri.parse().map_err(|error| Failure::usage(format!("{uri} is no URL: {error}")))?,
+        uri: uri
+            .parse()
+            .map_err(|error| Failure::usage(format!("{uri} is no URL: {error}")))?,
         headers,
         body: Bytes::from(args.body.clone().unwrap_or_default()),
     })
@@ -281,7 +301,14 @@ fn route(function: &api::Function) -> Result<(Option<Method>, String), Failure> 
         })
         .collect();
     let path = segments.join("/");
-    Ok((method, if path.starts_with('/') { path } else { format!("/{path}") }))
+    Ok((
+        method,
+        if path.starts_with('/') {
+            path
+        } else {
+            format!("/{path}")
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -293,7 +320,11 @@ mod tests {
             routes: routes.iter().map(|r| (*r).to_owned()).collect(),
             ..crate::cli::list::sample_function("api")
         };
-        assert_eq!(route(&function).expect("a route"), (method, path.to_owned()), "{routes:?}");
+        assert_eq!(
+            route(&function).expect("a route"),
+            (method, path.to_owned()),
+            "{routes:?}"
+        );
     }
 
     #[test]

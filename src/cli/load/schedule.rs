@@ -107,7 +107,9 @@ mod tests {
     use super::*;
 
     fn offsets(pattern: Pattern, rate: f64, seconds: f64) -> Vec<f64> {
-        Schedule::new(pattern, rate, Duration::from_secs_f64(seconds)).map(|d| d.as_secs_f64()).collect()
+        Schedule::new(pattern, rate, Duration::from_secs_f64(seconds))
+            .map(|d| d.as_secs_f64())
+            .collect()
     }
 
     fn between(offsets: &[f64], from: f64, to: f64) -> usize {

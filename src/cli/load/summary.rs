@@ -47,7 +47,8 @@ impl Tally {
             self.cold_known += 1;
             self.cold += u64::from(cold);
         }
-        self.latencies_us.push(u32::try_from(answer.latency.as_micros()).unwrap_or(u32::MAX));
+        self.latencies_us
+            .push(u32::try_from(answer.latency.as_micros()).unwrap_or(u32::MAX));
     }
 
     fn error(&mut self, why: String) {
@@ -130,19 +131,47 @@ impl Summary {
     pub fn text(&self) -> String {
         let share = |n: u64| {
             let all = (self.ok + self.errors + self.throttled) as f64;
-            if n == 0 { String::new() } else { format!("  {}", percent(n as f64 / all)) }
+            if n == 0 {
+                String::new()
+            } else {
+                format!("  {}", percent(n as f64 / all))
+            }
         };
         let mut out = String::new();
         let mut row = |name: &str, value: String| out.push_str(&format!("{name:<12}{value}\n"));
         let rate = self.sent as f64 / (self.elapsed_ms / 1e3).max(1e-3);
         row("target", crate::report::sanitize::line(&self.target).into_owned());
-        row("sent", format!("{} in {}, {rate:.1} a second", count(self.sent), millis(self.elapsed_ms)));
+        row(
+            "sent",
+            format!(
+                "{} in {}, {rate:.1} a second",
+                count(self.sent),
+                millis(self.elapsed_ms)
+            ),
+        );
         row("ok", format!("{}{}", count(self.ok), share(self.ok)));
-        let first = self.first_error.as_ref().map(|e| format!("  (first: {})", crate::report::sanitize::line(e)));
-        row("errors", format!("{}{}{}", count(self.errors), share(self.errors), first.unwrap_or_default()));
-        row("throttled", format!("{}{}", count(self.throttled), share(self.throttled)));
+        let first = self
+            .first_error
+            .as_ref()
+            .map(|e| format!("  (first: {})", crate::report::sanitize::line(e)));
+        row(
+            "errors",
+            format!(
+                "{}{}{}",
+                count(self.errors),
+                share(self.errors),
+                first.unwrap_or_default()
+            ),
+        );
+        row(
+            "throttled",
+            format!("{}{}", count(self.throttled), share(self.throttled)),
+        );
         if self.held_back > 0 {
-            row("held back", format!("{} were due while --concurrency was used up", count(self.held_back)));
+            row(
+                "held back",
+                format!("{} were due while --concurrency was used up", count(self.held_back)),
+            );
         }
         if let Some(cold_share) = self.cold_share {
             row("cold starts", format!("{}  {}", count(self.cold), percent(cold_share)));
@@ -153,11 +182,23 @@ impl Summary {
             ("p99", self.latency_ms_p99),
             ("max", self.latency_ms_max),
         ];
-        let latencies: Vec<String> =
-            latencies.iter().filter_map(|(name, ms)| Some(format!("{name} {}", millis((*ms)?)))).collect();
-        row("latency", if latencies.is_empty() { "-".to_owned() } else { latencies.join("  ") });
+        let latencies: Vec<String> = latencies
+            .iter()
+            .filter_map(|(name, ms)| Some(format!("{name} {}", millis((*ms)?))))
+            .collect();
+        row(
+            "latency",
+            if latencies.is_empty() {
+                "-".to_owned()
+            } else {
+                latencies.join("  ")
+            },
+        );
         if let Some(cost) = self.cost {
-            row("cost", format!("{} before the free tier, for all that ran meanwhile", dollars(cost)));
+            row(
+                "cost",
+                format!("{} before the free tier, for all that ran meanwhile", dollars(cost)),
+            );
         }
         out.push_str(self.caveat());
         out
@@ -204,7 +245,12 @@ mod tests {
         });
         tally.sent = 100;
         tally.held_back = 3;
-        let summary = tally.summary("GET http://127.0.0.1:3680/api", Duration::from_secs(2), Some(0.0000412), "report");
+        let summary = tally.summary(
+            "GET http://127.0.0.1:3680/api",
+            Duration::from_secs(2),
+            Some(0.0000412),
+            "report",
+        );
         let expect = "\
 target      GET http://127.0.0.1:3680/api
 sent        100 in 2.00 s, 50.0 a second
