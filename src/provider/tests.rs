@@ -1,3 +1,5 @@
+//! Every profile is valid, every figure has a source, what is wrong is refused.
+
 use super::units::{Price, parse_price};
 use super::*;
 

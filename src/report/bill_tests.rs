@@ -1,3 +1,5 @@
+//! The bill as people and programs see it.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The providers' own test vectors, to the picodollar; properties over random usage.
+
 use super::*;
 use crate::provider::units::Price;
 
