@@ -63,8 +63,13 @@ impl Output {
 
     /// What the command itself has to say: `info`, `warning` or `error`.
     pub fn notice(&self, level: &str, message: &str) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "spoken before an emulator with a clock runs, or after"
+        )]
+        let now = chrono::Utc::now();
         let stamped = Stamped {
-            time: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            time: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
             event: Event::Notice(Notice {
                 level: level.to_owned(),
                 message: message.to_owned(),

@@ -116,6 +116,7 @@ impl Cache {
 
     /// A name for a file to be written and then [`Self::adopt`]ed.
     pub(super) fn scratch(&self, key: &Key) -> PathBuf {
+        #[expect(clippy::disallowed_methods, reason = "a name for a file, which nothing waits for")]
         let unique = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
@@ -198,6 +199,10 @@ pub(super) fn verified(mut entry: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 fn touch(path: &Path) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "compared with times of files, which are the machine's"
+    )]
     let now = SystemTime::now();
     let used = fs::metadata(path).and_then(|metadata| metadata.modified());
     let stale = used.is_ok_and(|used| now.duration_since(used).is_ok_and(|age| age > TOUCH_AFTER));

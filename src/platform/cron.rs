@@ -111,16 +111,16 @@ impl Platform {
         let Some(at) = next.filter(|at| *at + self.cron_patience() <= self.now) else {
             return;
         };
-        if self.wall.since(at) > self.cron_grace && self.now < self.wall {
+        if self.handled_at.since(at) > self.cron_grace && self.now < self.handled_at {
             // Slept through: everything else that fell due meanwhile comes first, then this, at the time it now is.
-            self.deadlines.set(self.wall, Deadline::Cron(trigger));
+            self.deadlines.set(self.handled_at, Deadline::Cron(trigger));
         } else {
             self.serve_cron(trigger, at);
         }
     }
 
     fn serve_cron(&mut self, trigger: TriggerId, due: Time) {
-        let wall = self.wall;
+        let wall = self.handled_at;
         if wall.since(due) <= self.cron_grace {
             self.advance_cron(trigger, due);
             self.fire_cron(trigger, due);

@@ -61,7 +61,7 @@ pub struct Platform {
     /// The time of what is being served: a deadline's own, or the input's.
     now: Time,
     /// The time of the input, which may lie after the deadlines served before it.
-    wall: Time,
+    handled_at: Time,
     rng: Rng,
     effects: VecDeque<Effect>,
     deadlines: Deadlines,
@@ -99,7 +99,7 @@ impl Platform {
     pub fn new(seed: u64) -> Platform {
         Platform {
             now: Time::ZERO,
-            wall: Time::ZERO,
+            handled_at: Time::ZERO,
             rng: Rng::new(seed),
             effects: VecDeque::new(),
             deadlines: Deadlines::default(),
@@ -133,12 +133,12 @@ impl Platform {
     /// # Panics
     /// On what a shell cannot mean: an id used twice, a completion of something that was not started.
     pub fn handle(&mut self, now: Time, input: Input) {
-        self.wall = self.wall.max(now);
-        while let Some((at, deadline)) = self.deadlines.pop_due(self.wall) {
+        self.handled_at = self.handled_at.max(now);
+        while let Some((at, deadline)) = self.deadlines.pop_due(self.handled_at) {
             self.now = self.now.max(at);
             self.serve(deadline);
         }
-        self.now = self.wall;
+        self.now = self.handled_at;
         self.dispatch(input);
     }
 

@@ -150,9 +150,9 @@ impl fmt::Display for Span {
             write!(f, "{}us", ns as f64 / 1e3)
         } else if ns < 1_000_000_000 {
             write!(f, "{}ms", (ns / 1_000) as f64 / 1e3)
-        } else if ns % 3_600_000_000_000 == 0 {
+        } else if ns.is_multiple_of(3_600_000_000_000) {
             write!(f, "{}h", ns / 3_600_000_000_000)
-        } else if ns % 60_000_000_000 == 0 {
+        } else if ns.is_multiple_of(60_000_000_000) {
             write!(f, "{}m", ns / 60_000_000_000)
         } else if ns < 120_000_000_000 {
             write!(f, "{}s", (ns / 1_000_000) as f64 / 1e3)

@@ -87,7 +87,7 @@ pub struct Unrest {
 impl Platform {
     /// The time of the last input.
     pub fn now(&self) -> Time {
-        self.wall
+        self.handled_at
     }
 
     /// All instances, oldest first.
@@ -174,7 +174,7 @@ impl Platform {
 
     /// What has been metered, the idle time of provisioned instances up to now included. `None` until configured.
     pub fn ledger(&mut self, now: Time) -> Option<&Ledger> {
-        let now = now.max(self.wall);
+        let now = now.max(self.handled_at);
         for fleet in self.fleets.iter_mut() {
             fleet.settle_kept(now, self.ledger.as_mut());
         }

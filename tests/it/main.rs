@@ -10,3 +10,4 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod readme;
+mod tidy;

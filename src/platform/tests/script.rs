@@ -1,4 +1,4 @@
-//! Scripts: what happens, line by line, and indented below it the effects it must have. `UPDATE_SCRIPTS=1` writes the
+//! Scripts: what happens, line by line, and indented below it the effects it must have. `EMU_UPDATE_GOLDENS=1` writes the
 //! effects that came.
 //!
 //! ```text
@@ -39,7 +39,7 @@ const START: Time = Time::from_secs(1_767_225_600);
 fn scripts_have_the_effects_they_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/platform/tests/scripts");
     let folder = option_env!("EMU_SCRIPTS").map_or(folder, Into::into);
-    let update = std::env::var_os("UPDATE_SCRIPTS").is_some();
+    let update = std::env::var_os("EMU_UPDATE_GOLDENS").is_some();
     let files = std::fs::read_dir(&folder).expect("the folder of scripts");
     let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
     files.sort();
@@ -65,7 +65,7 @@ fn scripts_have_the_effects_they_say() {
     }
     assert!(
         wrong.is_empty() || update,
-        "{}\nUPDATE_SCRIPTS=1 accepts what came",
+        "{}\nEMU_UPDATE_GOLDENS=1 accepts what came",
         wrong.join("\n")
     );
 }
