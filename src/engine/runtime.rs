@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, Linker};
 
 use super::compile::{CompileIn, Compiler};
 use super::host::{self, Guest};
 use super::sandbox::Sandbox;
-use super::{Failure, LoadError, LoadPhases, Source, cache, command, component, config, wasm};
+use super::{Failure, LoadError, LoadPhases, Source, cache, command, component, config, js, wasm};
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ struct Inner {
     wasmtime: wasmtime::Engine,
     linker: Linker<Guest>,
     compiler: Compiler,
+    /// Made when the first script is loaded.
+    script_runtime: OnceCell<Arc<js::Runtime>>,
     slots: Arc<Semaphore>,
     slots_max: u32,
 }
@@ -52,6 +54,7 @@ impl Engine {
             wasmtime,
             linker,
             compiler,
+            script_runtime: OnceCell::new(),
             slots,
             slots_max,
         })))
@@ -68,6 +71,12 @@ impl Engine {
 
     pub(crate) fn compiler(&self) -> &Compiler {
         &self.0.compiler
+    }
+
+    /// What runs scripts, compiled or found in the cache at the first call.
+    pub(crate) async fn script_runtime(&self) -> Result<Arc<js::Runtime>, String> {
+        let make = async || js::Runtime::new(self).await.map(Arc::new);
+        self.0.script_runtime.get_or_try_init(make).await.cloned()
     }
 
     /// Waits for room in the pool. A sandbox holds it while its store lives.
@@ -104,6 +113,7 @@ impl Engine {
             .unwrap_or_default();
         match extension {
             "wasm" | "wat" => wasm::load(self, source).await,
+            "js" | "mjs" | "ts" | "mts" => js::load(self, source).await,
             _ => Err(LoadError {
                 message: format!(
                     "`{}` is no function: emu runs .js, .mjs, .ts, .mts, .wasm and .wat files",
@@ -124,6 +134,7 @@ impl Engine {
         Ok(match &*version.0 {
             Kind::Component(version) => Sandbox::component(self.clone(), version.clone()),
             Kind::Command(version) => Sandbox::command(self.clone(), version.clone()),
+            Kind::Script(version) => Sandbox::script(self.clone(), version.clone()),
         })
     }
 }
@@ -144,11 +155,18 @@ fn new_wasmtime() -> anyhow::Result<(wasmtime::Engine, u32)> {
 #[derive(Clone)]
 pub struct Version(pub(super) Arc<Kind>);
 
+impl Version {
+    pub(super) fn script(version: js::Version) -> Self {
+        Self(Arc::new(Kind::Script(Arc::new(version))))
+    }
+}
+
 impl std::fmt::Debug for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match &*self.0 {
             Kind::Component(_) => "Version(wasi:http component)",
             Kind::Command(_) => "Version(WASI command)",
+            Kind::Script(_) => "Version(JavaScript module)",
         })
     }
 }
@@ -156,6 +174,7 @@ impl std::fmt::Debug for Version {
 pub(super) enum Kind {
     Component(Arc<component::Version>),
     Command(Arc<command::Version>),
+    Script(Arc<js::Version>),
 }
 
 /// What [`Engine::load`] gives.

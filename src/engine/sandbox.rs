@@ -9,7 +9,7 @@ use wasmtime::Store;
 
 use super::host::{self, Guest, Run};
 use super::runtime::Engine;
-use super::{Failure, Invocation, Outcome, Reply, command, component, limits};
+use super::{Failure, Invocation, Outcome, Reply, command, component, js, limits};
 
 /// Where invocations run, one after the other. Dropping it ends whatever runs.
 pub struct Sandbox(Kind);
@@ -17,6 +17,7 @@ pub struct Sandbox(Kind);
 enum Kind {
     Component(component::Sandbox),
     Command(Engine, Arc<command::Version>),
+    Script(js::Sandbox),
 }
 
 impl Sandbox {
@@ -28,6 +29,10 @@ impl Sandbox {
         Self(Kind::Command(engine, version))
     }
 
+    pub(super) fn script(engine: Engine, version: Arc<js::Version>) -> Self {
+        Self(Kind::Script(js::Sandbox::new(engine, version)))
+    }
+
     /// Runs the guest to its end. The reply is sent as soon as the guest has given it; if there is none, the sender is
     /// dropped and the outcome says why. A failed run leaves nothing of the guest behind: the next one starts afresh.
     ///
@@ -37,6 +42,7 @@ impl Sandbox {
         match &mut self.0 {
             Kind::Component(sandbox) => sandbox.run(invocation, reply).await,
             Kind::Command(engine, version) => command::run(engine, version, invocation, reply).await,
+            Kind::Script(sandbox) => sandbox.run(invocation, reply).await,
         }
     }
 }
@@ -79,6 +85,11 @@ impl Meter {
     /// Instantiation is over.
     pub fn initialised(&mut self) {
         self.init = self.started.elapsed();
+    }
+
+    /// Instantiation was over at that moment.
+    pub fn initialised_at(&mut self, moment: Instant) {
+        self.init = moment.saturating_duration_since(self.started);
     }
 
     /// What the run came to; the store may be dropped afterwards.

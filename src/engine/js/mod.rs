@@ -1,5 +1,51 @@
 //! JavaScript and TypeScript on QuickJS, which is itself a component: a snapshot of the interpreter with emu's prelude
 //! evaluated (`runtime/`, built by `scripts/build-js-runtime` from `prelude/` and `wit/`). An instance of it imports the
 //! user's module from the host's memory, so that a changed source needs no compilation.
+//!
+//! In reading order: [`artefact`] the runtime that ships with emu; `module`, `resolve`, `graph` from files to modules;
+//! `wire`, `host`, `bodies`, `outbound`, `text` what the guest may call; `events`, `reply` an invocation's way in
+//! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source.
 
 pub mod artefact;
+
+mod bodies;
+mod events;
+mod graph;
+mod host;
+mod load;
+mod module;
+mod outbound;
+mod positions;
+mod reply;
+mod resolve;
+mod runtime;
+mod sandbox;
+mod script;
+mod stack;
+mod text;
+mod wire;
+
+pub(super) use load::load;
+pub(super) use runtime::Runtime;
+pub(super) use sandbox::{Sandbox, Version};
+
+/// How a module offers its handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Convention {
+    /// `export default { fetch, scheduled, queue }`
+    Workers,
+    /// `export const handler`
+    Lambda,
+}
+
+/// What the trial import found.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Offer {
+    pub convention: Convention,
+    /// `fetch`, `scheduled`, `queue`, or `handler`.
+    pub handlers: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests;

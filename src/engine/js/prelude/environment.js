@@ -11,7 +11,6 @@ export const environment = {
   env: {},
   variables: {},
   remainingMs: 0,
-  beganMs: 0,
 };
 
 let parsedFrom;
@@ -21,7 +20,6 @@ export function beginInvocation(context) {
   seedRandom(context.seedLow, context.seedHigh);
   environment.id = context.id;
   environment.remainingMs = context.remainingMs;
-  environment.beganMs = host.elapsedMs();
   if (context.settings === parsedFrom) return;
   parsedFrom = context.settings;
   const settings = JSON.parse(context.settings);
@@ -35,5 +33,5 @@ export function beginInvocation(context) {
 
 /** Milliseconds until the deadline, never negative. */
 export function remainingMs() {
-  return Math.max(0, Math.floor(environment.remainingMs - (host.elapsedMs() - environment.beganMs)));
+  return Math.max(0, Math.floor(environment.remainingMs - host.elapsedMs()));
 }

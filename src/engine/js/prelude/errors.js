@@ -14,8 +14,19 @@ export function describeError(error, depth = 0) {
     message: String(error.message ?? ""),
     stack: typeof error.stack === "string" ? error.stack : "",
   };
+  if (badAnswers.has(error)) described.bad = true;
   if (error.cause !== undefined && depth < CAUSES_MAX) described.cause = describeError(error.cause, depth + 1);
   return described;
+}
+
+const badAnswers = new WeakSet();
+
+/** An error for an answer that is none: the handler did its work, but what it returned cannot be used. */
+export function badAnswer(message) {
+  const error = new TypeError(message);
+  error.stack = "";
+  badAnswers.add(error);
+  return error;
 }
 
 /** The host answers with text where JavaScript expects an Error: `text`, or an Error that it is. */

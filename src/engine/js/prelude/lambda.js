@@ -1,5 +1,6 @@
 // The convention of AWS Lambda: `export const handler = async (event, context) => result`.
 
+import { badAnswer } from "./errors.js";
 import { environment, remainingMs } from "./environment.js";
 
 export function lambdaHandler(module) {
@@ -10,7 +11,7 @@ export function lambdaHandler(module) {
 }
 
 function makeContext(done) {
-  const { name, memoryMb, region = "us-east-1", account = "000000000000" } = environment.settings;
+  const { name, memoryMb, region = "local", account = "000000000000" } = environment.settings;
   return {
     functionName: name,
     functionVersion: "$LATEST",
@@ -54,12 +55,12 @@ function headerLines(result) {
     lines.set(name.toLowerCase(), values.map(String));
   }
   if (Array.isArray(result.cookies)) lines.set("set-cookie", result.cookies.map(String));
-  if (!lines.has("content-type")) lines.set("content-type", ["text/plain; charset=utf-8"]);
+  if (!lines.has("content-type")) lines.set("content-type", ["application/json"]);
   let text = "";
   for (const [name, values] of lines) {
     for (const value of values) {
       if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) || /[\0\r\n]/.test(value)) {
-        throw new TypeError(`the handler returned an invalid header: "${name}"`);
+        throw badAnswer(`the handler returned an invalid header: "${name}"`);
       }
       text += `\n${name}: ${value}`;
     }
@@ -71,7 +72,7 @@ function bodyOf({ body, isBase64Encoded }) {
   if (body === undefined || body === null) return { tag: "none" };
   if (typeof body === "number" || typeof body === "boolean") return { tag: "text", val: String(body) };
   if (typeof body !== "string") {
-    throw new TypeError("the `body` of a handler's result must be a string; use JSON.stringify(body)");
+    throw badAnswer("the `body` of a handler's result must be a string; use JSON.stringify(body)");
   }
   return { tag: isBase64Encoded === true ? "base64" : "text", val: body.toWellFormed() };
 }
@@ -82,7 +83,7 @@ export async function handleGateway(handler, json) {
   if (typeof result === "object" && result !== null && result.statusCode !== undefined) {
     const status = Number(result.statusCode);
     if (!Number.isInteger(status) || status < 200 || status > 599) {
-      throw new TypeError(`the handler returned the statusCode ${JSON.stringify(result.statusCode)}; it must be 200 to 599`);
+      throw badAnswer(`the handler returned the statusCode ${JSON.stringify(result.statusCode)}; it must be 200 to 599`);
     }
     return { tag: "http", val: [`${status} ${headerLines(result)}`, bodyOf(result)] };
   }

@@ -1,8 +1,9 @@
 // Entry of the prelude: installs the web APIs as globals and answers emu's calls (wit/world.wit). It is evaluated once when
 // the runtime is built; what an instance needs to know comes with each call.
 
+import host from "emu:js/host";
 import { beginInvocation, environment } from "./environment.js";
-import { describeError } from "./errors.js";
+import { badAnswer, describeError } from "./errors.js";
 import { handleGateway, handlePlain, lambdaHandler } from "./lambda.js";
 import { handleHttp, handleQueue, handleScheduled, workersHandlers } from "./workers.js";
 import "./globals.js";
@@ -31,6 +32,7 @@ async function enter(context) {
     const module = await import(context.entry);
     loaded = { entry: context.entry, ...conventionOf(module, context.entry) };
   }
+  host.entered();
   return loaded;
 }
 
@@ -44,7 +46,7 @@ export async function load(context) {
 }
 
 function missing(kind, offered) {
-  return new TypeError(`the function has no ${kind} handler (it has ${offered.join(", ")})`);
+  return badAnswer(`the function has no ${kind} handler (it has ${offered.join(", ")})`);
 }
 
 export async function handle(context, event) {

@@ -2,7 +2,7 @@
 
 import host from "emu:js/host";
 import { pump } from "./body.js";
-import { describeError } from "./errors.js";
+import { badAnswer, describeError } from "./errors.js";
 import { toLines } from "./headers.js";
 import { arrivedRequest } from "./request.js";
 import { Response, responseContent } from "./response.js";
@@ -70,7 +70,7 @@ export async function handleHttp(target, env, head, body) {
   const context = new ExecutionContext();
   const response = await target.fetch(arrivedRequest(head, body), env, context);
   if (!(response instanceof Response)) {
-    throw new TypeError(`fetch must return a Response, got ${describe(response)}`);
+    throw badAnswer(`fetch must return a Response, got ${describe(response)}`);
   }
   let source = responseContent(response).take();
   const line = `${response.status} ${response.statusText}${toLines(response.headers)}`;

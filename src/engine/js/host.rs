@@ -1,0 +1,196 @@
+//! The host functions of `wit/world.wit`, the module loader and the clocks, as a linker for the runtime's component.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
+
+use super::script::{script, with_bodies, with_guest};
+use super::wire::Datetime;
+use super::{bodies, outbound, reply, text};
+use crate::engine::host::Guest;
+use crate::engine::{Reply, Stream};
+
+/// `crypto.getRandomValues` fills no more at once, by its specification.
+const RANDOM_BYTES_MAX: u32 = 65_536;
+
+type Store<'a> = StoreContextMut<'a, Guest>;
+
+/// A linker that gives the component all it imports.
+///
+/// # Errors
+/// When the component imports what this room does not know, which a test rules out.
+pub fn linker(component: &Component) -> wasmtime::Result<Linker<Guest>> {
+    let engine = component.engine();
+    let mut linker = Linker::new(engine);
+    for (name, _) in component.component_type().imports(engine) {
+        let mut instance = linker.instance(name)?;
+        match name.split('@').next().unwrap_or(name) {
+            "emu:js/host" => {
+                add_sync(&mut instance)?;
+                add_bodies(&mut instance)?;
+                add_async(&mut instance)?;
+            }
+            "local:init/module-loader" => add_loader(&mut instance)?,
+            "wasi:clocks/wall-clock" => {
+                instance.func_wrap("now", |store: Store<'_>, (): ()| Ok((datetime(&store),)))?
+            }
+            "wasi:clocks/monotonic-clock" => {
+                instance.func_wrap("now", |store: Store<'_>, (): ()| Ok((store.data().run.clock.now_ns(),)))?;
+            }
+            other => {
+                return Err(wasmtime::format_err!(
+                    "the runtime imports {other}, which nobody offers"
+                ));
+            }
+        }
+    }
+    Ok(linker)
+}
+
+fn datetime(store: &Store<'_>) -> Datetime {
+    let now = Duration::from_nanos(store.data().run.clock.now_ns());
+    Datetime {
+        seconds: now.as_secs(),
+        nanoseconds: now.subsec_nanos(),
+    }
+}
+
+fn add_loader(loader: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    loader.func_wrap(
+        "resolve",
+        |mut store: Store<'_>, (referrer, specifier): (String, String)| {
+            Ok((script(store.data_mut()).and_then(|script| script.graph.resolve(&referrer, &specifier)),))
+        },
+    )?;
+    loader.func_wrap("load", |mut store: Store<'_>, (name,): (String,)| {
+        Ok((script(store.data_mut()).and_then(|script| script.graph.code(&name)),))
+    })
+}
+
+fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    host.func_wrap("log", |store: Store<'_>, (level, text): (u8, String)| {
+        let stream = match level {
+            0 => Stream::Debug,
+            1 => Stream::Info,
+            2 => Stream::Warn,
+            _ => Stream::Error,
+        };
+        for line in text.split('\n') {
+            store.data().run.log.line(stream, line);
+        }
+        Ok(())
+    })?;
+    host.func_wrap("entered", |mut store: Store<'_>, (): ()| {
+        script(store.data_mut()).map_err(wasmtime::Error::msg)?.entered = Some(Instant::now());
+        Ok(())
+    })?;
+    host.func_wrap("elapsed-ms", |store: Store<'_>, (): ()| {
+        Ok((store.data().run.clock.elapsed_ns() as f64 / 1e6,))
+    })?;
+    host.func_wrap("random", |mut store: Store<'_>, (length,): (u32,)| {
+        Ok((store.data_mut().random.bytes(length.min(RANDOM_BYTES_MAX).into())?,))
+    })?;
+    host.func_wrap("url-parse", |_: Store<'_>, (input, base): (String, Option<String>)| {
+        Ok((text::parse_url(&input, base.as_deref()),))
+    })?;
+    host.func_wrap(
+        "url-set",
+        |_: Store<'_>, (href, part, value): (String, String, String)| Ok((text::set_url_part(&href, &part, &value),)),
+    )?;
+    host.func_wrap("encode", |_: Store<'_>, (text,): (String,)| Ok((text.into_bytes(),)))?;
+    host.func_wrap("encoding", |_: Store<'_>, (label,): (String,)| {
+        Ok((text::encoding_name(&label),))
+    })?;
+    host.func_wrap(
+        "decode",
+        |_: Store<'_>, (name, bytes, fatal, keep_bom): (String, Vec<u8>, bool, bool)| {
+            Ok((text::decode(&name, &bytes, fatal, keep_bom),))
+        },
+    )
+}
+
+fn add_bodies(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    host.func_wrap("pipe", |mut store: Store<'_>, (): ()| {
+        let handle = script(store.data_mut()).and_then(|script| script.bodies.pipe());
+        Ok((handle.map_err(wasmtime::Error::msg)?,))
+    })?;
+    host.func_wrap(
+        "close",
+        |mut store: Store<'_>, (handle, error): (u32, Option<String>)| {
+            script(store.data_mut())
+                .map_err(wasmtime::Error::msg)?
+                .bodies
+                .close(handle, error);
+            Ok(())
+        },
+    )?;
+    host.func_wrap("respond", |mut store: Store<'_>, (head,): (String,)| {
+        Ok((respond(store.data_mut(), &head).map_err(wasmtime::Error::msg)?,))
+    })?;
+    host.func_wrap_concurrent("read", |store: &Accessor<Guest>, (handle,): (u32,)| {
+        Box::pin(async move { Ok((read(store, handle).await,)) })
+    })?;
+    host.func_wrap_concurrent("write", |store: &Accessor<Guest>, (handle, chunk): (u32, Vec<u8>)| {
+        Box::pin(async move { Ok((write(store, handle, chunk).await,)) })
+    })
+}
+
+fn respond(guest: &mut Guest, head: &str) -> Result<u32, String> {
+    let script = script(guest)?;
+    let (writer, body) = bodies::channel();
+    let handle = script.bodies.leaving(writer)?;
+    script.answer(Reply::Http(reply::response(head, body)?));
+    Ok(handle)
+}
+
+async fn read(store: &Accessor<Guest>, handle: u32) -> Result<Option<Vec<u8>>, String> {
+    let Some(mut body) = with_bodies(store, |bodies| bodies.begin_read(handle))? else {
+        return Ok(None);
+    };
+    let chunk = bodies::next_chunk(&mut body).await;
+    let rest = matches!(chunk, Ok(Some(_))).then_some(body);
+    with_bodies(store, |bodies| {
+        bodies.put_back(handle, rest);
+        Ok(())
+    })?;
+    chunk.map(|chunk| chunk.map(|bytes| bytes.to_vec()))
+}
+
+async fn write(store: &Accessor<Guest>, handle: u32, chunk: Vec<u8>) -> Result<(), String> {
+    let writer = with_bodies(store, |bodies| bodies.writer(handle))?;
+    if writer.write(Bytes::from(chunk)).await {
+        Ok(())
+    } else {
+        Err("the reader of the body has gone".to_owned())
+    }
+}
+
+fn add_async(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    host.func_wrap_concurrent("sleep", |store: &Accessor<Guest>, (ms,): (f64,)| {
+        Box::pin(async move {
+            let clock = with_guest(store, |guest| guest.run.clock.clone());
+            clock.sleep(duration_of_ms(ms)).await;
+            Ok(())
+        })
+    })?;
+    host.func_wrap_concurrent(
+        "fetch",
+        |store: &Accessor<Guest>,
+         (head, body, sink, binding): (String, Option<Vec<u8>>, Option<u32>, Option<String>)| {
+            Box::pin(async move { Ok((outbound::fetch(store, &head, body, sink, binding).await,)) })
+        },
+    )?;
+    host.func_wrap_concurrent(
+        "call-binding",
+        |store: &Accessor<Guest>, (name, op, payload): (String, String, String)| {
+            Box::pin(async move { Ok((outbound::call_binding(store, &name, &op, &payload).await,)) })
+        },
+    )
+}
+
+/// Nonsense counts as no time at all.
+fn duration_of_ms(ms: f64) -> Duration {
+    Duration::try_from_secs_f64(ms / 1e3).unwrap_or(if ms > 0.0 { Duration::MAX } else { Duration::ZERO })
+}

@@ -1,0 +1,218 @@
+//! One script's store: from an invocation to its outcome.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use wasmtime::Trap;
+
+use super::graph::Graph;
+use super::runtime::{Handle, Runtime};
+use super::script::{Script, script};
+use super::stack::Thrown;
+use super::{Offer, events, reply, wire};
+use crate::engine::host::Run;
+use crate::engine::runtime::Engine;
+use crate::engine::sandbox::{Live, Meter, not_run, within};
+use crate::engine::{BindTarget, Failure, FailureKind, Invocation, Outcome, Reply, Settings};
+
+/// A script at one moment: its modules, and what they offer.
+pub struct Version {
+    pub runtime: Arc<Runtime>,
+    pub graph: Arc<Graph>,
+    pub offer: Offer,
+    /// The settings of the last invocation, as the guest gets them: one manifest's stay the same for many.
+    settings: Mutex<Option<(Arc<Settings>, Arc<str>)>>,
+}
+
+impl Version {
+    pub fn new(runtime: Arc<Runtime>, graph: Arc<Graph>, offer: Offer) -> Version {
+        Version {
+            runtime,
+            graph,
+            offer,
+            settings: Mutex::new(None),
+        }
+    }
+
+    fn settings_json(&self, settings: &Arc<Settings>) -> Arc<str> {
+        let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((of, json)) if Arc::ptr_eq(of, settings) => Arc::clone(json),
+            _ => {
+                let json = settings_json(settings);
+                *known = Some((Arc::clone(settings), Arc::clone(&json)));
+                json
+            }
+        }
+    }
+}
+
+/// `settings` of the context: what is the same for all invocations under one manifest.
+pub fn settings_json(settings: &Settings) -> Arc<str> {
+    let env: Map<String, Value> = settings
+        .env
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    let kind = |target: &BindTarget| match target {
+        BindTarget::Queue(_) => "queue",
+        BindTarget::Topic(_) => "topic",
+        BindTarget::Function(_) => "function",
+    };
+    let bindings: Map<String, Value> = settings
+        .bind
+        .iter()
+        .map(|(name, target)| (name.clone(), json!(kind(target))))
+        .collect();
+    let all = json!({
+        "name": &*settings.function,
+        "memoryMb": settings.memory_bytes >> 20,
+        "env": env,
+        "bindings": bindings,
+    });
+    all.to_string().into()
+}
+
+pub fn context(entry: &Arc<str>, settings: Arc<str>, invocation: &Invocation) -> wire::Context {
+    wire::Context {
+        entry: Arc::clone(entry),
+        settings,
+        id: invocation.id.clone(),
+        seed_low: invocation.seed as u32,
+        seed_high: (invocation.seed >> 32) as u32,
+        remaining_ms: invocation.settings.timeout.as_secs_f64() * 1e3,
+    }
+}
+
+/// What happened to a guest, as its author should read it.
+pub fn failure_of(error: &wasmtime::Error, live: &Live) -> Failure {
+    match error.downcast_ref::<Trap>() {
+        _ if live.store.data().memory.refused().is_some() => Failure::of(error, live.store.data()),
+        // QuickJS recurses on the machine's stack, so its own check never comes to speak.
+        Some(Trap::StackOverflow) => Failure::new(FailureKind::Error, "RangeError: Maximum call stack size exceeded"),
+        Some(Trap::AsyncDeadlock | Trap::NoAsyncResult) => Failure::new(
+            FailureKind::Error,
+            "the handler waits for a promise that nothing can settle: no timer, request or message is under way",
+        ),
+        _ => Failure::of(error, live.store.data()),
+    }
+}
+
+/// Where a script's invocations run, one after the other.
+pub struct Sandbox {
+    engine: Engine,
+    version: Arc<Version>,
+    kept: Option<(Live, Handle)>,
+}
+
+impl Sandbox {
+    pub fn new(engine: Engine, version: Arc<Version>) -> Sandbox {
+        Sandbox {
+            engine,
+            version,
+            kept: None,
+        }
+    }
+
+    /// See [`crate::engine::Sandbox::run`].
+    pub async fn run(&mut self, invocation: Invocation, sender: oneshot::Sender<Reply>) -> Outcome {
+        let run = Run::new(&invocation);
+        let opened = match self.kept.take() {
+            Some((mut live, handle)) => live.rearm(run, invocation.seed).map(|()| (live, Some(handle))),
+            None => Live::new(&self.engine, self.version.runtime.slots, run, invocation.seed)
+                .await
+                .map(|live| (live, None)),
+        };
+        let (mut live, handle) = match opened {
+            Ok(opened) => opened,
+            Err(failure) => return not_run(failure),
+        };
+        if handle.is_none() {
+            live.store.data_mut().extension = Some(Box::new(Script::new(Arc::clone(&self.version.graph))));
+        }
+        let mut meter = Meter::start();
+        let timeout = invocation.settings.timeout;
+        let mut kept = None;
+        let work = work(
+            &self.version,
+            &mut live,
+            handle,
+            &mut kept,
+            &mut meter,
+            invocation,
+            sender,
+        );
+        let result = within(timeout, work).await;
+        let outcome = meter.outcome(&live, result);
+        // After a failure nobody knows what state the guest is in.
+        if outcome.result.is_ok()
+            && let Some(handle) = kept
+        {
+            self.kept = Some((live, handle));
+        }
+        outcome
+    }
+}
+
+/// One invocation within its deadline; a guest that did well is left in `kept`.
+async fn work(
+    version: &Version,
+    live: &mut Live,
+    handle: Option<Handle>,
+    kept: &mut Option<Handle>,
+    meter: &mut Meter,
+    invocation: Invocation,
+    sender: oneshot::Sender<Reply>,
+) -> Result<(), Failure> {
+    let fresh = handle.is_none();
+    let handle = match handle {
+        Some(handle) => handle,
+        None => version
+            .runtime
+            .instantiate(&mut live.store)
+            .await
+            .map_err(|error| failure_of(&error, live))?,
+    };
+    let settings = version.settings_json(&invocation.settings);
+    let context = context(&version.graph.entry, settings, &invocation);
+    let run = Arc::clone(&live.store.data().run);
+    let guest = script(live.store.data_mut()).map_err(Failure::internal)?;
+    guest.arm(Some(sender));
+    let convention = version.offer.convention;
+    let (event, expected) = events::prepare(invocation.event, convention, &mut guest.bodies, &run).await?;
+
+    let answer = handle.call_async(&mut live.store, (context, event)).await;
+    if fresh && let Ok(script) = script(live.store.data_mut()) {
+        meter.initialised_at(script.entered.unwrap_or_else(Instant::now));
+    }
+    let (answer,) = answer.map_err(|error| failure_of(&error, live))?;
+    let guest = script(live.store.data_mut()).map_err(Failure::internal)?;
+    if let wire::Reply::Failed(thrown) = &answer {
+        // What a failed batch acknowledged by name stays acknowledged.
+        if let Ok(retried) = reply::verdicts(thrown) {
+            guest.answer(Reply::Batch(retried));
+        }
+        return Err(Thrown::parse(thrown).failure(&version.graph, kind_of(thrown)));
+    }
+    let reply = reply::convert(answer, expected, &mut guest.bodies).await;
+    if let Some(reply) = reply.map_err(|message| Failure::new(FailureKind::BadResponse, message))? {
+        guest.answer(reply);
+    }
+    *kept = Some(handle);
+    Ok(())
+}
+
+/// Whether the prelude says that the answer (not the handler) was wrong.
+fn kind_of(thrown: &str) -> FailureKind {
+    #[derive(serde::Deserialize)]
+    struct Marked {
+        #[serde(default)]
+        bad: bool,
+    }
+    match serde_json::from_str::<Marked>(thrown) {
+        Ok(Marked { bad: true }) => FailureKind::BadResponse,
+        _ => FailureKind::Error,
+    }
+}

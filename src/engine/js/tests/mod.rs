@@ -1,0 +1,9 @@
+//! Functions of all kinds through the engine's own interface: what the user writes, what comes back.
+
+mod bench;
+mod faults;
+mod functions;
+mod harness;
+mod modules;
+mod web;
+mod workers;
