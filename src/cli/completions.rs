@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use super::failure::Outcome;
 
-/// Prints the completions for a shell.
+/// Print the completions for a shell
 ///
 /// For bash: `emu completions bash > ~/.local/share/bash-completion/completions/emu`; for zsh, into a folder of `$fpath` as
 /// `_emu`; for fish: `~/.config/fish/completions/emu.fish`.

@@ -183,6 +183,7 @@ async fn stop(live: Live, output: &Output, signals: &mut Signals) -> Outcome {
     );
     tokio::select! {
         left = live.shutdown() => {
+            output.flush();
             if left > 0 {
                 let many = crate::report::number::plural(left, "invocation was", "invocations were");
                 output.notice("warning", &format!("{many} cut off"));

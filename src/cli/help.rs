@@ -19,8 +19,10 @@ Exit codes:
   125  `emu exec`: emu itself failed; any other code is the command's own
   130  forced by the second Ctrl-C
 
-Environment: EMU_CONTROL_URL and EMU_CONTROL_TOKEN name a running emulator, EMU_CACHE_DIR the folder for compiled
-code. NO_COLOR and CI turn colours off. emu collects no data and needs no network.";
+Environment: EMU_CONTROL_URL and EMU_CONTROL_TOKEN name a running emulator, EMU_CACHE_DIR
+the folder for compiled code. NO_COLOR and CI turn colours off.
+
+emu collects no data and needs no network.";
 
 /// The groups of `emu --help`, in this order. A test holds that every command is in one.
 const GROUPS: &[(&str, &[&str])] = &[
@@ -48,7 +50,7 @@ pub fn grouped(root: Command) -> Command {
     }
     let template = format!(
         "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{}Everywhere:\n{{options}}\n\nOptions and examples of one \
-         command: emu COMMAND --help\n{{after-help}}",
+         command: emu COMMAND --help{{after-help}}",
         text.replace('{', "{{")
     );
     root.help_template(template)

@@ -141,14 +141,13 @@ fn report(global: &Global, invoked: &api::Invoked) -> String {
         .map(|line| Event::Log(log(invoked, line.stream, &line.text)));
     let events = log.chain([Event::Invocation(invoked.invocation.clone())]);
     let lines: Vec<String> = events
-        .filter_map(|event| {
+        .flat_map(|event| {
             let stamped = Stamped {
                 time: time.clone(),
                 event,
             };
-            renderer.render(&stamped).map(|(_, lines)| lines)
+            renderer.render(&stamped)
         })
-        .flatten()
         .collect();
     lines.join("\n")
 }

@@ -127,8 +127,10 @@ fn show(args: &Args, renderer: &mut Renderer, time: String, event: Event) -> Res
     let stamped = Stamped { time, event };
     if args.json {
         data(&json_line(&stamped)?)?;
-    } else if let Some((_, lines)) = renderer.render(&stamped) {
-        data(&format!("{}\n", lines.join("\n")))?;
+    } else {
+        for line in renderer.render(&stamped) {
+            data(&format!("{line}\n"))?;
+        }
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::failure::{Failure, Outcome};
 use super::output;
 use crate::project::schema;
 
-/// Makes a new project: emu.toml, functions and a short README.
+/// Make a new project: emu.toml, functions and a short README
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Where; the folder is made when it is not there

@@ -94,6 +94,13 @@ impl Output {
         }
     }
 
+    /// Shows what is counted so far: the end.
+    pub fn flush(&self) {
+        if let Kind::People(terminal) = &mut *self.lock() {
+            terminal.flush();
+        }
+    }
+
     /// The last lines, each ended, and how many came before them.
     pub fn kept(&self) -> (String, u64) {
         match &mut *self.lock() {
@@ -120,6 +127,9 @@ impl Output {
 
 struct Shared(Output);
 
+/// More lines than a terminal shows of a second; what a guest says in a burst should still come through.
+const LINES_PER_SECOND_MAX: u32 = 1_000;
+
 impl Sink for Shared {
     fn event(&mut self, event: &Stamped) {
         self.0.show(event);
@@ -130,6 +140,13 @@ impl Sink for Shared {
             Kind::People(terminal) => terminal.folded(invocations, others),
             Kind::Programs(ndjson) => ndjson.folded(invocations, others),
             Kind::Kept(terminal) => terminal.folded(invocations, others),
+        }
+    }
+
+    fn lines_per_second_max(&self) -> Option<u32> {
+        match &*self.0.lock() {
+            Kind::People(_) => Some(LINES_PER_SECOND_MAX),
+            Kind::Programs(_) | Kind::Kept(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::failure::Outcome;
 use crate::project::schema;
 
-/// Prints the JSON Schema of emu.toml.
+/// Print the JSON Schema of emu.toml
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Print the reference of keys as Markdown instead

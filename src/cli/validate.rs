@@ -12,7 +12,7 @@ use super::output;
 use crate::project::diagnostic::{JsonDiagnostic, render_all};
 use crate::project::{Diagnostic, Diagnostics, LoadOptions, Loaded, Project, shown};
 
-/// Checks emu.toml and the functions' files, and names every problem.
+/// Check emu.toml and the functions' files, and name every problem
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// The project's folder, its emu.toml, or one function's file [default: the nearest folder upward]

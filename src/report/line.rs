@@ -46,36 +46,43 @@ impl Renderer {
         }
     }
 
-    /// The event's lines, and how they fold; `None` when this verbosity leaves it out.
-    pub fn render(&mut self, stamped: &Stamped) -> Option<(Class, Vec<String>)> {
-        let clock = self.style.paint(Tone::Dim, &self.style.clock(&stamped.time));
+    /// How the event's lines fold; `None` when this verbosity leaves it out.
+    pub fn class(&self, event: &Event) -> Option<Class> {
         let verbosity = self.style.verbosity;
         let verbose = verbosity >= Verbosity::Verbose;
         let normal = verbosity >= Verbosity::Normal;
+        let (class, shown) = match event {
+            Event::Ready(_) => (Class::Always, false),
+            Event::Invocation(i) if is_failure(&i.outcome) => (Class::Failure, true),
+            Event::Invocation(_) => (Class::Invocation, normal),
+            Event::Instance(i) => (Class::Other, verbose || (normal && i.state == "gone")),
+            Event::Reload(r) => (Class::Always, normal || r.error.is_some()),
+            Event::Log(_) => (Class::Log, normal),
+            // One that ends an invocation has that invocation's line.
+            Event::Throttle(t) => (Class::Other, verbose || (normal && t.invocation.is_none())),
+            Event::Message(m) => (Class::Other, verbose || (normal && !is_routine(&m.change))),
+            Event::Cron(_) => (Class::Other, normal),
+            Event::Notice(n) => (Class::Always, normal || n.level != "info"),
+        };
+        shown.then_some(class)
+    }
+
+    /// The event's lines; none when this verbosity leaves it out.
+    pub fn render(&mut self, stamped: &Stamped) -> Vec<String> {
+        if self.class(&stamped.event).is_none() {
+            return Vec::new();
+        }
+        let clock = self.style.paint(Tone::Dim, &self.style.clock(&stamped.time));
         match &stamped.event {
-            Event::Ready(_) => None,
-            Event::Invocation(i) => {
-                let bad = is_failure(&i.outcome);
-                let class = if bad { Class::Failure } else { Class::Invocation };
-                (normal || bad).then(|| (class, self.invocation(&clock, i)))
-            }
-            Event::Instance(i) => {
-                let shown = verbose || (normal && i.state == "gone");
-                shown.then(|| (Class::Other, vec![self.instance(&clock, i)]))
-            }
-            Event::Reload(r) => (normal || r.error.is_some()).then(|| (Class::Always, self.reload(&clock, r))),
-            Event::Log(l) => normal.then(|| (Class::Log, self.log(&clock, l))),
-            Event::Throttle(t) => {
-                // One that ends an invocation has that invocation's line.
-                let shown = verbose || (normal && t.invocation.is_none());
-                shown.then(|| (Class::Other, vec![self.throttle(&clock, t)]))
-            }
-            Event::Message(m) => {
-                let shown = verbose || (normal && !is_routine(&m.change));
-                shown.then(|| (Class::Other, vec![self.message(&clock, m)]))
-            }
-            Event::Cron(c) => normal.then(|| (Class::Other, vec![self.cron(&clock, c)])),
-            Event::Notice(n) => (normal || n.level != "info").then(|| (Class::Always, self.notice(&clock, n))),
+            Event::Ready(_) => Vec::new(),
+            Event::Invocation(i) => self.invocation(&clock, i),
+            Event::Instance(i) => vec![self.instance(&clock, i)],
+            Event::Reload(r) => self.reload(&clock, r),
+            Event::Log(l) => self.log(&clock, l),
+            Event::Throttle(t) => vec![self.throttle(&clock, t)],
+            Event::Message(m) => vec![self.message(&clock, m)],
+            Event::Cron(c) => vec![self.cron(&clock, c)],
+            Event::Notice(n) => self.notice(&clock, n),
         }
     }
 

@@ -20,7 +20,7 @@ fn check_at(verbosity: Verbosity, events: &[Event], expect: &str) {
             time: "2026-01-31T12:00:01.250Z".to_owned(),
             event: event.clone(),
         };
-        for line in renderer.render(&stamped).map(|(_, lines)| lines).unwrap_or_default() {
+        for line in renderer.render(&stamped) {
             out.push_str(&line);
             out.push('\n');
         }
@@ -331,7 +331,7 @@ fn colours_mark_what_matters() {
             ..invocation()
         }),
     };
-    let (_, lines) = renderer.render(&stamped).expect("a line");
+    let lines = renderer.render(&stamped);
     assert!(lines[0].contains("\u{1b}[33m404\u{1b}[0m"), "{:?}", lines[0]);
     assert!(
         lines[0].starts_with("\u{1b}[2m12:00:01\u{1b}[0m \u{1b}[1mapi     \u{1b}[0m "),

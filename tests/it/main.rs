@@ -1,5 +1,6 @@
 //! The one integration-test program: a second would link wasmtime a second time.
 
+mod cli;
 mod control;
 mod cron;
 mod examples;
