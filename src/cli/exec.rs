@@ -22,8 +22,8 @@ Examples:
   emu exec --project examples/orders -- sh -c 'curl -s $EMU_URL/orders'
   emu exec --clock x600 --seed 7 -- pytest
 
-The command finds EMU_URL (the functions), EMU_CONTROL_URL (the control API) and EMU_SEED in its environment, and with
---control-token EMU_CONTROL_TOKEN. It starts once everything is built; a project that does not build ends with 125.
+The command finds EMU_URL (the functions), EMU_CONTROL_URL (the control API) and EMU_SEED in its environment, and with \
+--control-token EMU_CONTROL_TOKEN. It starts once everything is built; a project that does not build ends with 125. \
 What the functions said is shown when the command fails, or as it happens with -v.";
 
 /// Run a command beside a fresh emulator on free ports

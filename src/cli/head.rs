@@ -73,7 +73,10 @@ fn reached_by(function: &api::Function, functions_url: &str) -> Vec<(Tone, Strin
     let mut ways = Vec::new();
     for route in &function.routes {
         // The default route is a path and all below it: one line says both.
-        if route.strip_suffix("/*").is_some_and(|above| function.routes.iter().any(|route| route == above)) {
+        if route
+            .strip_suffix("/*")
+            .is_some_and(|above| function.routes.iter().any(|route| route == above))
+        {
             continue;
         }
         ways.push((Tone::Info, safe(&route_url(route, functions_url)).into_owned()));
@@ -174,7 +177,11 @@ mod tests {
             control_url: "http://127.0.0.1:3681".to_owned(),
             functions: vec![
                 api::Function {
-                    routes: vec!["GET /products/{id}".to_owned(), "ANY /api".to_owned(), "ANY /api/*".to_owned()],
+                    routes: vec![
+                        "GET /products/{id}".to_owned(),
+                        "ANY /api".to_owned(),
+                        "ANY /api/*".to_owned(),
+                    ],
                     ..function("api")
                 },
                 api::Function {

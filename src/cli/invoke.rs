@@ -25,7 +25,7 @@ Examples:
   emu invoke api --event events/order.json
   jq '.[0]' orders.json | emu invoke api --event -
 
-The answer goes to stdout as JSON; logs and the report line go to stderr. The exit code is 1 when the function failed.
+The answer goes to stdout as JSON; logs and the report line go to stderr. The exit code is 1 when the function failed. \
 Without a running emulator the project is loaded for this one invocation.";
 
 /// Invoke a function with an event

@@ -49,8 +49,8 @@ Patterns:
   spike    the rate, and ten times the rate in the middle tenth
   waves    four waves between nothing and twice the rate
 
-Requests leave when they are due, whether or not those before have been answered, as users do; latency counts from
-then.";
+Requests leave when they are due, whether or not those before have been answered, as users do; latency counts \
+from then.";
 
 /// Send traffic to a function and say what came of it
 #[derive(ClapArgs, Clone, Debug)]
