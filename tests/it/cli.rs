@@ -90,7 +90,7 @@ fn wrong_usage_is_status_2_and_says_what_was_meant() {
         assert_eq!(out, "", "{args:?}");
         assert!(err.starts_with("error"), "{args:?}: {err}");
     }
-    assert!(text(&plain(&["dve"])).1.contains("dev"));
+    assert!(text(&plain(&["invok"])).1.contains("invoke"));
 }
 
 #[test]
