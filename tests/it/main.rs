@@ -11,4 +11,5 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod readme;
+mod templates;
 mod tidy;
