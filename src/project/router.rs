@@ -242,7 +242,6 @@ impl<'p, T> Search<'_, 'p, '_, T> {
             {
                 return true;
             }
-            }
         }
         if let Some(child) = node.param.filter(|_| !part.is_empty()) {
             self.values.push(part);
