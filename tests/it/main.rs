@@ -3,6 +3,7 @@
 mod cli;
 mod control;
 mod cron;
+mod engine;
 mod examples;
 mod harness;
 mod hot_reload;
