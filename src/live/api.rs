@@ -103,6 +103,14 @@ pub struct Instance {
     pub in_flight: u32,
 }
 
+/// GET `/_emu/invocations`: an array of these, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listed {
+    pub time: String,
+    #[serde(flatten)]
+    pub invocation: event::Invocation,
+}
+
 /// GET `/_emu/invocations/{id}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InvocationDetail {

@@ -1,14 +1,24 @@
 //! Names of the manifest to the core's ids and back. Ids are never reused: a name that left and came back has the
 //! one it had.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId, TriggerId};
+use crate::platform::time::Span;
+
+/// What the reason of an instance's end says of its function.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    pub keep_alive: Span,
+    /// In service.
+    pub version: u32,
+}
 
 /// Grows only.
 #[derive(Default)]
 pub struct Names {
+    facts: BTreeMap<FunctionId, Facts>,
     functions: Table,
     queues: Table,
     topics: Table,
@@ -61,6 +71,14 @@ impl Names {
 
     pub fn function(&self, id: FunctionId) -> Arc<str> {
         self.functions.name(id.0)
+    }
+
+    pub fn facts(&self, id: FunctionId) -> Facts {
+        self.facts.get(&id).copied().unwrap_or_default()
+    }
+
+    pub fn facts_mut(&mut self, id: FunctionId) -> &mut Facts {
+        self.facts.entry(id).or_default()
     }
 
     kind!(intern_queue, find_queue, queue, queues, QueueId);

@@ -9,12 +9,11 @@ use crate::platform::effect::{
     CronSkip, DropReason, End, InstanceState, MessageChange, Note, RejectReason, StopReason, TriggerKind,
 };
 use crate::platform::input::Outcome;
-use crate::platform::time::Time;
 use crate::report::event::{self, Event, Stamped};
 
 use super::clock::rfc3339;
 use super::events::{Done, Raw, Summary, What};
-use super::names::{Names, PublicIds};
+use super::names::{Facts, Names, PublicIds};
 
 const PICODOLLARS: f64 = 1e-12;
 
@@ -119,7 +118,10 @@ impl Renderer {
                 function: self.name(|n| n.function(*function)),
                 version: version.0,
                 state: state_name(*state).to_owned(),
-                reason: reason.map(|r| stop_text(r).to_owned()),
+                reason: reason.map(|reason| {
+                    let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+                    stop_text(reason, names.facts(*function))
+                }),
             }),
             Note::Throttled {
                 function,
@@ -289,15 +291,15 @@ pub fn state_name(state: InstanceState) -> &'static str {
     }
 }
 
-pub fn stop_text(reason: StopReason) -> &'static str {
+pub fn stop_text(reason: StopReason, facts: Facts) -> String {
     match reason {
-        StopReason::Idle => "idle for its keep-alive",
-        StopReason::Replaced => "replaced by a newer version",
-        StopReason::Removed => "its function was removed",
-        StopReason::ProviderUpdate => "provider update",
-        StopReason::Crashed => "reset after a crash or timeout",
-        StopReason::InitFailed => "its init failed",
-        StopReason::ScaledDown => "scaled down",
+        StopReason::Idle => format!("idle for {}", facts.keep_alive),
+        StopReason::Replaced => format!("replaced by version {}", facts.version),
+        StopReason::Removed => "its function was removed".to_owned(),
+        StopReason::ProviderUpdate => "provider update".to_owned(),
+        StopReason::Crashed => "reset after a crash or timeout".to_owned(),
+        StopReason::InitFailed => "its init failed".to_owned(),
+        StopReason::ScaledDown => "scaled down".to_owned(),
     }
 }
 

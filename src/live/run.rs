@@ -85,7 +85,7 @@ pub async fn execute(
         }
         Err(failure) => failed_to_open(failure),
     };
-    let (failed_messages, failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
+    let (verdict, failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
     let status = match (&failure, caller.status) {
         (_, Some(status)) => Some(status),
         (Some(failure), None) if http => Some(if failure.kind == FailureKind::Timeout { 504 } else { 502 }),
@@ -99,7 +99,8 @@ pub async fn execute(
         duration,
         cpu: Span(outcome.fuel.saturating_mul(CPU_NS_PER_FUEL)).min(duration),
         memory_bytes_max: outcome.memory_bytes_max,
-        failed_messages,
+        failed_messages: verdict.failed_messages,
+        acknowledged: verdict.acknowledged,
     };
     let mut own = Own {
         invocation: Some(run.invocation),
@@ -196,35 +197,49 @@ fn outcome_of(kind: FailureKind) -> Outcome {
     }
 }
 
+/// What a batch's answer says of its messages.
+#[derive(Default)]
+struct Verdict {
+    failed_messages: Vec<(MessageId, Option<Span>)>,
+    /// The handler spoke, even if it failed afterwards.
+    acknowledged: bool,
+}
+
 /// Which messages of a batch go back. An identifier that is not of this batch fails all of it, as at the providers.
 fn judge_batch(
     ids: &PublicIds,
     work: &Work,
     answer: Option<&Reply>,
     failure: Option<Failure>,
-) -> (Vec<(MessageId, Option<Span>)>, Option<Failure>) {
-    let (Work::Batch { deliveries, .. }, Some(Reply::Batch(retries)), None) = (work, answer, &failure) else {
-        return (Vec::new(), failure);
+) -> (Verdict, Option<Failure>) {
+    let (Work::Batch { deliveries, .. }, Some(Reply::Batch(retries))) = (work, answer) else {
+        return (Verdict::default(), failure);
     };
-    let mut failed = Vec::with_capacity(retries.len());
+    let mut failed_messages = Vec::with_capacity(retries.len());
     for retry in retries {
         let known = ids
             .parse_message(&retry.id)
             .filter(|id| deliveries.iter().any(|d| d.message == *id));
         let Some(id) = known else {
-            let failure = Failure {
+            let failure = failure.unwrap_or_else(|| Failure {
                 kind: FailureKind::BadResponse,
                 message: format!(
                     "batchItemFailures names {:?}, which is no message of this batch",
                     retry.id
                 ),
                 stack: Vec::new(),
-            };
-            return (Vec::new(), Some(failure));
+            });
+            return (Verdict::default(), Some(failure));
         };
-        failed.push((id, retry.delay));
+        failed_messages.push((id, retry.delay));
     }
-    (failed, None)
+    (
+        Verdict {
+            failed_messages,
+            acknowledged: true,
+        },
+        failure,
+    )
 }
 
 /// The event of work that no caller brought.

@@ -136,6 +136,9 @@ pub struct Completion {
     /// Batches: messages that are to be tried again although the invocation succeeded, with a delay if the handler
     /// asked for one.
     pub failed_messages: Vec<(MessageId, Option<Span>)>,
+    /// Batches: the handler said of each message what becomes of it, so that those not in `failed_messages` are done
+    /// even though the invocation failed.
+    pub acknowledged: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

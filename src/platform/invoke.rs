@@ -353,7 +353,7 @@ impl Platform {
             Job::Request => self.reject(id, invocation, reason),
             _ => {
                 self.record(id, &invocation, End::Rejected(reason));
-                self.settle(id, invocation, false, &[]);
+                self.settle(id, invocation, false, None);
             }
         }
     }
@@ -459,23 +459,19 @@ impl Platform {
             matches!(completion.outcome, Outcome::TimedOut | Outcome::OutOfMemory),
         );
         if !matches!(invocation.job, Job::Request) {
-            self.settle(id, invocation, !failed, &completion.failed_messages);
+            self.settle(id, invocation, !failed, Some(&completion));
         }
         self.capacity_freed(function);
     }
 
     /// What an ended attempt means for its event: done, tried again, or given up.
-    fn settle(
-        &mut self,
-        id: InvocationId,
-        invocation: Invocation,
-        succeeded: bool,
-        failed_messages: &[(MessageId, Option<Span>)],
-    ) {
+    fn settle(&mut self, id: InvocationId, invocation: Invocation, succeeded: bool, completion: Option<&Completion>) {
         match invocation.job {
             Job::Request => {}
             Job::Batch { queue, deliveries } => {
-                self.batch_over(queue, &deliveries, succeeded, failed_messages);
+                let done = succeeded || completion.is_some_and(|completion| completion.acknowledged);
+                let failed = completion.map_or(&[][..], |completion| &completion.failed_messages);
+                self.batch_over(queue, &deliveries, done, failed);
             }
             Job::Cron { trigger, .. } if succeeded => self.cron_over(trigger),
             _ if succeeded => self.event_done(&invocation.job),

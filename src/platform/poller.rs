@@ -254,7 +254,7 @@ impl Platform {
         &mut self,
         id: QueueId,
         deliveries: &[Delivery],
-        succeeded: bool,
+        done_unless_named: bool,
         failed: &[(MessageId, Option<Span>)],
     ) {
         let Some(polled) = self.queues.get_mut(&id) else { return };
@@ -262,7 +262,7 @@ impl Platform {
         for delivery in deliveries {
             let asked = failed.iter().find(|(message, _)| *message == delivery.message);
             match asked {
-                None if succeeded => {
+                None if done_unless_named => {
                     self.delete_by(id, delivery.message, delivery.receipt);
                 }
                 _ => self.comes_back(id, delivery, asked.and_then(|(_, delay)| *delay)),

@@ -10,10 +10,13 @@ use crate::engine::{Event, HostError, OutMessage, Reply as GuestReply};
 use crate::live::Server;
 use crate::live::api;
 use crate::live::bindings::nearest;
-use crate::live::events::Summary;
+use crate::live::clock::rfc3339;
+use crate::live::events::{Done, Summary};
 use crate::live::render::{reject_code, reject_text};
 use crate::live::table::Entry;
 use crate::platform::effect::RejectReason;
+use crate::platform::time::Time;
+use crate::report::bill::Bill;
 
 use super::{Answer, ApiFailure, Reply, answered, json as json_reply, parse, sse, views};
 
@@ -65,7 +68,7 @@ fn ready(server: &Server) -> Reply {
     json_reply(status, &json!({ "ready": ready }))
 }
 
-fn invocations(server: &Server, query: &HashMap<String, String>) -> Answer<Value> {
+fn invocations(server: &Server, query: &HashMap<String, String>) -> Answer<Vec<api::Listed>> {
     let limit = match query.get("limit") {
         None => LIST_DEFAULT,
         Some(text) => text.parse().map_err(|_| {
@@ -77,22 +80,21 @@ fn invocations(server: &Server, query: &HashMap<String, String>) -> Answer<Value
         })?,
     };
     let function = query.get("function").map(|name| entry(server, name)).transpose()?;
-    let listed = server.driver.0.hub.read(|history, renderer| {
-        history
-            .invocations(function.map(|entry| entry.id))
-            .take(limit)
-            .map(|(at, done)| views::with_time(*at, &renderer.invocation(done)))
-            .collect::<Vec<_>>()
+    let list = server.driver.0.hub.read(|history, renderer| {
+        let found = history.invocations(function.map(|entry| entry.id)).take(limit);
+        let listed = |(at, done): &(Time, Box<Done>)| api::Listed {
+            time: rfc3339(*at),
+            invocation: renderer.invocation(done),
+        };
+        found.map(listed).collect()
     });
-    Ok(Value::Array(listed))
+    Ok(list)
 }
 
-fn bill(server: &Server, query: &HashMap<String, String>) -> Answer<Value> {
+fn bill(server: &Server, query: &HashMap<String, String>) -> Answer<Bill> {
     let provider = query.get("provider").map(String::as_str);
-    let bill = views::bill(&server.driver, provider)
-        .map_err(|message| ApiFailure::new(StatusCode::NOT_FOUND, "provider-not-found", message))?;
-    serde_json::to_value(bill)
-        .map_err(|error| ApiFailure::new(StatusCode::INTERNAL_SERVER_ERROR, "bill", error.to_string()))
+    views::bill(&server.driver, provider)
+        .map_err(|message| ApiFailure::new(StatusCode::NOT_FOUND, "provider-not-found", message))
 }
 
 /// GET `/_emu/{what}/{name}`.

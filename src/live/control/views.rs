@@ -16,9 +16,8 @@ use crate::live::render::state_name;
 use crate::live::table::Entry;
 use crate::platform::config::{ColdStarts, Overlap};
 use crate::platform::ids::InvocationId;
-use crate::platform::time::Time;
 use crate::project::{CronTrigger, Isolation};
-use crate::report::{bill, event};
+use crate::report::bill;
 
 /// Next runs that a cron shows.
 const NEXT_RUNS: usize = 3;
@@ -252,14 +251,6 @@ pub fn topics(driver: &Driver) -> Vec<api::Topic> {
         subscriptions: subscriptions(&topic.name),
     })
     .collect()
-}
-
-pub fn with_time(at: Time, invocation: &event::Invocation) -> Value {
-    let mut value = serde_json::to_value(invocation).unwrap_or(Value::Null);
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("time".to_owned(), Value::String(rfc3339(at)));
-    }
-    value
 }
 
 pub fn invocation(driver: &Driver, id: InvocationId) -> Option<api::InvocationDetail> {

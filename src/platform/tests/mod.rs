@@ -74,6 +74,7 @@ pub(super) fn completion(outcome: Outcome, duration: Span) -> Completion {
         cpu: duration,
         memory_bytes_max: 10 << 20,
         failed_messages: Vec::new(),
+        acknowledged: false,
     }
 }
 
