@@ -15,7 +15,6 @@ pub mod host;
 pub mod js;
 mod limits;
 mod output;
-mod preview1;
 mod runtime;
 mod sandbox;
 mod shape;

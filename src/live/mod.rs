@@ -7,6 +7,7 @@
 pub mod api;
 mod apply;
 mod bindings;
+mod build;
 mod clock;
 mod control;
 mod cors;
@@ -22,6 +23,7 @@ pub mod reload;
 mod render;
 mod run;
 mod table;
+pub mod watch;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -30,7 +32,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -228,7 +230,7 @@ fn tell_of_busy_ports(driver: &Driver, functions: &Bound, control: &Bound) {
 }
 
 /// Waits until everything has been built once.
-async fn first_load(mut settled: watch::Receiver<bool>) {
+async fn first_load(mut settled: tokio::sync::watch::Receiver<bool>) {
     // An error means that the reloader ended: there is nothing to wait for.
     let _ = settled.wait_for(|settled| *settled).await;
 }
@@ -279,10 +281,10 @@ impl Live {
     }
 
     /// Follows the project folder; the receiver turns true once everything has been built once.
-    fn follow(&self, reloader: Reloader<EngineLoader>) -> watch::Receiver<bool> {
+    fn follow(&self, reloader: Reloader<EngineLoader>) -> tokio::sync::watch::Receiver<bool> {
         let driver = self.server.driver.clone();
         let stop = driver.0.stopping.clone();
-        let (settled_tx, settled) = watch::channel(false);
+        let (settled_tx, settled) = tokio::sync::watch::channel(false);
         let (changes_tx, mut changes) = mpsc::channel::<Change<Loaded>>(64);
         tokio::spawn(reloader.run(changes_tx, stop.clone()));
         tokio::spawn(stop.run_until_cancelled_owned(async move {

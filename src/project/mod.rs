@@ -31,7 +31,7 @@ use crate::platform::topic::Filter;
 pub use crate::platform::units;
 
 /// A validated project. Names are unique within their kind, every reference resolves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Project {
     /// The folder with emu.toml or `functions/`, canonical. For `emu dev FILE`: the file's folder.
     pub root: PathBuf,
@@ -47,7 +47,7 @@ pub struct Project {
     pub manifest: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Function {
     pub name: String,
     /// Relative to the project root; a file, never a folder.
@@ -130,7 +130,7 @@ pub enum Binding {
     Function(String),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QueueTrigger {
     pub from: String,
     pub batch_size: u32,
@@ -138,7 +138,7 @@ pub struct QueueTrigger {
     pub max_concurrency: Option<u32>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CronTrigger {
     /// The function's name, `name#2` and so on.
     pub name: String,
@@ -146,13 +146,13 @@ pub struct CronTrigger {
     pub overlap: Overlap,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicTrigger {
     pub from: String,
     pub filter: Option<Filter>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
     pub name: String,
     pub fifo: bool,
@@ -164,14 +164,14 @@ pub struct Queue {
     pub max_messages: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Topic {
     pub name: String,
     /// Queues that receive every message that passes the filter.
     pub queues: Vec<(String, Option<Filter>)>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpSettings {
     /// `None`: no CORS headers at all.
     pub cors: Option<Cors>,
@@ -188,7 +188,7 @@ pub struct Cors {
 }
 
 /// `[dev]`: what the command line can override.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DevSettings {
     pub port: Option<u16>,
     pub control_port: Option<u16>,

@@ -3,7 +3,6 @@
 mod cli;
 mod control;
 mod cron;
-mod engine;
 mod examples;
 mod harness;
 mod hot_reload;
@@ -12,5 +11,5 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod readme;
-mod templates;
+mod reload;
 mod tidy;

@@ -13,7 +13,12 @@ use tokio::sync::mpsc;
 use crate::engine::{LoadError, LoadPhases, Source, Stream};
 use crate::project::Project;
 
+mod plan;
+mod queue;
+mod react;
+mod restless;
 mod run;
+mod work;
 
 /// Turns a source into a version that can serve. A trait, so that the order of builds is tested without an engine.
 pub trait Loader: Send + Sync + 'static {
