@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> Outcome {
     if args.template == Template::Component {
         text.push_str("  rustup target add wasm32-wasip2    # once\n");
     }
-    text.push_str("  emu dev\n");
+    text.push_str("  emu dev\n\nthen, beside it:\n");
     for step in args.template.first_steps() {
         text.push_str(&format!("  {step}\n"));
     }

@@ -15,6 +15,7 @@ pub mod host;
 pub mod js;
 mod limits;
 mod output;
+mod preview1;
 mod runtime;
 mod sandbox;
 mod shape;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wasi_preview1_component_adapter_provider as adapter;
 use wasmtime::component::{Component, InstancePre};
 
 use super::compile::WASM_BYTES_MAX;
 use super::host::Guest;
 use super::runtime::{Engine, Kind, Loaded, Version};
-use super::{LoadError, LoadPhases, Place, Source, command, component};
+use super::{LoadError, LoadPhases, Place, Source, command, component, preview1};
 
 pub(super) async fn load(engine: &Engine, source: &Source) -> Result<Loaded, LoadError> {
     let started = Instant::now();
@@ -167,43 +166,16 @@ fn parse_text(bytes: &[u8], file: &Path, shown: &str) -> Result<Vec<u8>, ReadErr
     })
 }
 
-/// Wraps a core module through the preview-1 adapter, so that all guests run as components.
+/// Wraps a core module, so that all guests run as components.
 fn componentize(module: &[u8], shown: &str) -> Result<Vec<u8>, ReadError> {
-    let is_command = exports(module).iter().any(|name| name == "_start");
-    let adapter_bytes = if is_command {
-        adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER
-    } else {
-        adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER
-    };
-    let encoded = wit_component::ComponentEncoder::default()
-        .module(module)
-        .and_then(|encoder| encoder.adapter(adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter_bytes))
-        .and_then(|encoder| encoder.validate(true).encode());
-    encoded.map_err(|error| {
-        let hint = if is_command {
+    preview1::componentize(module).map_err(|error| {
+        let hint = if preview1::is_command(module) {
             ""
         } else {
             "; a WASI command exports `_start`"
         };
-        let message = format!("`{shown}` is a core module that cannot run as a function: {error:#}{hint}");
-        ReadError {
-            message,
-            place: None,
-            detail: None,
-        }
+        format!("`{shown}` is a core module that cannot run as a function: {error:#}{hint}").into()
     })
-}
-
-/// Names that a core module exports; of a malformed one, those up to the fault.
-fn exports(module: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    for payload in wasmparser::Parser::new(0).parse_all(module) {
-        let Ok(payload) = payload else { break };
-        if let wasmparser::Payload::ExportSection(section) = payload {
-            names.extend(section.into_iter().flatten().map(|export| export.name.to_owned()));
-        }
-    }
-    names
 }
 
 /// Finds what the component can do. HTTP comes before commands, newer before older.

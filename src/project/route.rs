@@ -181,13 +181,13 @@ fn parse_segments(rest: &str) -> Result<Vec<Segment>, RouteFault> {
                 ),
             );
         }
-        if let (Some(name), true) = (segment_name(&segment), !segments.is_empty()) {
-            if segments.iter().any(|earlier| segment_name(earlier) == Some(name)) {
-                return Err(
-                    RouteFault::new(format!("the parameter `{name}` stands twice in one route"))
-                        .remedy("give each parameter a name of its own"),
-                );
-            }
+        if let Some(name) = segment_name(&segment)
+            && segments.iter().any(|earlier| segment_name(earlier) == Some(name))
+        {
+            return Err(
+                RouteFault::new(format!("the parameter `{name}` stands twice in one route"))
+                    .remedy("give each parameter a name of its own"),
+            );
         }
         segments.push(segment);
     }

@@ -237,10 +237,10 @@ impl<'p, T> Search<'_, 'p, '_, T> {
             .map_or((left, None), |(part, below)| (part, Some(below)));
         if !node.literals.is_empty() {
             let text = percent_decode(part);
-            if let Ok(at) = node.literals.binary_search_by(|(literal, _)| (**literal).cmp(&text)) {
-                if self.visit(node.literals[at].1, below) {
-                    return true;
-                }
+            if let Ok(at) = node.literals.binary_search_by(|(literal, _)| (**literal).cmp(&text))
+                && self.visit(node.literals[at].1, below)
+            {
+                return true;
             }
         }
         if let Some(child) = node.param.filter(|_| !part.is_empty()) {

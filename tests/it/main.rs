@@ -3,6 +3,7 @@
 mod cli;
 mod control;
 mod cron;
+mod engine;
 mod examples;
 mod harness;
 mod hot_reload;
@@ -12,4 +13,5 @@ mod limits;
 mod messages;
 mod readme;
 mod reload;
+mod templates;
 mod tidy;

@@ -89,18 +89,18 @@ fn declared(raw: &RawFunction, source: PathBuf, world: &World<'_>, sink: &mut Si
     };
     let base = plain(name, source, routes, profile);
     let kind = base.kind;
-    if let (Some(min), Some(max)) = (&raw.min_instances, &raw.max_concurrency) {
-        if min.value > max.value {
-            sink.error(
-                &min.span,
-                format!(
-                    "`min_instances` is {} and `max_concurrency` only {}",
-                    min.value, max.value
-                ),
-            )
-            .related(&max.span, "the most there can be")
-            .remedy("raise `max_concurrency`, or lower `min_instances`");
-        }
+    if let (Some(min), Some(max)) = (&raw.min_instances, &raw.max_concurrency)
+        && min.value > max.value
+    {
+        sink.error(
+            &min.span,
+            format!(
+                "`min_instances` is {} and `max_concurrency` only {}",
+                min.value, max.value
+            ),
+        )
+        .related(&max.span, "the most there can be")
+        .remedy("raise `max_concurrency`, or lower `min_instances`");
     }
     if let (Some(args), SourceKind::Script) = (raw.args.first(), kind) {
         sink.warning(
@@ -408,13 +408,13 @@ fn check_binding(target: &At<String>, world: &World<'_>, sink: &mut Sink) -> Opt
     match kind {
         "queue" => world
             .resolve(Kind::Queue, &named, sink)
-            .then(|| Binding::Queue(named.value)),
+            .then_some(Binding::Queue(named.value)),
         "topic" => world
             .resolve(Kind::Topic, &named, sink)
-            .then(|| Binding::Topic(named.value)),
+            .then_some(Binding::Topic(named.value)),
         "function" => world
             .resolve(Kind::Function, &named, sink)
-            .then(|| Binding::Function(named.value)),
+            .then_some(Binding::Function(named.value)),
         "kv" => {
             sink.error(&target.span, "key-value stores are not there yet")
                 .remedy("take the binding out until a later version");
@@ -436,11 +436,11 @@ fn check_binding(target: &At<String>, world: &World<'_>, sink: &mut Sink) -> Opt
 fn check_crons(function: &str, raw: &[RawCron], world: &World<'_>, sink: &mut Sink) -> Vec<CronTrigger> {
     let mut crons = Vec::new();
     for (index, cron) in raw.iter().enumerate() {
-        if let Some(zone) = cron.timezone.as_ref().filter(|_| !world.profile.cron.timezones) {
-            if zone.value != "UTC" {
-                sink.warning(&zone.span, format!("{} runs schedules in UTC alone", world.provider()))
-                    .remedy("write the schedule in UTC before you deploy");
-            }
+        if let Some(zone) = cron.timezone.as_ref().filter(|_| !world.profile.cron.timezones)
+            && zone.value != "UTC"
+        {
+            sink.warning(&zone.span, format!("{} runs schedules in UTC alone", world.provider()))
+                .remedy("write the schedule in UTC before you deploy");
         }
         let name = if index == 0 {
             function.to_owned()

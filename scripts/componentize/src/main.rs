@@ -1,0 +1,17 @@
+//! `componentize MODULE COMPONENT`: wraps a core module that carries its world (as `wit-bindgen` leaves it) into a
+//! component. For toolchains without a `wasm32-wasip2` target, whose linker would do it.
+
+use anyhow::{Context, bail};
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [module, component] = args.as_slice() else {
+        bail!("usage: componentize MODULE COMPONENT")
+    };
+    let bytes = std::fs::read(module).with_context(|| format!("failed to read {module}"))?;
+    let encoded = wit_component::ComponentEncoder::default()
+        .module(&bytes)?
+        .validate(true)
+        .encode()?;
+    std::fs::write(component, encoded).with_context(|| format!("failed to write {component}"))
+}
