@@ -18,7 +18,7 @@ use crate::platform::Platform;
 use crate::platform::config::ColdStarts;
 use crate::platform::effect::{Delivery, Effect, MessageChange, Note, Record, RejectReason, Run, StoreChange};
 use crate::platform::ids::{FunctionId, InstanceId, InvocationId, MessageId, TriggerId, VersionNumber};
-use crate::platform::input::Input;
+use crate::platform::input::{Completion, Input, Outcome};
 use crate::platform::time::{Span, Time};
 use crate::project::Isolation;
 
@@ -306,7 +306,9 @@ impl Driver {
 
     fn dispatch(&self, core: &mut Core, run: Run, own: &mut Own) {
         let invocation = run.invocation;
-        let Some(job) = self.job(core, run) else { return };
+        let Some(job) = self.job(core, run) else {
+            return self.cannot_run(core, invocation);
+        };
         if own.invocation == Some(invocation) {
             own.run = Some(job);
             return;
@@ -321,9 +323,23 @@ impl Driver {
         }
         let Some((event, summary)) = run::event_of(self, core, &job) else {
             tracing::error!("work for invocation {invocation:?} without its content");
-            return;
+            return self.cannot_run(core, invocation);
         };
         self.spawn(job, event, summary, oneshot::channel().0, oneshot::channel().0);
+    }
+
+    /// What an invocation needs has left with a change of the manifest; it must end all the same.
+    fn cannot_run(&self, core: &mut Core, invocation: InvocationId) {
+        let completion = Completion {
+            outcome: Outcome::Failed,
+            duration: Span::ZERO,
+            cpu: Span::ZERO,
+            memory_bytes_max: 0,
+            failed_messages: Vec::new(),
+            acknowledged: false,
+        };
+        core.platform
+            .handle(self.now(), Input::Finished { invocation, completion });
     }
 
     fn job(&self, core: &mut Core, run: Run) -> Option<Job> {

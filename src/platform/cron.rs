@@ -264,7 +264,7 @@ impl Platform {
         }
     }
 
-    /// The trigger left the manifest; what runs is left to finish.
+    /// The trigger left the manifest: what runs is left to finish, what waits for its time or for capacity is dropped.
     pub(super) fn remove_cron(&mut self, trigger: TriggerId) {
         let Some(cron) = self.crons.remove(&trigger) else {
             return;
@@ -272,6 +272,15 @@ impl Platform {
         if let Some((id, scheduled_at, manual)) = cron.queued {
             let reason = DropReason::FunctionRemoved;
             self.drop_cron(id, trigger, cron.spec.function, scheduled_at, manual, reason);
+        }
+        for id in self.invocations.ids() {
+            let parked = self.invocations.get(id).is_some_and(|of| {
+                of.phase == Phase::Parked && matches!(of.job, Job::Cron { trigger: of, .. } if of == trigger)
+            });
+            if parked && let Some(invocation) = self.invocations.remove(id) {
+                self.fleets[invocation.function].parked -= 1;
+                self.record(InvocationId(id), &invocation, End::Dropped(DropReason::FunctionRemoved));
+            }
         }
     }
 }

@@ -37,8 +37,8 @@ pub(super) struct Fleet {
     pub active: u32,
     /// Starting instances of the current version that more invocations can be bound to.
     pub open: VecDeque<Slot>,
-    /// A deadline for the longest idle instance is set.
-    pub expiry_armed: bool,
+    /// The earliest deadline that is set for the longest idle instance.
+    pub expiry_armed: Time,
     /// Requests that wait for capacity, oldest first; some may have left meanwhile.
     pub waiting: VecDeque<InvocationId>,
     /// How many of them are still there.
@@ -89,7 +89,7 @@ impl Fleet {
             starting: 0,
             active: 0,
             open: VecDeque::new(),
-            expiry_armed: false,
+            expiry_armed: Time::NEVER,
             waiting: VecDeque::new(),
             waiting_count: 0,
             parked: 0,
@@ -352,7 +352,7 @@ impl Platform {
         fleet.newest.set(rank);
         fleet.settle_kept(self.now, self.ledger.as_mut());
         fleet.idle.push(&mut self.instances, slot);
-        if !fleet.expiry_armed {
+        if fleet.expiry_armed == Time::NEVER {
             self.arm_expiry(function);
         }
     }
@@ -360,21 +360,26 @@ impl Platform {
     fn arm_expiry(&mut self, function: FunctionId) {
         let fleet = &mut self.fleets[function];
         let Some(slot) = fleet.idle.longest() else { return };
-        if let Some(at) = fleet
+        let at = fleet
             .keep_alive
-            .expires_at(self.instances[slot].idle_since, fleet.current)
-        {
-            fleet.expiry_armed = true;
+            .expires_at(self.instances[slot].idle_since, fleet.current);
+        if let Some(at) = at.filter(|at| *at < fleet.expiry_armed) {
+            fleet.expiry_armed = at;
             self.deadlines.set(at.max(self.now), Deadline::Expiry(function));
+        }
+    }
+
+    /// The deadline of the longest idle instance has come, or one that was set before an earlier one was.
+    pub(super) fn expiry_deadline(&mut self, function: FunctionId) {
+        let fleet = &mut self.fleets[function];
+        if fleet.expiry_armed <= self.now {
+            fleet.expiry_armed = Time::NEVER;
+            self.expire(function);
         }
     }
 
     /// Lets instances go that have been idle for their keep-alive.
     pub(super) fn expire(&mut self, function: FunctionId) {
-        let Some(fleet) = self.fleets.get_mut(function) else {
-            return;
-        };
-        fleet.expiry_armed = false;
         while let Some(slot) = self.fleets[function].idle.longest() {
             let fleet = &self.fleets[function];
             match fleet

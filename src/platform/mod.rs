@@ -166,7 +166,7 @@ impl Platform {
 
     fn serve(&mut self, deadline: Deadline) {
         match deadline {
-            Deadline::Expiry(function) => self.expire(function),
+            Deadline::Expiry(function) => self.expiry_deadline(function),
             Deadline::Age(instance) => self.aged(instance),
             Deadline::Provision(function) => self.provision_again(function),
             Deadline::Waiters(function) => self.serve_waiting(function),

@@ -285,3 +285,6 @@ fn parse_numeric(operand: &Value, at: &str) -> Result<Pattern, String> {
         _ => Err(wrong()),
     }
 }
+
+#[cfg(test)]
+mod tests;
