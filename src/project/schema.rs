@@ -198,10 +198,10 @@ mod tests {
         if !fits {
             return Err(format!("{at}: {value} is no {kind}"));
         }
-        if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
-            if !choices.contains(value) {
-                return Err(format!("{at}: {value} is no choice"));
-            }
+        if let Some(choices) = schema.get("enum").and_then(Value::as_array)
+            && !choices.contains(value)
+        {
+            return Err(format!("{at}: {value} is no choice"));
         }
         if let Some(number) = value.as_u64() {
             let bound = |key: &str| schema.get(key).and_then(Value::as_u64);

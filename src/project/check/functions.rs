@@ -9,11 +9,11 @@ use crate::platform::time::Span;
 use crate::platform::topic::Filter;
 use crate::project::diagnostic::{list_names, nearest};
 use crate::project::discover::kind_of;
-use crate::project::manifest::{Manifest, RawBuild, RawCron, RawFunction};
+use crate::project::manifest::{Manifest, RawBuild, RawCron, RawFunction, RawQueueTrigger};
 use crate::project::read::{At, Sink};
 use crate::project::units::format_size;
 use crate::project::{Binding, Build, CronTrigger, Function, Isolation, QueueTrigger, Route, SourceKind, TopicTrigger};
-use crate::provider::Profile;
+use crate::provider::{Batch, Profile};
 
 const MB: u64 = 1 << 20;
 
@@ -89,26 +89,7 @@ fn declared(raw: &RawFunction, source: PathBuf, world: &World<'_>, sink: &mut Si
     };
     let base = plain(name, source, routes, profile);
     let kind = base.kind;
-    if let (Some(min), Some(max)) = (&raw.min_instances, &raw.max_concurrency)
-        && min.value > max.value
-    {
-        sink.error(
-            &min.span,
-            format!(
-                "`min_instances` is {} and `max_concurrency` only {}",
-                min.value, max.value
-            ),
-        )
-        .related(&max.span, "the most there can be")
-        .remedy("raise `max_concurrency`, or lower `min_instances`");
-    }
-    if let (Some(args), SourceKind::Script) = (raw.args.first(), kind) {
-        sink.warning(
-            &raw.name.span,
-            format!("`args` (\"{args}\" ...) have no effect: a script has no command line"),
-        )
-        .remedy("pass values with `env`");
-    }
+    contradictions(raw, kind, sink);
     Function {
         memory_mb: memory(raw.memory.as_ref(), world, sink).unwrap_or(base.memory_mb),
         timeout: timeout(raw, !base.routes.is_empty(), world, sink).unwrap_or(base.timeout),
@@ -133,18 +114,7 @@ fn declared(raw: &RawFunction, source: PathBuf, world: &World<'_>, sink: &mut Si
             .queue
             .as_ref()
             .filter(|trigger| world.resolve(Kind::Queue, &trigger.from, sink))
-            .map(|trigger| {
-                let batch = &profile.queue.batch;
-                QueueTrigger {
-                    from: trigger.from.value.clone(),
-                    batch_size: trigger.batch_size.as_ref().map_or(batch.size_default, |n| n.value),
-                    batch_window: trigger
-                        .batch_window
-                        .as_ref()
-                        .map_or(batch.window_default, |window| window.value),
-                    max_concurrency: trigger.max_concurrency.as_ref().map(|n| n.value),
-                }
-            }),
+            .map(|trigger| queue_trigger(trigger, &profile.queue.batch)),
         crons: check_crons(name, &raw.crons, world, sink),
         topic: raw
             .topic
@@ -162,6 +132,37 @@ fn declared(raw: &RawFunction, source: PathBuf, world: &World<'_>, sink: &mut Si
         }),
         args: raw.args.clone(),
         ..base
+    }
+}
+
+/// Keys that fit the provider but not each other.
+fn contradictions(raw: &RawFunction, kind: SourceKind, sink: &mut Sink) {
+    if let (Some(min), Some(max)) = (&raw.min_instances, &raw.max_concurrency)
+        && min.value > max.value
+    {
+        let message = format!(
+            "`min_instances` is {} and `max_concurrency` only {}",
+            min.value, max.value
+        );
+        sink.error(&min.span, message)
+            .related(&max.span, "the most there can be")
+            .remedy("raise `max_concurrency`, or lower `min_instances`");
+    }
+    if let (Some(first), SourceKind::Script) = (raw.args.first(), kind) {
+        let message = format!("`args` (\"{first}\" ...) have no effect: a script has no command line");
+        sink.warning(&raw.name.span, message).remedy("pass values with `env`");
+    }
+}
+
+fn queue_trigger(raw: &RawQueueTrigger, batch: &Batch) -> QueueTrigger {
+    QueueTrigger {
+        from: raw.from.value.clone(),
+        batch_size: raw.batch_size.as_ref().map_or(batch.size_default, |n| n.value),
+        batch_window: raw
+            .batch_window
+            .as_ref()
+            .map_or(batch.window_default, |window| window.value),
+        max_concurrency: raw.max_concurrency.as_ref().map(|n| n.value),
     }
 }
 
