@@ -20,6 +20,9 @@ use crate::project::diagnostic::render_all;
 use crate::report::redact::Redactor;
 use crate::report::style::Style;
 
+/// After this long a start says what it is doing.
+const SLOW_START: Duration = Duration::from_millis(1_500);
+
 const EXAMPLES: &str = "\
 Examples:
   emu dev                         serve the project here
@@ -88,9 +91,16 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options, s
     let output = output(args, style, &closed);
     warn(&opened, args, &output, style);
     let mut signals = Signals::listen()?;
-    let live = tokio::select! {
-        live = live::start(opened.loaded.project, opened.read, options, output.sink()) => live?,
-        _ = signals.next() => return Err(Failure::told(INTERRUPTED)),
+    let starting = live::start(opened.loaded.project, opened.read, options, output.sink());
+    tokio::pin!(starting);
+    let live = loop {
+        tokio::select! {
+            live = &mut starting => break live?,
+            _ = signals.next() => return Err(Failure::told(INTERRUPTED)),
+            () = tokio::time::sleep(SLOW_START) => {
+                output.notice("info", "still building: the first start on a machine compiles what later ones find in the cache");
+            }
+        }
     };
     announce(&live, &output, style, started);
     if args.open {
@@ -154,7 +164,10 @@ async fn until_stopped(live: &Live, output: &Output, signals: &mut Signals, clos
             _ = tick.tick() => output.tick(),
             key = key => match key {
                 Key::Quit => return,
-                Key::Reload => live.reload(),
+                Key::Reload => {
+                    output.notice("info", "reloading everything");
+                    live.reload();
+                }
                 Key::Open => open_page(live, output),
                 // Screen and scrollback, as `clear` does.
                 Key::Clear => output.raw("\x1b[H\x1b[2J\x1b[3J"),

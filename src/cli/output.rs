@@ -15,7 +15,13 @@ use crate::report::terminal::Terminal;
 
 /// One place to say things, shared between the command and the thread that reports.
 #[derive(Clone)]
-pub struct Output(Arc<Mutex<Kind>>);
+pub struct Output(Arc<Mutex<State>>);
+
+struct State {
+    kind: Kind,
+    /// Of the newest event: under a scaled clock it runs ahead of the machine's.
+    time: String,
+}
 
 enum Kind {
     People(Terminal<Stderr>),
@@ -42,16 +48,17 @@ impl Output {
     }
 
     fn of(kind: Kind) -> Output {
-        Output(Arc::new(Mutex::new(kind)))
+        let time = String::new();
+        Output(Arc::new(Mutex::new(State { kind, time })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kind> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The table and the ready line; programs have the ready event.
     pub fn release(&self, names: &[&str], head: &str) {
-        match &mut *self.lock() {
+        match &mut self.lock().kind {
             Kind::People(terminal) => {
                 terminal.fit_names(names.iter().copied());
                 terminal.release(head);
@@ -80,14 +87,14 @@ impl Output {
 
     /// Whole lines that are safe already; people only.
     pub fn raw(&self, text: &str) {
-        if let Kind::People(terminal) = &mut *self.lock() {
+        if let Kind::People(terminal) = &mut self.lock().kind {
             terminal.raw(text);
         }
     }
 
     /// Shows sums that are due.
     pub fn tick(&self) {
-        match &mut *self.lock() {
+        match &mut self.lock().kind {
             Kind::People(terminal) => terminal.tick(),
             Kind::Kept(terminal) => terminal.tick(),
             Kind::Programs(_) => {}
@@ -96,14 +103,14 @@ impl Output {
 
     /// Shows what is counted so far: the end.
     pub fn flush(&self) {
-        if let Kind::People(terminal) = &mut *self.lock() {
+        if let Kind::People(terminal) = &mut self.lock().kind {
             terminal.flush();
         }
     }
 
     /// The last lines, each ended, and how many came before them.
     pub fn kept(&self) -> (String, u64) {
-        match &mut *self.lock() {
+        match &mut self.lock().kind {
             Kind::Kept(terminal) => {
                 terminal.flush();
                 terminal.out().text()
@@ -117,7 +124,9 @@ impl Output {
     }
 
     fn show(&self, stamped: &Stamped) {
-        match &mut *self.lock() {
+        let mut state = self.lock();
+        state.time.clone_from(&stamped.time);
+        match &mut state.kind {
             Kind::People(terminal) => terminal.event(stamped),
             Kind::Programs(ndjson) => ndjson.event(stamped),
             Kind::Kept(terminal) => terminal.event(stamped),
@@ -136,7 +145,7 @@ impl Sink for Shared {
     }
 
     fn folded(&mut self, invocations: u64, others: u64) {
-        match &mut *self.0.lock() {
+        match &mut self.0.lock().kind {
             Kind::People(terminal) => terminal.folded(invocations, others),
             Kind::Programs(ndjson) => ndjson.folded(invocations, others),
             Kind::Kept(terminal) => terminal.folded(invocations, others),
@@ -144,7 +153,7 @@ impl Sink for Shared {
     }
 
     fn lines_per_second_max(&self) -> Option<u32> {
-        match &*self.0.lock() {
+        match &self.0.lock().kind {
             Kind::People(_) => Some(LINES_PER_SECOND_MAX),
             Kind::Programs(_) | Kind::Kept(_) => None,
         }
