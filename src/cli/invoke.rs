@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::client::{Client, try_find};
 use super::failure::{FAILURE, Failure, Outcome};
 use super::messages::stdin;
-use super::output::{Output, data, say};
+use super::output::{Output, data, machine_time, say};
 use super::settings::{self, RunArgs};
 use super::{Global, json_line};
 use crate::engine::Stream;
@@ -133,7 +133,7 @@ fn tell(args: &Args, global: &Global, invoked: &api::Invoked) -> Outcome {
 
 /// The log and the report line, as `emu dev` shows them.
 fn report(global: &Global, invoked: &api::Invoked) -> String {
-    let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let time = machine_time();
     let mut renderer = Renderer::new(global.style(), Redactor::default());
     let log = invoked
         .log

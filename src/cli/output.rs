@@ -200,6 +200,15 @@ impl Write for Tail {
     }
 }
 
+/// Now, as events write it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command's own words need a time even where no emulator's clock is at hand"
+)]
+pub fn machine_time() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
 /// Data of a command, on stdout. A reader that has gone (`| head`) is no failure.
 ///
 /// # Errors
