@@ -61,20 +61,7 @@ async fn gateway_event(event: HttpEvent, run: &Run) -> Result<Value, Failure> {
     } = event;
     let (parts, body) = request.into_parts();
     let body = collect_bytes(body, run.settings.body_bytes_max).await?;
-    let mut headers: Map<String, Value> = Map::new();
-    let mut cookies = Vec::new();
-    for name in parts.headers.keys() {
-        let values = parts
-            .headers
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
-        if name == header::COOKIE {
-            cookies.extend(values.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()));
-        } else {
-            headers.insert(name.to_string(), values.collect::<Vec<_>>().join(",").into());
-        }
-    }
+    let (headers, cookies) = headers_and_cookies(&parts.headers);
     let text = |name: HeaderName| {
         headers
             .get(name.as_str())
@@ -83,18 +70,7 @@ async fn gateway_event(event: HttpEvent, run: &Run) -> Result<Value, Failure> {
             .to_owned()
     };
     let query = parts.uri.query().unwrap_or_default();
-    let mut query_parameters: Map<String, Value> = Map::new();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match query_parameters.get_mut(&*name) {
-            Some(Value::String(joined)) => {
-                joined.push(',');
-                joined.push_str(&value);
-            }
-            _ => {
-                query_parameters.insert(name.into_owned(), value.into_owned().into());
-            }
-        }
-    }
+    let query_parameters = query_parameters(query);
     let now = time_of(Time(run.clock.now_ns()));
     let mut value = json!({
         "version": "2.0",
@@ -140,6 +116,41 @@ async fn gateway_event(event: HttpEvent, run: &Run) -> Result<Value, Failure> {
         value["isBase64Encoded"] = encoded.into();
     }
     Ok(value)
+}
+
+/// Repeated headers are joined by commas; cookies go by themselves.
+fn headers_and_cookies(from: &HeaderMap) -> (Map<String, Value>, Vec<String>) {
+    let mut headers = Map::new();
+    let mut cookies = Vec::new();
+    for name in from.keys() {
+        let values = from
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        if name == header::COOKIE {
+            cookies.extend(values.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()));
+        } else {
+            headers.insert(name.to_string(), values.collect::<Vec<_>>().join(",").into());
+        }
+    }
+    (headers, cookies)
+}
+
+/// Repeated parameters are joined by commas.
+fn query_parameters(query: &str) -> Map<String, Value> {
+    let mut parameters: Map<String, Value> = Map::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match parameters.get_mut(&*name) {
+            Some(Value::String(joined)) => {
+                joined.push(',');
+                joined.push_str(&value);
+            }
+            _ => {
+                parameters.insert(name.into_owned(), value.into_owned().into());
+            }
+        }
+    }
+    parameters
 }
 
 fn scheduled_event(event: &Scheduled, run: &Run) -> Value {

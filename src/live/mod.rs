@@ -121,6 +121,7 @@ pub trait Sink: Send {
 ///
 /// # Errors
 /// When no port can be had or the engine cannot start. Functions that fail to build are events, not errors.
+// tidy: long, because a start is read from top to bottom
 pub async fn start(project: Project, read: ReadProject, options: Options, sink: Box<dyn Sink>) -> anyhow::Result<Live> {
     let clock = Clock::start(options.clock);
     let ids = PublicIds::new(options.seed ^ clock.now().0);

@@ -105,6 +105,7 @@ impl Renderer {
         })
     }
 
+    // tidy: long, because it is one arm a note
     fn note(&self, note: &Note) -> Event {
         match note {
             Note::Instance {

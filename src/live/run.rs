@@ -36,6 +36,7 @@ pub struct Job {
 }
 
 /// Runs the guest and tells the core; why it failed, if it did.
+// tidy: long, because a run is read from its beginning to its end
 pub async fn execute(
     driver: &Driver,
     job: Job,

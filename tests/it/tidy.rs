@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Lines of a file, and of one that holds tests only.
 const FILE_LINES_MAX: usize = 600;
-const TEST_FILE_LINES_MAX: usize = 800;
+const TEST_FILE_LINES_MAX: usize = 900;
 const FUNCTION_LINES_MAX: usize = 70;
 
 struct File {

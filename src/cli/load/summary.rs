@@ -128,6 +128,7 @@ pub struct Summary {
 }
 
 impl Summary {
+    // tidy: long, because it is one row after another
     pub fn text(&self) -> String {
         let share = |n: u64| {
             let all = (self.ok + self.errors + self.throttled) as f64;
