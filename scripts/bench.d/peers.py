@@ -18,6 +18,7 @@ NPM = {
     "wrangler": "4.80.0",
 }
 
+MARK = "hello"
 HELLO_WORKER = 'export default { fetch() { return new Response("MARK\\n"); } };\n'
 HELLO_LAMBDA = 'module.exports.hello = async () => ({ statusCode: 200, body: "MARK\\n" });\n'
 HELLO_FRAMEWORK = 'exports.hello = (request, response) => response.send("MARK\\n");\n'
@@ -38,6 +39,10 @@ class Server:
     edit_command: callable = None  # another command for measuring edits
     edit_template: str = ""
     component: bool = False  # copies hello.wasm into the folder
+
+    @property
+    def answer(self):
+        return "Hello, world!" if self.component else MARK
 
 
 def note(text):

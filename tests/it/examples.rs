@@ -158,3 +158,18 @@ fn scale_to_zero_starts_cold_goes_when_idle_and_starts_cold_again() {
     );
     assert_eq!(emu.get("/").header("x-emu-start"), "cold");
 }
+
+#[test]
+fn hello_component_greets_and_gives_bodies_back() {
+    let emu = Emu::example("hello-component");
+    assert_eq!(emu.get("/").text(), "Hello, world!\n");
+    assert_eq!(emu.get("/anywhere?name=Ada").text(), "Hello, Ada!\n");
+    // Longer than any buffer between here and there.
+    let long = "tea and ".repeat(100_000);
+    assert_eq!(emu.request(http::Method::POST, "/", &[], &long).text(), long);
+    let run = emu.wait("invocation", |e| e["function"] == "hello");
+    assert!(
+        run["cold"] == true && run["max_memory_mb"].as_f64().is_some_and(|mb| mb > 0.0),
+        "{run}"
+    );
+}

@@ -110,9 +110,10 @@ impl Project {
     /// Starts `emu dev` without waiting for it.
     pub fn spawn_with(self, args: &[&str]) -> Emu {
         let mut command = emu(self.path());
-        command
-            .args(["dev", "--port", "0", "--control-port", "0", "--json"])
-            .args(args);
+        command.args(["dev", "--control-port", "0", "--json"]).args(args);
+        if !args.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -120,7 +120,9 @@ fn the_manifest_is_read_again() {
         "emu.toml",
         "[functions.hello]\nsource = \"functions/hello.js\"\nhttp = \"GET /greeting\"\n",
     );
-    emu.wait_from(mark, "reload", |_| true);
+    emu.wait_from(mark, "notice", |e| {
+        e["message"].as_str().is_some_and(|text| text.contains("emu.toml"))
+    });
     assert_eq!(emu.get("/greeting").text(), "one");
     assert_eq!(emu.get("/hello").status, 404, "declared routes replace the default one");
 }
