@@ -459,7 +459,7 @@ impl Platform {
             matches!(completion.outcome, Outcome::TimedOut | Outcome::OutOfMemory),
         );
         if !matches!(invocation.job, Job::Request) {
-            self.settle(id, invocation, !failed, Some(&completion));
+            self.settle(id, invocation, !failed, Some(completion));
         }
         self.capacity_freed(function);
     }

@@ -1,6 +1,8 @@
 //! Queues at work: messages come in, batches go to functions, outside consumers receive and delete, what fails too
 //! often is dead-lettered.
 
+use std::collections::BTreeMap;
+
 use super::Platform;
 use super::deadline::Deadline;
 use super::effect::{Delivery, Effect, MessageChange, Note, RejectReason, StoreChange};
@@ -259,13 +261,14 @@ impl Platform {
     ) {
         let Some(polled) = self.queues.get_mut(&id) else { return };
         polled.poller.in_flight -= 1;
+        // Of a message named twice the first word counts.
+        let named: BTreeMap<MessageId, Option<Span>> = failed.iter().rev().copied().collect();
         for delivery in deliveries {
-            let asked = failed.iter().find(|(message, _)| *message == delivery.message);
-            match asked {
+            match named.get(&delivery.message) {
                 None if done_unless_named => {
                     self.delete_by(id, delivery.message, delivery.receipt);
                 }
-                _ => self.comes_back(id, delivery, asked.and_then(|(_, delay)| *delay)),
+                delay => self.comes_back(id, delivery, delay.copied().flatten()),
             }
         }
         self.poll(id);

@@ -87,7 +87,7 @@ pub struct Unrest {
 impl Platform {
     /// The time of the last input.
     pub fn now(&self) -> Time {
-        self.handled_at
+        self.now
     }
 
     /// All instances, oldest first.

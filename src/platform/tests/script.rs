@@ -438,6 +438,7 @@ impl Script {
             _ => Outcome::OutOfMemory,
         };
         let mut completion = completion(outcome, words.span("took").unwrap_or(Span::from_millis(10)));
+        completion.acknowledged = words.plain.contains(&"acknowledged");
         for (_, value) in words.pairs.iter().filter(|(key, _)| *key == "again") {
             let (message, delay) = value
                 .split_once('/')
