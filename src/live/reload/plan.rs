@@ -86,10 +86,12 @@ impl View<'_> {
                 self.concerns(function, path, &mut affected);
             }
         }
-        affected.loads.retain(|name, _| {
-            let key = self.project.functions.get(name).and_then(build_key);
+        affected.loads.retain(|name, files| {
+            let function = self.project.functions.get(name);
+            let key = function.and_then(build_key);
             let build_first = key.is_some_and(|key| affected.builds.contains_key(&key));
-            if build_first {
+            let artefact = function.map(|function| entry(self.project, function));
+            if build_first && files.iter().any(|file| Some(file) != artefact.as_ref()) {
                 affected.read_itself.insert(name.clone());
             }
             !build_first

@@ -176,6 +176,7 @@ fn an_artefact_that_changed_by_itself_loads() {
 #[test]
 fn a_file_that_is_both_source_and_import_builds_first() {
     check("~/p/web/data.js", "build(npm run build) read(two)");
+    check("~/p/web/data.js ~/p/dist/one.js", "build(npm run build) read(two)");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Watches a project folder and tells which files really changed.
 //!
-//! notify's events are folded into batches ([`fold`]), a batch's paths are looked at on a blocking thread ([`task`]),
+//! notify's events are folded into batches ([`fold`]), a batch's paths are looked at on a blocking thread (`look`),
 //! and a content that differs from the remembered one ([`ledger`]) is a change. A sweep over modification times stands
 //! behind the notifications; where these cannot be had, or are seen to miss a change, the sweep comes at short intervals.
 
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub mod fold;
 pub mod ignore;
 pub mod ledger;
+mod look;
 pub mod native;
 pub mod print;
 mod scan;

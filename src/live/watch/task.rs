@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::fold::{Batch, Fold, Touch, Tuning, Weight};
 use super::ignore::ignored;
 use super::ledger::{How, Ledger, Verdict};
+use super::look::{Look, Looked, Seen};
 use super::native::{CLOSES, Events, Insufficient, Native, Raw};
 use super::print::{Depth, Print};
-use super::scan::{Walk, folders_to_watch, git_lock, is_locked, remote_file_system};
+use super::scan::{Walk, git_lock, is_locked, remote_file_system};
 use super::{Found, Interest, Update};
 
 /// Between two sweeps behind notifications.
@@ -29,8 +30,6 @@ const SWEEP_SHARE: u32 = 20;
 const RECENT_MAX: usize = 4096;
 /// File systems stamp with a clock that ticks this seldom, at worst.
 const TICK: Duration = Duration::from_millis(10);
-/// Rounds of walking and watching until no new folder turns up.
-const WATCH_ROUNDS: usize = 5;
 
 pub struct Task {
     root: PathBuf,
@@ -56,46 +55,6 @@ pub struct Task {
     fills: (mpsc::UnboundedSender<Vec<Seen>>, mpsc::UnboundedReceiver<Vec<Seen>>),
 }
 
-/// A path, what it leads to if it is a link or lies beneath one, and how it was found.
-struct Seen {
-    path: PathBuf,
-    real: Option<PathBuf>,
-    print: Print,
-}
-
-impl Seen {
-    fn take(path: PathBuf, depth: Depth) -> Seen {
-        let print = Print::take(&path, depth);
-        let real = path.canonicalize().ok().filter(|real| *real != path);
-        Seen { path, real, print }
-    }
-}
-
-/// What a look at the file system is to cover.
-struct Look {
-    root: PathBuf,
-    interest: Arc<Interest>,
-    native: Option<Arc<Mutex<Native>>>,
-    /// Paths that had an event; a folder among them may no longer be the one that is watched.
-    touched: BTreeSet<PathBuf>,
-    /// Paths to look at.
-    paths: BTreeSet<PathBuf>,
-    /// Known files whose folders must be watched, with what links lead to.
-    known: Vec<PathBuf>,
-    everything: bool,
-    depth: Depth,
-}
-
-#[derive(Default)]
-struct Looked {
-    root_there: bool,
-    seen: Vec<Seen>,
-    insufficient: Option<Insufficient>,
-    truncated: bool,
-    /// Paths in folders that were not watched until now, if at all.
-    unwatched: BTreeSet<PathBuf>,
-}
-
 /// Runs `job` on a blocking thread; its panic becomes ours.
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(job).await {
@@ -105,57 +64,6 @@ async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -
             // Cancelled: the runtime is shutting down and polls nobody again.
             Err(_) => std::future::pending().await,
         },
-    }
-}
-
-impl Look {
-    /// Watches first and looks then, so that nothing falls in between.
-    fn run(self) -> Looked {
-        let mut looked = Looked {
-            root_there: self.root.is_dir(),
-            ..Looked::default()
-        };
-        if !looked.root_there {
-            return looked;
-        }
-        let mut paths = self.paths;
-        let mut native = self
-            .native
-            .as_ref()
-            .map(|native| native.lock().unwrap_or_else(PoisonError::into_inner));
-        let is_watched = |path: &Path| native.as_ref().is_some_and(|native| native.watches(path));
-        let in_unwatched = |path: &&PathBuf| !path.parent().is_some_and(is_watched);
-        looked.unwatched = paths.iter().filter(in_unwatched).cloned().collect();
-        let mut walk = Walk::default();
-        if self.everything || self.touched.iter().any(|path| is_watched(path) || path.is_dir()) {
-            walk = Walk::all(&self.interest);
-            if let Some(native) = &mut native {
-                for path in self.touched.iter().chain(&native.replaced()) {
-                    native.forget(path);
-                }
-                for _ in 0..WATCH_ROUNDS {
-                    let wanted = folders_to_watch(&self.root, self.known.iter().map(PathBuf::as_path), &walk);
-                    let added = match native.set(&self.root, &wanted) {
-                        Ok(added) if added.is_empty() => break,
-                        Ok(added) => added,
-                        Err(insufficient) => {
-                            looked.insufficient = Some(insufficient);
-                            break;
-                        }
-                    };
-                    let is_in_added =
-                        |path: &Path| path.parent().is_some_and(|parent| added.iter().any(|a| a == parent));
-                    paths.extend(self.known.iter().filter(|path| is_in_added(path)).cloned());
-                    walk = Walk::all(&self.interest);
-                }
-            }
-            looked.truncated = walk.truncated;
-        }
-        drop(native);
-        paths.extend(walk.files);
-        let files = paths.into_iter().filter(|path| !walk.folders.contains(path));
-        looked.seen = files.map(|path| Seen::take(path, self.depth)).collect();
-        looked
     }
 }
 
