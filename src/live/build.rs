@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::engine::{LoadError, Place, Stream};
 use crate::project::Build;
@@ -33,81 +33,72 @@ pub type Lines = Arc<dyn Fn(Stream, String) + Send + Sync>;
 /// # Errors
 /// When it cannot start, fails, or takes too long; with the end of its output, and the place that this names.
 pub async fn run(build: &Build, root: &Path, lines: Lines) -> Result<(), LoadError> {
-    let dir = root.join(&build.dir);
-    let failed = |message: String, tail: &[String]| {
-        let place = tail.iter().find_map(|line| find_place(line, &dir, root));
-        let detail = (!tail.is_empty()).then(|| tail.join("\n"));
-        LoadError {
-            message,
-            place,
-            detail,
-            watch: Vec::new(),
-        }
+    let tail = Arc::new(Mutex::new(Tail::default()));
+    let Err(message) = run_to_end(build, root, lines, tail.clone()).await else {
+        return Ok(());
     };
-    if !dir.is_dir() {
-        let message = format!(
+    let tail = &tail.lock().unwrap_or_else(PoisonError::into_inner).lines;
+    // Warnings may stand before the first error.
+    let is_error = |line: &String| line.to_lowercase().contains("error");
+    let first = tail.iter().position(is_error).unwrap_or(0);
+    let place = |line: &String| find_place(line, &root.join(&build.dir), root);
+    Err(LoadError {
+        message,
+        place: tail
+            .iter()
+            .skip(first)
+            .find_map(place)
+            .or_else(|| tail.iter().find_map(place)),
+        detail: (!tail.is_empty()).then(|| tail.iter().cloned().collect::<Vec<_>>().join("\n")),
+        watch: Vec::new(),
+    })
+}
+
+async fn run_to_end(build: &Build, root: &Path, lines: Lines, tail: Arc<Mutex<Tail>>) -> Result<(), String> {
+    let Build { command, dir, .. } = build;
+    if !root.join(dir).is_dir() {
+        return Err(format!(
             "the folder `{}` of the build command does not exist",
-            build.dir.display()
-        );
-        return Err(failed(message, &[]));
+            dir.display()
+        ));
     }
-    let mut command = shell(&build.command);
-    command
-        .current_dir(&dir)
+    let mut child = shell(command);
+    child
+        .current_dir(root.join(dir))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
+    child.kill_on_drop(true);
     #[cfg(unix)]
-    command.process_group(0);
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            return Err(failed(
-                format!("the build command `{}` could not start: {error}", build.command),
-                &[],
-            ));
-        }
-    };
-    let group = Group::of(&child);
-    let tail = Arc::new(Mutex::new(Tail::default()));
+    child.process_group(0);
+    let mut child = child
+        .spawn()
+        .map_err(|error| format!("the build command `{command}` could not start: {error}"))?;
+    let mut group = Group { id: child.id() };
     let mut reading = tokio::task::JoinSet::new();
     if let Some(pipe) = child.stdout.take() {
         reading.spawn(pass_on(pipe, Stream::Stdout, lines.clone(), tail.clone()));
     }
     if let Some(pipe) = child.stderr.take() {
-        reading.spawn(pass_on(pipe, Stream::Stderr, lines, tail.clone()));
+        reading.spawn(pass_on(pipe, Stream::Stderr, lines, tail));
     }
     let ended = tokio::time::timeout(TIME_MAX, child.wait()).await;
     let all_read = async { while reading.join_next().await.is_some() {} };
-    // Past it, what still writes is ended with the group.
-    let _ = tokio::time::timeout(LEFTOVER, all_read).await;
-    drop(group);
-    let tail: Vec<String> = tail
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .lines
-        .iter()
-        .cloned()
-        .collect();
-    let command = &build.command;
+    let is_read = tokio::time::timeout(LEFTOVER, all_read).await.is_ok();
+    if ended.is_ok() && is_read {
+        // Nothing of the group still writes, and its number may soon be another's.
+        group.id = None;
+    }
     match ended {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(failed(
-            format!("the build command `{command}` failed ({status})"),
-            &tail,
+        Ok(Ok(status)) => Err(format!("the build command `{command}` failed ({status})")),
+        Ok(Err(error)) => Err(format!(
+            "the build command `{command}` could not be waited for: {error}"
         )),
-        Ok(Err(error)) => Err(failed(
-            format!("the build command `{command}` could not be waited for: {error}"),
-            &tail,
+        Err(_) => Err(format!(
+            "the build command `{command}` was ended after {} minutes",
+            TIME_MAX.as_secs() / 60
         )),
-        Err(_) => {
-            let minutes = TIME_MAX.as_secs() / 60;
-            Err(failed(
-                format!("the build command `{command}` was ended after {minutes} minutes"),
-                &tail,
-            ))
-        }
     }
 }
 
@@ -126,15 +117,9 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-/// A running command with all that it started, ended at the drop.
+/// A running command with all that it started, ended at the drop while it has a number.
 struct Group {
     id: Option<u32>,
-}
-
-impl Group {
-    fn of(child: &Child) -> Group {
-        Group { id: child.id() }
-    }
 }
 
 impl Drop for Group {
@@ -325,10 +310,12 @@ mod tests {
     #[cfg(unix)]
     #[tokio::test]
     async fn a_failure_tells_the_end_of_the_output_and_the_place() {
-        let (result, _) = run_here("touch a.c; echo 'a.c:4:2: error: no' >&2; exit 3").await;
+        let (result, _) =
+            run_here("touch a.c; echo 'a.c:1:1: warning: so-so'; echo 'a.c:4:2: error: no'; exit 3").await;
         let error = result.expect_err("it fails");
         assert!(error.message.contains("exit status: 3"), "{}", error.message);
-        assert_eq!(error.detail.as_deref(), Some("a.c:4:2: error: no"));
+        let lines = "a.c:1:1: warning: so-so\na.c:4:2: error: no";
+        assert_eq!(error.detail.as_deref(), Some(lines));
         assert_eq!(
             error.place,
             Some(Place {

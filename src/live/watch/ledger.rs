@@ -61,8 +61,8 @@ impl Ledger {
         self.entries.contains_key(path)
     }
 
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Print)> {
@@ -97,8 +97,11 @@ impl Ledger {
         self.entries.remove(path);
     }
 
-    pub fn retain(&mut self, keep: impl Fn(&Path) -> bool) {
+    /// Drops the other paths. Whether there were any.
+    pub fn retain(&mut self, keep: impl Fn(&Path) -> bool) -> bool {
+        let before = self.entries.len();
         self.entries.retain(|path, _| keep(path));
+        before != self.entries.len()
     }
 
     /// Compares a look at a path with what was known, and remembers it. A path never seen was missing.

@@ -38,6 +38,9 @@ pub struct Look {
     pub paths: BTreeSet<PathBuf>,
     /// Known files whose folders must be watched, with what links lead to.
     pub known: Vec<PathBuf>,
+    /// Not worth a look.
+    pub skip: BTreeSet<PathBuf>,
+    /// Look at the watched folders as such, and at all that lies in the trees.
     pub everything: bool,
     pub depth: Depth,
 }
@@ -97,7 +100,9 @@ impl Look {
         }
         drop(native);
         paths.extend(walk.files);
-        let files = paths.into_iter().filter(|path| !walk.folders.contains(path));
+        let files = paths
+            .into_iter()
+            .filter(|path| !walk.folders.contains(path) && !self.skip.contains(path));
         looked.seen = files.map(|path| Seen::take(path, self.depth)).collect();
         looked
     }

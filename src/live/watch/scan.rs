@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::Interest;
 use super::ignore::ignored;
@@ -119,7 +119,7 @@ pub fn git_lock(root: &Path) -> Option<PathBuf> {
 /// A version control command is changing files right now.
 pub fn is_locked(lock: &Path) -> bool {
     let modified = fs::metadata(lock).and_then(|metadata| metadata.modified());
-    modified.is_ok_and(|modified| SystemTime::now().duration_since(modified).unwrap_or_default() < LOCK_STALE)
+    modified.is_ok_and(|modified| modified.elapsed().unwrap_or_default() < LOCK_STALE)
 }
 
 /// Names the file system if it is one that does not tell of changes made elsewhere.

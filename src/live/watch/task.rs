@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -263,6 +263,7 @@ impl Task {
             touched: BTreeSet::new(),
             paths,
             known: known.chain(self.aliases.keys().cloned()).collect(),
+            skip: BTreeSet::new(),
             everything: false,
             depth,
         }
@@ -390,7 +391,7 @@ impl Task {
             rescan |= newer.rescan;
             done.extend(newer.done);
         }
-        let first = self.ledger.len() == 0;
+        let first = self.ledger.is_empty();
         tracing::debug!(?interest, "watch");
         let fresh: BTreeSet<PathBuf> = interest
             .files
@@ -400,22 +401,18 @@ impl Task {
             .collect();
         let same = fresh.is_empty() && interest.trees == self.interest.trees;
         self.interest = interest;
-        let dropped = {
-            let before = self.ledger.len();
-            let (files, trees) = (&self.interest.files, &self.interest.trees);
-            self.ledger.retain(|path| {
-                files.contains(path)
-                    || trees
-                        .iter()
-                        .any(|tree| path.strip_prefix(tree).is_ok_and(|rest| !ignored(rest)))
-            });
-            before != self.ledger.len()
+        let (files, trees) = (&self.interest.files, &self.interest.trees);
+        let in_a_tree = |path: &Path| {
+            let mut trees = trees.iter();
+            trees.any(|tree| path.strip_prefix(tree).is_ok_and(|rest| !ignored(rest)))
         };
+        let dropped = self.ledger.retain(|path| files.contains(path) || in_a_tree(path));
         if !same || dropped {
             // The first look is in the way of the first load: contents are read behind it.
             let depth = if first { Depth::Recent } else { Depth::Content };
             let mut look = self.look(fresh, depth);
             look.everything = true;
+            look.skip = self.ledger.iter().map(|(path, _)| path.to_owned()).collect();
             look.known.extend(self.interest.files.iter().cloned());
             let looked = blocking(move || look.run()).await;
             self.remember(looked, read_since).await;
@@ -461,9 +458,9 @@ impl Task {
         if self.recent.get(path).is_some_and(|&at| at >= since) {
             return true;
         }
-        let wall = SystemTime::now().checked_sub(since.elapsed() + TICK);
         let modified = print.stamp().and_then(|stamp| stamp.modified);
-        by_time && modified.zip(wall).is_some_and(|(modified, wall)| modified > wall)
+        let age = modified.map(|modified| modified.elapsed().unwrap_or_default());
+        by_time && age.is_some_and(|age| age < since.elapsed() + TICK)
     }
 
     /// Reads the contents of all files that are known by their stamps alone, behind everything else.
