@@ -161,8 +161,7 @@ mod tests {
     use super::*;
     use crate::cli::list::{sample_function as function, sample_queue as queue_state};
 
-    #[test]
-    fn everything_a_project_serves() {
+    fn functions() -> Vec<api::Function> {
         let cron = api::CronState {
             name: "report".to_owned(),
             function: "report".to_owned(),
@@ -172,43 +171,37 @@ mod tests {
             next: vec!["2026-11-23T08:00:00-03:00".to_owned()],
             last: None,
         };
+        let mut api = function("api");
+        api.routes = ["GET /products/{id}", "ANY /api", "ANY /api/*"]
+            .map(str::to_owned)
+            .to_vec();
+        let mut billing = function("billing");
+        billing.queue = Some("orders".to_owned());
+        billing.version = None;
+        billing.error = Some("no".to_owned());
+        let mut report = function("report");
+        report.crons = vec![cron];
+        vec![api, billing, report, function("tool")]
+    }
+
+    fn queues() -> Vec<api::Queue> {
+        let mut orders = queue_state("orders");
+        orders.consumer = Some("billing".to_owned());
+        orders.dead_letter = Some("orders-dead".to_owned());
+        orders.max_receives = Some(3);
+        let mut dead = queue_state("orders-dead");
+        dead.visible = 2;
+        dead.fifo = true;
+        vec![orders, dead]
+    }
+
+    #[test]
+    fn everything_a_project_serves() {
         let served = Served {
             functions_url: "http://127.0.0.1:3680".to_owned(),
             control_url: "http://127.0.0.1:3681".to_owned(),
-            functions: vec![
-                api::Function {
-                    routes: vec![
-                        "GET /products/{id}".to_owned(),
-                        "ANY /api".to_owned(),
-                        "ANY /api/*".to_owned(),
-                    ],
-                    ..function("api")
-                },
-                api::Function {
-                    queue: Some("orders".to_owned()),
-                    version: None,
-                    error: Some("no".to_owned()),
-                    ..function("billing")
-                },
-                api::Function {
-                    crons: vec![cron],
-                    ..function("report")
-                },
-                function("tool"),
-            ],
-            queues: vec![
-                api::Queue {
-                    consumer: Some("billing".to_owned()),
-                    dead_letter: Some("orders-dead".to_owned()),
-                    max_receives: Some(3),
-                    ..queue_state("orders")
-                },
-                api::Queue {
-                    visible: 2,
-                    fifo: true,
-                    ..queue_state("orders-dead")
-                },
-            ],
+            functions: functions(),
+            queues: queues(),
             topics: vec![api::Topic {
                 name: "signup".to_owned(),
                 subscriptions: vec!["function:welcome".to_owned(), "queue:audit".to_owned()],

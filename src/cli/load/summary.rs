@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::report::number::{count, dollars, millis, percent};
+use crate::report::sanitize::line;
 
 /// Grows while answers come in.
 #[derive(Clone, Debug, Default)]
@@ -128,81 +129,68 @@ pub struct Summary {
 }
 
 impl Summary {
-    // tidy: long, because it is one row after another
+    /// A row a figure, then what the cold share is worth.
     pub fn text(&self) -> String {
-        let share = |n: u64| {
-            let all = (self.ok + self.errors + self.throttled) as f64;
-            if n == 0 {
-                String::new()
-            } else {
-                format!("  {}", percent(n as f64 / all))
-            }
+        let mut rows = self.counts();
+        rows.push(("latency", self.latency()));
+        if let Some(cost) = self.cost {
+            let cost = dollars(cost);
+            rows.push((
+                "cost",
+                format!("{cost} before the free tier, for all that ran meanwhile"),
+            ));
+        }
+        let rows: String = rows
+            .iter()
+            .map(|(name, value)| format!("{name:<12}{value}\n"))
+            .collect();
+        rows + self.caveat()
+    }
+
+    fn counts(&self) -> Vec<(&'static str, String)> {
+        let answered = (self.ok + self.errors + self.throttled) as f64;
+        let with_share = |n: u64| match n {
+            0 => count(n),
+            n => format!("{}  {}", count(n), percent(n as f64 / answered)),
         };
-        let mut out = String::new();
-        let mut row = |name: &str, value: String| out.push_str(&format!("{name:<12}{value}\n"));
         let rate = self.sent as f64 / (self.elapsed_ms / 1e3).max(1e-3);
-        row("target", crate::report::sanitize::line(&self.target).into_owned());
-        row(
-            "sent",
-            format!(
-                "{} in {}, {rate:.1} a second",
-                count(self.sent),
-                millis(self.elapsed_ms)
-            ),
-        );
-        row("ok", format!("{}{}", count(self.ok), share(self.ok)));
-        let first = self
-            .first_error
-            .as_ref()
-            .map(|e| format!("  (first: {})", crate::report::sanitize::line(e)));
-        row(
-            "errors",
-            format!(
-                "{}{}{}",
-                count(self.errors),
-                share(self.errors),
-                first.unwrap_or_default()
-            ),
-        );
-        row(
-            "throttled",
-            format!("{}{}", count(self.throttled), share(self.throttled)),
-        );
+        let took = millis(self.elapsed_ms);
+        let first = self.first_error.as_ref();
+        let first = first.map_or_else(String::new, |error| format!("  (first: {})", line(error)));
+        let mut rows = vec![
+            ("target", line(&self.target).into_owned()),
+            ("sent", format!("{} in {took}, {rate:.1} a second", count(self.sent))),
+            ("ok", with_share(self.ok)),
+            ("errors", format!("{}{first}", with_share(self.errors))),
+            ("throttled", with_share(self.throttled)),
+        ];
         if self.held_back > 0 {
-            row(
+            let held_back = count(self.held_back);
+            rows.push((
                 "held back",
-                format!("{} were due while --concurrency was used up", count(self.held_back)),
-            );
+                format!("{held_back} were due while --concurrency was used up"),
+            ));
         }
         if let Some(cold_share) = self.cold_share {
-            row("cold starts", format!("{}  {}", count(self.cold), percent(cold_share)));
+            rows.push(("cold starts", format!("{}  {}", count(self.cold), percent(cold_share))));
         }
+        rows
+    }
+
+    fn latency(&self) -> String {
         let latencies = [
             ("p50", self.latency_ms_p50),
             ("p90", self.latency_ms_p90),
             ("p99", self.latency_ms_p99),
             ("max", self.latency_ms_max),
         ];
-        let latencies: Vec<String> = latencies
-            .iter()
-            .filter_map(|(name, ms)| Some(format!("{name} {}", millis((*ms)?))))
-            .collect();
-        row(
-            "latency",
-            if latencies.is_empty() {
-                "-".to_owned()
-            } else {
-                latencies.join("  ")
-            },
-        );
-        if let Some(cost) = self.cost {
-            row(
-                "cost",
-                format!("{} before the free tier, for all that ran meanwhile", dollars(cost)),
-            );
+        let known = latencies
+            .into_iter()
+            .filter_map(|(name, ms)| Some(format!("{name} {}", millis(ms?))));
+        match known.collect::<Vec<_>>().join("  ") {
+            none if none.is_empty() => "-".to_owned(),
+            known => known,
         }
-        out.push_str(self.caveat());
-        out
     }
 
     /// What the cold share is worth.
