@@ -71,7 +71,7 @@ async fn gateway_event(event: HttpEvent, run: &Run) -> Result<Value, Failure> {
     };
     let query = parts.uri.query().unwrap_or_default();
     let query_parameters = query_parameters(query);
-    let now = time_of(Time(run.clock.now_ns()));
+    let now = time_of(run.clock.arrival());
     let mut value = json!({
         "version": "2.0",
         "routeKey": &*route_key,

@@ -44,8 +44,8 @@ impl Host for Bindings {
         function: String,
         request: http::Request<Body>,
     ) -> BoxFuture<'static, Result<http::Response<Body>, HostError>> {
-        let driver = self.driver.clone();
-        Box::pin(async move { driver.call(&function, request).await })
+        let (driver, caller) = (self.driver.clone(), self.caller);
+        Box::pin(async move { driver.call(&function, request, caller).await })
     }
 }
 
@@ -146,7 +146,12 @@ impl Driver {
     }
 
     /// One function calls another, as over HTTP.
-    async fn call(&self, function: &str, request: http::Request<Body>) -> Result<http::Response<Body>, HostError> {
+    async fn call(
+        &self,
+        function: &str,
+        request: http::Request<Body>,
+        cause: InvocationId,
+    ) -> Result<http::Response<Body>, HostError> {
         let table = self.table();
         let Some(entry) = table.by_name.get(function).cloned() else {
             return Err(not_found("function", function, table.project.functions.keys()));
@@ -154,6 +159,7 @@ impl Driver {
         let summary = Summary::Request {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
+            cause: Some(cause),
         };
         let event = Event::Http(HttpEvent {
             request,

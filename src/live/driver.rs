@@ -384,7 +384,7 @@ impl Driver {
         }
     }
 
-    fn record(&self, core: &mut Core, now: Time, record: Record, own: &mut Own) {
+    fn record(&self, core: &mut Core, now: Time, mut record: Record, own: &mut Own) {
         let finish = if own.invocation == Some(record.invocation) {
             own.done.take()
         } else {
@@ -400,6 +400,12 @@ impl Driver {
             sandbox_init: Span::ZERO,
             log_bytes_dropped: 0,
         });
+        if let Summary::Request {
+            cause: Some(caller), ..
+        } = &finish.summary
+        {
+            record.cause = Some(*caller);
+        }
         let done = Done {
             record,
             summary: finish.summary,

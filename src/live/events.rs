@@ -63,6 +63,8 @@ pub enum Summary {
     Request {
         method: http::Method,
         path: String,
+        /// The invocation that called, when a function did.
+        cause: Option<InvocationId>,
     },
     Event,
     Cron {

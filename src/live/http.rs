@@ -35,6 +35,10 @@ pub const START_HEADER: HeaderName = HeaderName::from_static("x-emu-start");
 /// `event` asks for an asynchronous invocation.
 const TYPE_HEADER: HeaderName = HeaderName::from_static("x-emu-invocation-type");
 
+/// What is read of a body that is refused, so that its sender gets to see the answer.
+const DRAINED_BYTES_MAX: usize = 64 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
 const COLD: HeaderValue = HeaderValue::from_static("cold");
 const WARM: HeaderValue = HeaderValue::from_static("warm");
 
@@ -126,6 +130,7 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
     let entry = found.entry.clone();
     let limit = table.limits.request_bytes_max;
     if request.body().size_hint().lower() > limit {
+        drain(request.into_body()).await;
         return too_large(limit);
     }
     if request
@@ -138,6 +143,7 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
     let summary = Summary::Request {
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
+        cause: None,
     };
     let head = request.method() == Method::HEAD;
     let (event, overflow) = http_event(request, peer, found, limit);
@@ -350,6 +356,23 @@ fn method_not_allowed(allowed: &[&str]) -> Response<Body> {
         response.headers_mut().insert(header::ALLOW, value);
     }
     response
+}
+
+/// Reads what a client is still sending, within bounds: most clients look for an answer only when they have sent all,
+/// and see a broken connection otherwise.
+async fn drain(mut body: Incoming) {
+    let read = async {
+        let mut left = DRAINED_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // A client that is slower gets its answer and the end of the connection.
+    let _ = tokio::time::timeout(DRAIN_TIME_MAX, read).await;
 }
 
 fn too_large(limit: u64) -> Response<Body> {

@@ -230,7 +230,7 @@ fn round(value: f64) -> f64 {
 
 fn summary(summary: &Summary) -> String {
     match summary {
-        Summary::Request { method, path } => format!("{method} {path}"),
+        Summary::Request { method, path, .. } => format!("{method} {path}"),
         Summary::Event => "event".to_owned(),
         Summary::Cron { name, scheduled_at } => {
             let at = DateTime::<Utc>::from_timestamp(scheduled_at.as_secs().cast_signed(), 0).unwrap_or_default();

@@ -48,6 +48,11 @@ impl Clock {
         Self(Arc::new(inner))
     }
 
+    /// When the run began.
+    pub fn arrival(&self) -> Time {
+        Time(self.0.arrival_ns)
+    }
+
     /// Unix time as the guest sees it, nanoseconds.
     pub fn now_ns(&self) -> u64 {
         self.0.arrival_ns.saturating_add(self.elapsed_ns())
