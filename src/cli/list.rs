@@ -77,7 +77,7 @@ enum QueueAction {
     },
     /// Throw away all messages of a queue
     Purge { queue: String },
-    /// Send the dead letters of a queue back to it
+    /// Send the messages of a dead-letter queue back to where they came from
     Redrive { queue: String },
 }
 
