@@ -98,7 +98,7 @@ pub struct Instance {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reload {
     pub function: String,
-    /// `added`, `changed`, `removed`, `failed`.
+    /// `added`, `changed`, `removed`, `failed`, `unchanged` (a build command ran and its artefact is the same).
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,

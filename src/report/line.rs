@@ -199,6 +199,7 @@ impl Renderer {
             ("changed", _) => (format!("reloaded{version}"), Tone::Good),
             ("added", _) => (format!("added{version}"), Tone::Good),
             ("removed", _) => ("removed".to_owned(), Tone::Warn),
+            ("unchanged", _) => ("built, and came out the same".to_owned(), Tone::Good),
             (_, true) => ("does not build, the version before still serves".to_owned(), Tone::Bad),
             (_, false) => ("does not build".to_owned(), Tone::Bad),
         };

@@ -256,12 +256,14 @@ fn reloads_tell_how_long_each_phase_took() {
         &[
             reload("changed", None, true),
             reload("removed", None, false),
+            reload("unchanged", None, true),
             reload("failed", Some("unexpected token\n  --> functions/api.ts:3:7"), true),
             reload("failed", Some("no such file"), false),
         ],
         "\
 12:00:01 api      reloaded v4 in 8.12 ms  (watch 2.00 ms, read 6.10 ms)  a.ts, b.ts, c.ts and 1 more
 12:00:01 api      removed  a.ts, b.ts, c.ts and 1 more
+12:00:01 api      built, and came out the same in 8.12 ms  (watch 2.00 ms, read 6.10 ms)  a.ts, b.ts, c.ts and 1 more
 12:00:01 api      does not build, the version before still serves  a.ts, b.ts, c.ts and 1 more
                   unexpected token
                     --> functions/api.ts:3:7
