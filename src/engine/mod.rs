@@ -169,8 +169,6 @@ pub struct Invocation {
     pub event: Event,
     /// The clock's time of arrival; guest time starts here.
     pub now: Time,
-    /// Waiting runs this many times faster than the machine (scaled clock); 1 in real time.
-    pub clock_factor: f64,
     /// Seeds the guest's randomness.
     pub seed: u64,
     pub host: Arc<dyn Host>,

@@ -57,9 +57,6 @@ pub async fn execute(
         settings: entry.settings.clone(),
         event,
         now: inner.clock.now(),
-        // What a handler waits for itself is execution: it takes as long as it takes, and is billed. A scaled clock
-        // shortens what lies between invocations.
-        clock_factor: 1.0,
         seed: inner.seed ^ run.invocation.0.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         host: Arc::new(Bindings::new(driver.clone(), run.invocation)),
         log: Arc::new(Log {

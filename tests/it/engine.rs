@@ -183,7 +183,6 @@ fn invocation(settings: Settings, event: Event, world: &Arc<World>) -> Invocatio
         settings: Arc::new(settings),
         event,
         now: NOON,
-        clock_factor: 1.0,
         seed: 7,
         host: world.clone(),
         log: world.clone(),
@@ -447,21 +446,6 @@ async fn randomness_and_time_come_from_the_invocation() {
     assert_ne!(run_in(&mut sandbox, other, world).await.text(), first, "another seed");
     let clock: f64 = run(&probe, get("/clock")).await.text().parse().unwrap();
     assert!((1_800_000_000.0..1_800_000_010.0).contains(&clock), "{clock}");
-}
-
-#[tokio::test]
-async fn a_scaled_clock_speeds_up_waiting() {
-    let probe = fixture("probe.wasm").await;
-    let world = Arc::new(World::default());
-    let invocation = Invocation {
-        clock_factor: 36_000.0,
-        ..invocation(settings(), get("/sleep?3600"), &world)
-    };
-    let mut sandbox = engine().open(&probe).unwrap();
-    let ran = run_in(&mut sandbox, invocation, world).await;
-    assert!(ran.outcome.duration < Duration::from_secs(10));
-    let slept_ms: u64 = ran.text().parse().unwrap();
-    assert!((3_600_000..3_700_000).contains(&slept_ms), "{slept_ms}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! Guest time: the arrival on emu's clock plus what has run since. Sleeping goes faster on a scaled clock, running does not.
+//! Guest time: the arrival on emu's clock plus what has run since. What a guest waits for itself is execution: it takes
+//! as long as it takes and is billed; a scaled clock shortens what lies between invocations.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
@@ -26,24 +26,13 @@ struct Inner {
     /// Unix time at arrival, nanoseconds.
     arrival_ns: u64,
     started: Instant,
-    /// How far sleeps have run ahead of the machine.
-    ahead_ns: AtomicU64,
-    /// Waiting runs this many times faster than the machine.
-    factor: f64,
 }
 
 impl Clock {
-    pub fn new(arrival: Time, factor: f64) -> Self {
-        let factor = if factor.is_finite() && factor > 0.0 {
-            factor
-        } else {
-            1.0
-        };
+    pub fn new(arrival: Time) -> Self {
         let inner = Inner {
             arrival_ns: arrival.0,
             started: Instant::now(),
-            ahead_ns: AtomicU64::new(0),
-            factor,
         };
         Self(Arc::new(inner))
     }
@@ -60,26 +49,17 @@ impl Clock {
 
     /// Guest time since the run began, nanoseconds.
     pub fn elapsed_ns(&self) -> u64 {
-        self.machine_ns()
-            .saturating_add(self.0.ahead_ns.load(Ordering::Relaxed))
-    }
-
-    fn machine_ns(&self) -> u64 {
         u64::try_from(self.0.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Waits until guest time has reached `elapsed_ns` since the run began. Sleeps side by side overlap, as they should:
-    /// whoever wakes moves the clock to its own deadline if it is not there yet.
+    /// Waits until guest time has reached `elapsed_ns` since the run began.
     pub async fn sleep_until(&self, elapsed_ns: u64) {
         let wait_ns = elapsed_ns.saturating_sub(self.elapsed_ns());
         if wait_ns == 0 {
             // A guest that polls in a loop must still let others run.
             return tokio::task::yield_now().await;
         }
-        let wait = Duration::from_nanos(wait_ns).min(WAIT_MAX);
-        tokio::time::sleep(wait.div_f64(self.0.factor)).await;
-        let ahead_ns = elapsed_ns.saturating_sub(self.machine_ns());
-        self.0.ahead_ns.fetch_max(ahead_ns, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_nanos(wait_ns).min(WAIT_MAX)).await;
     }
 
     pub async fn sleep(&self, duration: Duration) {
@@ -220,27 +200,5 @@ impl<T> p3::monotonic_clock::HostWithStore<T> for HasClock {
         let clock = accessor.with(|mut access| access.get().clock.clone());
         clock.sleep(Duration::from_nanos(duration)).await;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn sleeping_moves_guest_time_by_the_whole_sleep_whatever_the_factor() {
-        let clock = Clock::new(Time(1_000), 60_000.0);
-        clock.sleep(Duration::from_secs(60)).await;
-        assert!(clock.elapsed_ns() >= 60_000_000_000);
-        assert!(clock.machine_ns() < 60_000_000_000);
-    }
-
-    #[tokio::test]
-    async fn sleeps_side_by_side_overlap() {
-        let clock = Clock::new(Time(0), 1_000_000.0);
-        let short = clock.sleep(Duration::from_secs(1_000));
-        let long = clock.sleep(Duration::from_secs(2_000));
-        tokio::join!(short, long);
-        assert!((2_000_000_000_000..2_900_000_000_000).contains(&clock.elapsed_ns()));
     }
 }

@@ -50,7 +50,7 @@ impl Run {
             id: invocation.id.clone(),
             host: invocation.host.clone(),
             log: Arc::new(Log::new(invocation.log.clone(), settings.log_bytes_max)),
-            clock: Clock::new(invocation.now, invocation.clock_factor),
+            clock: Clock::new(invocation.now),
             calls: outbound::Calls::default(),
             settings,
         })

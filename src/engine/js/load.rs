@@ -89,7 +89,6 @@ async fn trial(engine: &Engine, runtime: &Runtime, graph: &Arc<Graph>, source: &
         settings: Arc::clone(&settings),
         event: Event::Json(serde_json::Value::Null),
         now: Time(u64::try_from(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(0)).unwrap_or(0)),
-        clock_factor: 1.0,
         seed: 0,
         host: Arc::new(Nobody),
         log: Arc::new(Nobody),

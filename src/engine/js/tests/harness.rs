@@ -163,7 +163,6 @@ impl Project {
             settings: Arc::new(self.settings.clone()),
             event,
             now: Time::from_millis(1_700_000_000_123),
-            clock_factor: 1.0,
             seed: self.seed,
             host: self.world.clone(),
             log: self.world.clone(),
