@@ -174,9 +174,8 @@ impl Bodies {
             drop(writer.end.set(end));
         }
         // A pipe that `fetch` has not taken yet goes on to exist for it.
-        match self.slots.remove(&handle) {
-            Some(Slot::Piped(_, body)) => drop(self.slots.insert(handle, Slot::Arriving(body))),
-            _ => {}
+        if let Some(Slot::Piped(_, body)) = self.slots.remove(&handle) {
+            self.slots.insert(handle, Slot::Arriving(body));
         }
     }
 }

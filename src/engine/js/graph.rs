@@ -13,13 +13,15 @@ use crate::engine::{LoadError, Place, Source};
 const MODULES_MAX: usize = 10_000;
 const SOURCE_BYTES_MAX: usize = 64 << 20;
 
+/// Importer, then specifier: the module's name, or why there is none.
+type Links = HashMap<Arc<str>, HashMap<String, Result<Arc<str>, String>>>;
+
 /// Modules are named by their path below the project root, with `/`: stacks then name the user's files.
 #[derive(Debug)]
 pub struct Graph {
     pub entry: Arc<str>,
     modules: HashMap<Arc<str>, Module>,
-    /// Importer, then specifier: the module's name, or why there is none.
-    links: HashMap<Arc<str>, HashMap<String, Result<Arc<str>, String>>>,
+    links: Links,
     pub watch: Vec<PathBuf>,
     pub source_bytes: usize,
 }
@@ -99,7 +101,7 @@ struct Loader {
     resolver: Resolver,
     root: PathBuf,
     modules: HashMap<Arc<str>, Module>,
-    links: HashMap<Arc<str>, HashMap<String, Result<Arc<str>, String>>>,
+    links: Links,
     watch: BTreeSet<PathBuf>,
     source_bytes: usize,
 }
@@ -187,7 +189,7 @@ impl Loader {
                 (detail, help) => detail.or(help),
             };
             Box::new(LoadError {
-                message: format!("SyntaxError: {}", invalid.message),
+                message: invalid.message,
                 place,
                 detail,
                 watch: Vec::new(),

@@ -106,7 +106,7 @@ impl Invalid {
         let diagnostic = diagnostics.into_iter().next()?;
         let span = diagnostic.labels.first().map(|label| (label.offset(), label.len()));
         Some(Invalid {
-            message: diagnostic.message.to_string(),
+            message: format!("SyntaxError: {}", diagnostic.message),
             help: diagnostic.help.as_ref().map(ToString::to_string),
             span,
         })
@@ -135,9 +135,21 @@ fn offset_of(text: &str, line: usize, column: usize) -> u32 {
     u32::try_from((before + column.saturating_sub(1)).min(text.len())).unwrap_or(u32::MAX)
 }
 
+/// Modules of the older kind have neither `import` nor `export`, and speak of one of these.
+const COMMON_JS: [&str; 3] = ["module.exports", "exports.", "require("];
+
 fn javascript(text: &str) -> Result<Module, Invalid> {
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, text, SourceType::mjs()).parse();
+    if !parsed.module_record.has_module_syntax && !parsed.panicked && COMMON_JS.iter().any(|word| text.contains(word)) {
+        let message = "CommonJS modules are not loaded: write `export` and `import`, choose a package with an ES module \
+                       build, or bundle it with a `build` command";
+        return Err(Invalid {
+            message: message.to_owned(),
+            help: None,
+            span: Some((0, 1)),
+        });
+    }
     if let Some(invalid) = Invalid::first(parsed.diagnostics) {
         return Err(invalid);
     }

@@ -290,3 +290,14 @@ pub async fn evaluate(expression: &str) -> Value {
     let body = shown.split_once('\n').map_or("", |(_, body)| body);
     serde_json::from_str(body).unwrap_or_else(|_| panic!("{expression}: {shown}"))
 }
+
+/// Loads a file of the repository.
+pub async fn load_path(root: &std::path::Path, entry: &std::path::Path) -> Result<Version, LoadError> {
+    let source = Source {
+        function: "example".to_owned(),
+        project_root: root.canonicalize().expect("it is there"),
+        entry: entry.canonicalize().expect("it is there"),
+        env: BTreeMap::new(),
+    };
+    engine().load(&source).await.map(|loaded| loaded.version)
+}

@@ -131,6 +131,21 @@ async fn missing_imports_name_the_importer() {
 }
 
 #[tokio::test]
+async fn common_js_is_told_apart() {
+    let shown = load(&[("f.js", "exports.handler = async () => 1;")]).await;
+    assert!(
+        shown.starts_with("error: CommonJS modules are not loaded") && shown.contains(" at f.js:1:1"),
+        "{shown}"
+    );
+    let files = [
+        ("f.js", "import old from 'old'; export default { fetch() {} };"),
+        ("node_modules/old/package.json", "{\"main\": \"main.js\"}"),
+        ("node_modules/old/main.js", "module.exports = 1;"),
+    ];
+    assert!(load(&files).await.contains(" at node_modules/old/main.js:1:1"));
+}
+
+#[tokio::test]
 async fn imports_do_not_leave_the_project() {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("secret.js"), "export default 1;").unwrap();
@@ -199,4 +214,32 @@ async fn the_watch_list_holds_files_read_and_paths_missed() {
         "{:?}",
         error.watch
     );
+}
+
+/// All that the examples ship can be loaded, and offers handlers.
+#[tokio::test]
+async fn the_examples_load() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut loaded = 0;
+    for example in std::fs::read_dir(examples).unwrap() {
+        let root = example.unwrap().path();
+        let Ok(functions) = std::fs::read_dir(root.join("functions")) else {
+            continue;
+        };
+        for file in functions {
+            let entry = file.unwrap().path();
+            let named = entry.file_name().and_then(|name| name.to_str()).unwrap_or("_");
+            let is_script = entry
+                .extension()
+                .is_some_and(|extension| extension == "ts" || extension == "js");
+            if !is_script || named.starts_with('_') || named.ends_with(".d.ts") {
+                continue;
+            }
+            if let Err(error) = load_path(&root, &entry).await {
+                panic!("{}: {}", entry.display(), load_error(&error));
+            }
+            loaded += 1;
+        }
+    }
+    assert!(loaded > 0);
 }
