@@ -3,7 +3,7 @@
 import host from "emu:js/host";
 import { bytesOf, fromUtf8, utf8 } from "./encoding.js";
 import { hostError } from "./errors.js";
-import { disturbed, ReadableStream } from "./streams.js";
+import { disturbed, ReadableStream } from "./readable.js";
 import { URLSearchParams } from "./url.js";
 
 const NONE = { tag: "none" };
@@ -169,13 +169,21 @@ export function mixBody(Class, contentOf) {
   Object.defineProperties(Class.prototype, properties);
 }
 
+async function write(handle, bytes) {
+  try {
+    await host.write(handle, bytes);
+  } catch (error) {
+    throw hostError(error, (text) => new TypeError(text));
+  }
+}
+
 /** Writes a stream to a handle of the host and ends it; an error of the stream ends it with that error. */
 export async function pump(stream, handle) {
   try {
-    for await (const chunk of stream) await host.write(handle, chunkBytes(chunk));
+    for await (const chunk of stream) await write(handle, chunkBytes(chunk));
   } catch (error) {
     host.close(handle, String(error?.message ?? error));
-    throw hostError(error, (text) => new TypeError(text));
+    throw error;
   }
   host.close(handle, null);
 }

@@ -29,9 +29,9 @@ export function badAnswer(message) {
   return error;
 }
 
-/** The host answers with text where JavaScript expects an Error: `text`, or an Error that it is. */
+/** What a host call rejected with, as the error that a script expects: `make` gets its text. */
 export function hostError(thrown, make = (text) => new Error(text)) {
-  return thrown instanceof Error ? thrown : make(String(thrown));
+  return make(thrown instanceof Error ? thrown.message : String(thrown));
 }
 
 /** An error that tells its class by name, as the web platform has them. */

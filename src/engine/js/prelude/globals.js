@@ -11,12 +11,15 @@ import { DOMException } from "./errors.js";
 import { AbortController, AbortSignal, CustomEvent, Event, EventTarget } from "./events.js";
 import { fetch } from "./fetch.js";
 import { Headers } from "./headers.js";
+import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./queuing.js";
 import { random } from "./random.js";
+import { ReadableStream } from "./readable.js";
 import { Request } from "./request.js";
 import { Response } from "./response.js";
-import * as streams from "./streams.js";
 import { clearTimeout, setImmediate, setInterval, setTimeout } from "./timers.js";
+import { TextDecoderStream, TextEncoderStream, TransformStream } from "./transform.js";
 import { URL, URLSearchParams } from "./url.js";
+import { WritableStream } from "./writable.js";
 
 function define(target, values) {
   for (const [name, value] of Object.entries(values)) {
@@ -57,25 +60,25 @@ define(Math, { random });
 define(globalThis, {
   AbortController,
   AbortSignal,
-  ByteLengthQueuingStrategy: streams.ByteLengthQueuingStrategy,
-  CountQueuingStrategy: streams.CountQueuingStrategy,
+  ByteLengthQueuingStrategy,
+  CountQueuingStrategy,
   Crypto,
   CustomEvent,
   DOMException,
   Event,
   EventTarget,
   Headers,
-  ReadableStream: streams.ReadableStream,
+  ReadableStream,
   Request,
   Response,
   TextDecoder,
-  TextDecoderStream: streams.TextDecoderStream,
+  TextDecoderStream,
   TextEncoder,
-  TextEncoderStream: streams.TextEncoderStream,
-  TransformStream: streams.TransformStream,
+  TextEncoderStream,
+  TransformStream,
   URL,
   URLSearchParams,
-  WritableStream: streams.WritableStream,
+  WritableStream,
   atob,
   btoa,
   clearImmediate: clearTimeout,

@@ -164,5 +164,6 @@ async fn a_failure_leaves_nothing_behind_in_a_kept_sandbox() {
 #[tokio::test]
 async fn outbound_requests_need_permission() {
     let shown = serve("export default { async fetch() { return fetch('http://example.com/'); } };").await;
+    assert!(shown.contains("TypeError: fetch failed: "), "{shown}");
     assert!(shown.contains("allow_hosts"), "{shown}");
 }
