@@ -1,7 +1,7 @@
 //! Turns components into machine code: in a low-priority child of this binary, or in process where there is none.
 //!
 //! Cranelift cannot be cancelled and leaves its memory behind. A child can be killed when a newer change arrives or a
-//! bound is reached, and takes its memory with it; the parent only loads what the child has left in the [cache](super::cache).
+//! bound is reached, and takes its memory with it; the parent only loads what the child has left in the [cache].
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
