@@ -175,6 +175,10 @@ pub struct Invocation {
     pub log: Arc<dyn LogSink>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and taken once a run: a box would cost every request an allocation"
+)]
 pub enum Event {
     /// The path is the one the client sent.
     Http(HttpEvent),

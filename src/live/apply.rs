@@ -207,7 +207,7 @@ impl Driver {
     }
 
     pub fn tell(&self, event: Event) {
-        self.0.hub.push(self.now(), What::Made(event));
+        self.0.hub.push(self.now(), What::Made(Box::new(event)));
     }
 
     pub fn purge(&self, queue: &str) {

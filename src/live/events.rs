@@ -44,7 +44,7 @@ pub enum What {
         text: String,
     },
     /// Made elsewhere, rare: ready, reload, notice.
-    Made(Event),
+    Made(Box<Event>),
 }
 
 /// A finished invocation with what only the shell knows of it.
@@ -327,10 +327,10 @@ mod tests {
     }
 
     fn notice(text: &str) -> What {
-        What::Made(Event::Notice(crate::report::event::Notice {
+        What::Made(Box::new(Event::Notice(crate::report::event::Notice {
             level: "info".into(),
             message: text.into(),
-        }))
+        })))
     }
 
     fn log(n: u64) -> What {

@@ -79,7 +79,7 @@ impl PeerService for Functions {
             self.driver
                 .0
                 .hub
-                .push(self.driver.now(), What::Made(Told::Notice(notice)));
+                .push(self.driver.now(), What::Made(Box::new(Told::Notice(notice))));
         }
     }
 }

@@ -128,7 +128,7 @@ impl PublicIds {
             (run >> 16) & 0xffff,
             (run >> 4) & 0xfff,
             8 + kind,
-            (run << 8 | run >> 56) & 0xfff,
+            run.rotate_left(8) & 0xfff,
         )
     }
 

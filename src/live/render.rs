@@ -42,7 +42,7 @@ impl Renderer {
                 stream: *stream,
                 text: text.clone(),
             }),
-            What::Made(event) => event.clone(),
+            What::Made(event) => Event::clone(event),
         };
         Stamped {
             time: rfc3339(raw.at),
