@@ -32,8 +32,10 @@ fn fresh_isolates() {
         for (name, code) in [("hello", HELLO), ("router", ROUTER), ("lambda", LAMBDA)] {
             let count = Arc::new(AtomicU64::new(0));
             let project = Arc::new(Project::new(&[("f.js", code)]));
+            let mut fuel = 0;
             let (elapsed, cpu) = runtime.block_on(async {
                 let version = project.load("f.js").await.unwrap();
+                fuel = project.invoke(&version, get("/path?q=1")).await.0.fuel;
                 let until = Instant::now() + Duration::from_secs(3);
                 let started = (Instant::now(), cpu_us());
                 let tasks: Vec<_> = (0..8)
@@ -59,7 +61,7 @@ fn fresh_isolates() {
             });
             let count = count.load(Ordering::Relaxed);
             println!(
-                "{name}, {threads} threads: {:.0}/s, {:.0} us of processor each",
+                "{name}, {threads} threads: {:.0}/s, {:.0} us of processor and {fuel} fuel each",
                 count as f64 / elapsed.as_secs_f64(),
                 cpu / count as f64
             );
