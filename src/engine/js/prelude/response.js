@@ -26,8 +26,10 @@ export class Response {
     const status = given.status === undefined ? 200 : Math.trunc(Number(given.status));
     if (!(status >= 200 && status <= 599) && status !== 101) throw new RangeError(`the status of a Response must be 200 to 599, got ${given.status}`);
     this.#status = status;
-    this.#statusText = given.statusText === undefined ? "" : String(given.statusText);
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(this.#statusText)) throw new TypeError("invalid statusText");
+    if (given.statusText !== undefined) {
+      this.#statusText = String(given.statusText);
+      if (/[^\t\x20-\x7e\x80-\xff]/.test(this.#statusText)) throw new TypeError("invalid statusText");
+    }
     this.#headers = new Headers(given.headers);
     const { content, type } = extract(body);
     if (!content.empty && BODILESS.has(status)) throw new TypeError(`a Response of status ${status} cannot have a body`);
