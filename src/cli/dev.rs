@@ -12,7 +12,7 @@ use super::failure::{Failure, INTERRUPTED, Outcome};
 use super::head::{self, Served};
 use super::keys::{self, Key, Keys};
 use super::output::Output;
-use super::settings::{self, NetworkArgs, Opened, RunArgs};
+use super::settings::{self, NetworkArgs, Opened, RunArgs, StateArgs};
 use super::signals::Signals;
 use super::{Global, env};
 use crate::live::{self, Live, Options};
@@ -59,6 +59,9 @@ pub struct Args {
     network: NetworkArgs,
 
     #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
     run: RunArgs,
 }
 
@@ -67,7 +70,7 @@ pub fn run(args: &Args, global: &Global, started: Instant) -> Outcome {
     let opened = settings::open(path, args.run.provider.as_deref())?;
     let file = &opened.loaded.project.dev;
     let token = global.control_token.as_deref();
-    let mut options = settings::dev(&args.run, &args.network, token, &env, file, random_seed())?;
+    let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, random_seed())?;
     options.watch = !args.no_watch;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

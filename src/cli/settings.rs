@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::failure::Failure;
-use crate::live::Options;
 use crate::live::reload::{ReadProject, Reread, Unreadable};
+use crate::live::{Durability, Options};
 use crate::platform::config::ColdStarts;
 use crate::project::{ClockSetting, DevSettings, LoadOptions, Loaded, Project};
 
@@ -39,6 +39,27 @@ pub struct RunArgs {
     /// Whose rules and prices apply: aws-lambda, gcp-functions, azure-functions, cloudflare-workers
     #[arg(long, value_name = "PROVIDER", env = "EMU_PROVIDER")]
     pub provider: Option<String>,
+}
+
+/// Flags of `emu dev` about what outlives it.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "State")]
+pub struct StateArgs {
+    /// Keep messages and state in memory, and leave what the folder holds alone
+    #[arg(long, env = "EMU_EPHEMERAL", value_parser = clap::builder::FalseyValueParser::new())]
+    pub ephemeral: bool,
+
+    /// What an acknowledged message survives: `normal` the end of the process, `full` a loss of power as well
+    #[arg(long, value_name = "normal|full", env = "EMU_DURABILITY", value_parser = durability)]
+    pub durability: Option<Durability>,
+}
+
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "normal" => Ok(Durability::Normal),
+        "full" => Ok(Durability::Full),
+        _ => Err("expected normal or full".to_owned()),
+    }
 }
 
 /// Flags of `emu dev` about its ports.
@@ -82,6 +103,7 @@ fn cold_starts(text: &str) -> Result<ColdStarts, String> {
 pub fn dev(
     run: &RunArgs,
     network: &NetworkArgs,
+    state: &StateArgs,
     token: Option<&str>,
     env: &dyn Fn(&str) -> Option<String>,
     file: &DevSettings,
@@ -112,6 +134,8 @@ pub fn dev(
         control_host,
         control_port: network.control_port.or(file.control_port).unwrap_or(CONTROL_PORT),
         run_file: true,
+        ephemeral: state.ephemeral,
+        durability: state.durability.unwrap_or_default(),
         ..private(run, token, file, seed)
     })
 }
@@ -129,6 +153,8 @@ pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64
         seed: run.seed.or(file.seed).unwrap_or(seed),
         watch: false,
         run_file: false,
+        ephemeral: true,
+        durability: Durability::Normal,
         drain: DRAIN,
     }
 }
@@ -180,7 +206,7 @@ mod tests {
 
     fn settle(network: &NetworkArgs, env_port: Option<&str>, file: &DevSettings) -> Result<Options, Failure> {
         let env = |name: &str| (name == "PORT").then(|| env_port.map(str::to_owned)).flatten();
-        dev(&RunArgs::default(), network, None, &env, file, 7)
+        dev(&RunArgs::default(), network, &StateArgs::default(), None, &env, file, 7)
     }
 
     #[test]
@@ -244,6 +270,7 @@ mod tests {
         let open = dev(
             &RunArgs::default(),
             &network,
+            &StateArgs::default(),
             Some("s3cret"),
             &env,
             &DevSettings::default(),

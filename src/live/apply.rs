@@ -45,12 +45,24 @@ impl Driver {
             let mut names = inner.names.write().unwrap_or_else(PoisonError::into_inner);
             let table = Arc::new(Table::new(project, profile, &mut names));
             let config = table::config(&table, &mut names, &inner.clock, inner.cold_starts);
+            inner.store.name(names.stored());
             (table, config)
         };
         let mut core = lock(&inner.core);
         *inner.table.write().unwrap_or_else(PoisonError::into_inner) = table.clone();
         core.builds.retain(|function, _| table.functions.contains_key(function));
+        core.restoring.configured(&config);
         self.step_locked(&mut core, Input::Configure(Arc::new(config)), &mut Own::default());
+    }
+
+    /// As [`Driver::restore`], beside everything else.
+    fn restore_later(&self) {
+        let driver = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = driver.restore().await {
+                driver.notice("error", format!("messages from before cannot be read: {error}"));
+            }
+        });
     }
 
     /// Whether it was the first load, whose events the ready line replaces.
@@ -62,6 +74,7 @@ impl Driver {
                 cause,
             } => {
                 self.configure(project);
+                self.restore_later();
                 for warning in warnings {
                     self.notice("warning", warning);
                 }

@@ -1,18 +1,13 @@
 //! What guests may call: the project's own queues, topics and functions.
 
-use std::sync::Arc;
-
 use futures::future::BoxFuture;
 
 use crate::engine::{Body, Event, Host, HostError, HttpEvent, OutMessage, Reply};
-use crate::platform::ids::{InvocationId, MessageId};
-use crate::platform::input::{Input, TopicContent};
+use crate::platform::ids::InvocationId;
 
-use super::driver::{Driver, Own, lock};
+use super::driver::Driver;
 use super::events::Summary;
-use super::messages::Content;
 use super::render::{reject_code, reject_text};
-use super::run::{self, SendOptions};
 
 /// One invocation's view of the project.
 pub struct Bindings {
@@ -29,14 +24,12 @@ impl Bindings {
 impl Host for Bindings {
     fn send(&self, queue: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
-        let each = move |message| driver.send(&queue, message, Some(caller));
-        Box::pin(async move { messages.into_iter().map(each).collect() })
+        Box::pin(async move { driver.send(&queue, messages, Some(caller)).await })
     }
 
     fn publish(&self, topic: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
-        let each = move |message| driver.publish(&topic, message, Some(caller));
-        Box::pin(async move { messages.into_iter().map(each).collect() })
+        Box::pin(async move { driver.publish(&topic, messages, Some(caller)).await })
     }
 
     fn call(
@@ -50,101 +43,6 @@ impl Host for Bindings {
 }
 
 impl Driver {
-    /// Puts a message into a queue; its id.
-    ///
-    /// # Errors
-    /// `queue-not-found`, `queue-full`, `message-too-large`, `store-full`.
-    pub fn send(&self, queue: &str, message: OutMessage, cause: Option<InvocationId>) -> Result<String, HostError> {
-        let table = self.table();
-        let known = table.project.queues.contains_key(queue);
-        let names = self.0.names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Some(id) = names.find_queue(queue).filter(|_| known) else {
-            return Err(not_found("queue", queue, table.project.queues.keys()));
-        };
-        drop(names);
-        let options = SendOptions {
-            delay: message.delay,
-            group: message.group.clone(),
-            deduplication: message.deduplication.clone(),
-        };
-        self.put(
-            message,
-            |message, content| run::send_input(id, message, content, cause, &options),
-            queue,
-        )
-    }
-
-    /// Publishes to a topic; the message's id.
-    ///
-    /// # Errors
-    /// `topic-not-found`, `message-too-large`, `store-full`.
-    pub fn publish(&self, topic: &str, message: OutMessage, cause: Option<InvocationId>) -> Result<String, HostError> {
-        let table = self.table();
-        let known = table.project.topics.contains_key(topic);
-        let names = self.0.names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Some(id) = names.find_topic(topic).filter(|_| known) else {
-            return Err(not_found("topic", topic, table.project.topics.keys()));
-        };
-        drop(names);
-        let input = |message, content: &Content| Input::Publish {
-            topic: id,
-            message: run::message(message, content, cause, &SendOptions::default()),
-            content: Arc::new(TopicContent {
-                attributes: content.attributes.clone(),
-                body: content.json(),
-            }),
-        };
-        self.put(message, input, topic)
-    }
-
-    fn put(
-        &self,
-        message: OutMessage,
-        input: impl FnOnce(MessageId, &Content) -> Input,
-        name: &str,
-    ) -> Result<String, HostError> {
-        let content = Content {
-            body: message.body,
-            content_type: message.content_type,
-            attributes: message.attributes,
-        };
-        let size = content.size_bytes();
-        let max = self.table().limits.message_bytes_max;
-        if size > max {
-            return Err(HostError {
-                code: "message-too-large",
-                message: format!("the message for {name} has {size} bytes, the provider takes {max} at the most"),
-            });
-        }
-        let mut core = lock(&self.0.core);
-        if !core.messages.fits(size) {
-            return Err(HostError {
-                code: "store-full",
-                message: "the messages of all queues together take 1 GiB; consume or purge a queue first".to_owned(),
-            });
-        }
-        let id = core.platform.new_message();
-        let input = input(id, &content);
-        core.messages.put(id, Arc::new(content));
-        let mut own = Own {
-            message: Some(id),
-            ..Own::default()
-        };
-        self.step_locked(&mut core, input, &mut own);
-        if own.refused {
-            core.messages.remove(id);
-            return Err(HostError {
-                code: "queue-full",
-                message: format!("queue {name} holds its maximum (max_messages); consume or purge it first"),
-            });
-        }
-        if let Some(original) = own.original {
-            core.messages.remove(id);
-            return Ok(self.0.ids.message(original));
-        }
-        Ok(self.0.ids.message(id))
-    }
-
     /// One function calls another, as over HTTP.
     async fn call(
         &self,
@@ -187,7 +85,7 @@ impl Driver {
     }
 }
 
-fn not_found<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a String>) -> HostError {
+pub(super) fn not_found<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a String>) -> HostError {
     let hint = nearest(name, known).map_or(String::new(), |near| format!("; did you mean {near}?"));
     HostError {
         code: match kind {

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::{Engine, Event, Failure, Reply, Sandbox, Version};
 use crate::platform::Platform;
 use crate::platform::config::ColdStarts;
-use crate::platform::effect::{Delivery, Effect, MessageChange, Note, Record, RejectReason, Run, StoreChange};
+use crate::platform::effect::{Delivery, Effect, MessageChange, Note, Record, RejectReason, Run, StoreChange, Work};
 use crate::platform::ids::{FunctionId, InstanceId, InvocationId, MessageId, TriggerId, VersionNumber};
 use crate::platform::input::{Completion, Input, Outcome};
 use crate::platform::time::{Span, Time};
@@ -28,6 +27,8 @@ use super::events::{Done, Hub, Summary, What};
 use super::messages::Messages;
 use super::names::{Names, PublicIds};
 use super::run::{self, Job};
+use super::state::Restoring;
+use super::store::{Commit, Store};
 use super::table::{Entry, Table};
 
 /// The timer looks at the clock this often however far the next deadline is, since a machine that slept wakes with
@@ -46,6 +47,7 @@ pub(super) struct Inner {
     pub clock: Clock,
     pub ids: PublicIds,
     pub hub: Hub,
+    pub store: Store,
     pub cold_starts: ColdStarts,
     pub seed: u64,
     /// Shutting down: nothing starts that nobody waits for.
@@ -69,6 +71,16 @@ pub(super) struct Core {
     slots: HashMap<InstanceId, Slot>,
     /// The deadline that the timer knows of.
     armed: Time,
+    /// Of the last changes that the store was given.
+    commit: Option<Commit>,
+    pub restoring: Restoring,
+}
+
+/// What one step leaves to be done after it.
+#[derive(Default)]
+struct After {
+    changes: Vec<StoreChange>,
+    runs: Vec<Job>,
 }
 
 /// The state of a function's code.
@@ -144,6 +156,8 @@ pub struct Parts {
     pub names: Arc<RwLock<Names>>,
     pub hub: Hub,
     pub table: Arc<Table>,
+    pub store: Store,
+    pub ids_from: u64,
     pub cold_starts: ColdStarts,
     pub seed: u64,
     pub cron: mpsc::UnboundedSender<Arm>,
@@ -151,14 +165,18 @@ pub struct Parts {
 
 impl Driver {
     pub fn new(parts: Parts) -> Driver {
+        let mut platform = Platform::new(parts.seed);
+        platform.ids_from(parts.ids_from);
         Driver(Arc::new(Inner {
             core: Mutex::new(Core {
-                platform: Platform::new(parts.seed),
+                platform,
                 messages: Messages::default(),
                 builds: HashMap::new(),
                 waiting: HashMap::new(),
                 slots: HashMap::new(),
                 armed: Time::NEVER,
+                commit: None,
+                restoring: Restoring::default(),
             }),
             table: RwLock::new(parts.table),
             names: parts.names,
@@ -166,6 +184,7 @@ impl Driver {
             clock: parts.clock,
             ids: parts.ids,
             hub: parts.hub,
+            store: parts.store,
             cold_starts: parts.cold_starts,
             seed: parts.seed,
             draining: AtomicBool::new(false),
@@ -214,8 +233,15 @@ impl Driver {
     pub(super) fn step_locked(&self, core: &mut Core, input: Input, own: &mut Own) {
         let now = self.0.clock.now();
         core.platform.handle(now, input);
+        let mut after = After::default();
         while let Some(effect) = core.platform.poll_effect() {
-            self.effect(core, now, effect, own);
+            self.effect(core, now, effect, own, &mut after);
+        }
+        if !after.changes.is_empty() {
+            core.commit = Some(self.0.store.follow(after.changes));
+        }
+        for job in after.runs {
+            self.spawn_event(core, job);
         }
         if let Some(next) = core.platform.next_deadline()
             && next < core.armed
@@ -225,7 +251,7 @@ impl Driver {
         }
     }
 
-    fn effect(&self, core: &mut Core, now: Time, effect: Effect, own: &mut Own) {
+    fn effect(&self, core: &mut Core, now: Time, effect: Effect, own: &mut Own, after: &mut After) {
         match effect {
             Effect::StartInstance {
                 instance,
@@ -235,7 +261,7 @@ impl Driver {
             } => {
                 self.start_instance(core, now, instance, function, modelled.total());
             }
-            Effect::Run(run) => self.dispatch(core, run, own),
+            Effect::Run(run) => self.dispatch(core, run, own, after),
             Effect::StopInstance { instance, .. } => {
                 core.slots.remove(&instance);
             }
@@ -268,7 +294,7 @@ impl Driver {
             }
             Effect::Received { deliveries, .. } => own.received = deliveries,
             Effect::ReceiptChecked { valid, .. } => own.receipt_valid = Some(valid),
-            Effect::Store(change) => self.store(core, now, change),
+            Effect::Store(change) => self.store(core, now, change, own, after),
         }
     }
 
@@ -304,7 +330,7 @@ impl Driver {
         );
     }
 
-    fn dispatch(&self, core: &mut Core, run: Run, own: &mut Own) {
+    fn dispatch(&self, core: &mut Core, run: Run, own: &mut Own, after: &mut After) {
         let invocation = run.invocation;
         let Some(job) = self.job(core, run) else {
             return self.cannot_run(core, invocation);
@@ -321,25 +347,38 @@ impl Driver {
         if self.0.draining.load(Ordering::Relaxed) {
             return;
         }
-        let Some((event, summary)) = run::event_of(self, core, &job) else {
-            tracing::error!("work for invocation {invocation:?} without its content");
-            return self.cannot_run(core, invocation);
+        after.runs.push(job);
+    }
+
+    /// Runs work that no caller brought, once what led to it lasts: a message that ends emu has been counted.
+    fn spawn_event(&self, core: &Core, job: Job) {
+        let gathered = run::gather(core, &job.run.work);
+        let commit = match job.run.work {
+            Work::Cron { .. } | Work::Request => None,
+            Work::Async { .. } | Work::Batch { .. } | Work::Topic { .. } => core.commit.clone(),
         };
-        self.spawn(job, event, summary, oneshot::channel().0, oneshot::channel().0);
+        let driver = self.clone();
+        self.0.running.spawn(async move {
+            let committed = match commit {
+                Some(commit) => commit.wait().await.is_ok(),
+                None => true,
+            };
+            let event = match committed {
+                true => run::event_of(&driver, &job.entry, &job.run.work, gathered).await,
+                false => None,
+            };
+            let Some((event, summary)) = event else {
+                let invocation = job.run.invocation;
+                tracing::error!("work for invocation {invocation:?} without its content");
+                return driver.step(cannot_run(invocation), &mut Own::default());
+            };
+            run::execute(&driver, job, event, summary, oneshot::channel().0).await;
+        });
     }
 
     /// What an invocation needs has left with a change of the manifest; it must end all the same.
     fn cannot_run(&self, core: &mut Core, invocation: InvocationId) {
-        let completion = Completion {
-            outcome: Outcome::Failed,
-            duration: Span::ZERO,
-            cpu: Span::ZERO,
-            memory_bytes_max: 0,
-            failed_messages: Vec::new(),
-            acknowledged: false,
-        };
-        core.platform
-            .handle(self.now(), Input::Finished { invocation, completion });
+        core.platform.handle(self.now(), cannot_run(invocation));
     }
 
     fn job(&self, core: &mut Core, run: Run) -> Option<Job> {
@@ -417,25 +456,19 @@ impl Driver {
         self.0.hub.push(now, What::Invocation(Box::new(done)));
     }
 
-    fn store(&self, core: &mut Core, now: Time, change: StoreChange) {
-        match change {
+    fn store(&self, core: &mut Core, now: Time, change: StoreChange, own: &Own, after: &mut After) {
+        match &change {
+            // Written before the core heard of it.
+            StoreChange::Put { stored, of: None, .. } if own.message == Some(stored.message) => return,
             StoreChange::Put {
-                message, of: Some(of), ..
-            } => core.messages.copy(of, message),
-            StoreChange::Put { .. } | StoreChange::Moved { .. } | StoreChange::Received { .. } => {}
-            StoreChange::Gone { message } => core.messages.remove(message),
-            StoreChange::AsyncDone { first } => core.messages.remove_event(first),
-            StoreChange::Destination { first, queue } => {
-                let Some(event) = core.messages.event(first).cloned() else {
-                    return;
-                };
-                let message = core.platform.new_message();
-                let content = run::failure_message(&self.0.ids, first, &event);
-                let input = run::send_input(queue, message, &content, Some(first), &run::SendOptions::default());
-                core.messages.put(message, Arc::new(content));
-                core.platform.handle(now, input);
-            }
+                stored, of: Some(of), ..
+            } => core.messages.copy(*of, stored.message),
+            StoreChange::Gone { message, .. } => core.messages.remove(*message),
+            StoreChange::EventDone { first } => core.messages.remove_event(*first),
+            StoreChange::Destination { .. } => return self.send_record(core, now, &change),
+            _ => {}
         }
+        after.changes.push(change);
     }
 
     /// A request that somebody waits for. When it returns, the guest runs or has run.
@@ -501,28 +534,24 @@ impl Driver {
         }
     }
 
-    /// Runs an event without waiting, retried by the provider's rules.
-    pub fn invoke_async(&self, function: FunctionId, event: Value) -> InvocationId {
-        let mut core = lock(&self.0.core);
-        let id = core.platform.new_invocation();
-        core.messages.put_event(id, Arc::new(event));
-        self.step_locked(
-            &mut core,
-            Input::ArriveAsync {
-                invocation: id,
-                function,
-            },
-            &mut Own::default(),
-        );
-        id
-    }
-
     pub fn fire(&self, trigger: TriggerId) -> InvocationId {
         let mut core = lock(&self.0.core);
         let invocation = core.platform.new_invocation();
         self.step_locked(&mut core, Input::Fire { trigger, invocation }, &mut Own::default());
         invocation
     }
+}
+
+fn cannot_run(invocation: InvocationId) -> Input {
+    let completion = Completion {
+        outcome: Outcome::Failed,
+        duration: Span::ZERO,
+        cpu: Span::ZERO,
+        memory_bytes_max: 0,
+        failed_messages: Vec::new(),
+        acknowledged: false,
+    };
+    Input::Finished { invocation, completion }
 }
 
 struct CallerGuard<'a> {

@@ -278,7 +278,13 @@ async fn accept_event(driver: &Driver, entry: &Entry, request: Request<Incoming>
     };
     match event {
         Ok(event) => {
-            let id = driver.invoke_async(entry.id, event);
+            let id = match driver.invoke_async(entry.id, &event).await {
+                Ok(id) => id,
+                Err(error) => {
+                    let remedy = "make room on the disk, or run emu with --ephemeral";
+                    return refuse(StatusCode::INSUFFICIENT_STORAGE, error.code, &error.message, remedy);
+                }
+            };
             let mut response = reply(
                 StatusCode::ACCEPTED,
                 &json!({ "invocation": driver.0.ids.invocation(id) }),

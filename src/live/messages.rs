@@ -1,7 +1,8 @@
-//! Bodies of messages and of asynchronous events, in memory. The core decides what becomes of them and knows only
-//! their ids and sizes.
+//! Bodies of messages and of asynchronous events: the latest in memory, all of them in the store. The core decides
+//! what becomes of them and knows only their ids and sizes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use serde_json::Value;
 
 use crate::platform::ids::{InvocationId, MessageId};
 
-/// All bodies together. Beyond it sends are refused, so that a queue without a consumer cannot take the machine.
-const BYTES_MAX: u64 = 1 << 30;
+/// Bodies kept in memory; older ones are read from the store when their turn comes.
+const BYTES_MAX: u64 = 16 << 20;
 
 /// A message's content, shared by its copies in several queues.
 #[derive(Debug, Default)]
@@ -39,50 +40,97 @@ impl Content {
 
 #[derive(Default)]
 pub struct Messages {
-    contents: HashMap<MessageId, Arc<Content>>,
-    events: HashMap<InvocationId, Arc<Value>>,
-    bytes: u64,
+    contents: Recent<MessageId, Arc<Content>>,
+    /// JSON texts.
+    events: Recent<InvocationId, Arc<str>>,
 }
 
 impl Messages {
-    /// Whether there is room for so much more.
-    pub fn fits(&self, bytes: u64) -> bool {
-        self.bytes.saturating_add(bytes) <= BYTES_MAX
-    }
-
     pub fn put(&mut self, id: MessageId, content: Arc<Content>) {
-        self.bytes += content.size_bytes();
-        if let Some(old) = self.contents.insert(id, content) {
-            self.bytes -= old.size_bytes();
-        }
+        let bytes = content.size_bytes();
+        self.contents.put(id, content, bytes);
     }
 
     pub fn copy(&mut self, of: MessageId, to: MessageId) {
-        if let Some(content) = self.contents.get(&of).cloned() {
+        if let Some(content) = self.contents.get(of).cloned() {
             self.put(to, content);
         }
     }
 
+    /// `None`: not in memory any more.
     pub fn get(&self, id: MessageId) -> Option<&Arc<Content>> {
-        self.contents.get(&id)
+        self.contents.get(id)
     }
 
     pub fn remove(&mut self, id: MessageId) {
-        if let Some(old) = self.contents.remove(&id) {
-            self.bytes -= old.size_bytes();
-        }
+        self.contents.remove(id);
     }
 
-    pub fn put_event(&mut self, first: InvocationId, event: Arc<Value>) {
-        self.events.insert(first, event);
+    pub fn put_event(&mut self, first: InvocationId, event: Arc<str>) {
+        let bytes = event.len() as u64;
+        self.events.put(first, event, bytes);
     }
 
-    pub fn event(&self, first: InvocationId) -> Option<&Arc<Value>> {
-        self.events.get(&first)
+    /// `None`: not in memory any more.
+    pub fn event(&self, first: InvocationId) -> Option<&Arc<str>> {
+        self.events.get(first)
     }
 
     pub fn remove_event(&mut self, first: InvocationId) {
-        self.events.remove(&first);
+        self.events.remove(first);
+    }
+}
+
+/// What was put last, up to [`BYTES_MAX`].
+struct Recent<K, V> {
+    values: HashMap<K, (V, u64)>,
+    order: VecDeque<K>,
+    bytes: u64,
+}
+
+impl<K, V> Default for Recent<K, V> {
+    fn default() -> Recent<K, V> {
+        Recent {
+            values: HashMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+}
+
+/// What an entry costs beside its bytes.
+const ENTRY_OVERHEAD: u64 = 128;
+
+impl<K: Copy + Eq + Hash, V> Recent<K, V> {
+    fn put(&mut self, key: K, value: V, bytes: u64) {
+        let bytes = bytes + ENTRY_OVERHEAD;
+        if bytes > BYTES_MAX {
+            return;
+        }
+        self.remove(key);
+        self.bytes += bytes;
+        self.values.insert(key, (value, bytes));
+        self.order.push_back(key);
+        while self.bytes > BYTES_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.remove(oldest);
+        }
+        // Most leave before they are the oldest.
+        if self.order.len() > 64 && self.order.len() > 2 * self.values.len() {
+            let values = &self.values;
+            self.order.retain(|key| values.contains_key(key));
+        }
+    }
+
+    fn get(&self, key: K) -> Option<&V> {
+        self.values.get(&key).map(|(value, _)| value)
+    }
+
+    fn remove(&mut self, key: K) {
+        if let Some((_, bytes)) = self.values.remove(&key) {
+            self.bytes -= bytes;
+        }
     }
 }
 
@@ -90,20 +138,42 @@ impl Messages {
 mod tests {
     use super::*;
 
-    #[test]
-    fn room_comes_back_with_what_goes() {
-        let mut messages = Messages::default();
-        let content = Arc::new(Content {
-            body: Bytes::from_static(b"{\"a\":1}"),
+    fn content(len: usize) -> Arc<Content> {
+        Arc::new(Content {
+            body: Bytes::from(vec![b'x'; len]),
             ..Content::default()
-        });
-        messages.put(MessageId(1), content);
-        messages.copy(MessageId(1), MessageId(2));
-        messages.copy(MessageId(9), MessageId(3));
-        assert!(messages.get(MessageId(2)).is_some() && messages.get(MessageId(3)).is_none());
-        assert!(!messages.fits(BYTES_MAX - 13));
-        messages.remove(MessageId(1));
-        messages.remove(MessageId(1));
-        assert!(messages.fits(BYTES_MAX - 7));
+        })
+    }
+
+    #[test]
+    fn the_oldest_leave_and_room_comes_back_with_what_goes() {
+        let mut messages = Messages::default();
+        let third = BYTES_MAX as usize / 3;
+        for id in 1..=3 {
+            messages.put(MessageId(id), content(third));
+        }
+        assert!(messages.get(MessageId(1)).is_none() && messages.get(MessageId(3)).is_some());
+        messages.remove(MessageId(2));
+        messages.put(MessageId(4), content(third));
+        assert!(messages.get(MessageId(3)).is_some() && messages.get(MessageId(4)).is_some());
+        messages.copy(MessageId(9), MessageId(10));
+        messages.copy(MessageId(4), MessageId(5));
+        assert!(messages.get(MessageId(10)).is_none() && messages.get(MessageId(5)).is_some());
+        messages.put(MessageId(6), content(BYTES_MAX as usize));
+        assert!(
+            messages.get(MessageId(6)).is_none(),
+            "longer than all there is room for"
+        );
+    }
+
+    #[test]
+    fn what_comes_and_goes_leaves_nothing() {
+        let mut messages = Messages::default();
+        for id in 0..10_000 {
+            messages.put(MessageId(id), content(10));
+            messages.remove(MessageId(id));
+        }
+        assert_eq!(messages.contents.bytes, 0);
+        assert!(messages.contents.order.len() < 100);
     }
 }

@@ -22,6 +22,8 @@ mod names;
 pub mod reload;
 mod render;
 mod run;
+mod state;
+mod store;
 mod table;
 pub mod watch;
 
@@ -52,6 +54,9 @@ use events::Hub;
 use listen::{Bound, bind};
 use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
+use store::{Opened, Place};
+
+pub use store::Durability;
 use table::Table;
 
 /// How to run a project; flag > environment > file > default has been settled.
@@ -70,6 +75,9 @@ pub struct Options {
     pub watch: bool,
     /// Write `.emu/run.json` for other commands to find this emulator (`emu dev`).
     pub run_file: bool,
+    /// Keep all state in memory, whatever the folder holds.
+    pub ephemeral: bool,
+    pub durability: Durability,
     /// How long a shutdown waits for what runs.
     pub drain: Duration,
 }
@@ -124,9 +132,21 @@ pub trait Sink: Send {
 // tidy: long, because a start is read from top to bottom
 pub async fn start(project: Project, read: ReadProject, options: Options, sink: Box<dyn Sink>) -> anyhow::Result<Live> {
     let clock = Clock::start(options.clock);
-    let ids = PublicIds::new(options.seed ^ clock.now().0);
-    let names = Arc::new(RwLock::new(Names::default()));
+    let folder = project.root.join(FOLDER);
+    let place = match options.ephemeral {
+        true => Place::Memory,
+        false => Place::Folder(folder.clone()),
+    };
+    let opened = Opened::open(&place, options.durability, options.seed ^ clock.now().0)?;
+    let ids = PublicIds::new(opened.identity.head);
+    let ids_from = opened.identity.ids_from;
+    let mut names = Names::default();
+    names.recall(&opened.identity.names);
+    let names = Arc::new(RwLock::new(names));
     let hub = Hub::start(names.clone(), ids, sink).context("cannot start the thread that reports")?;
+    let store = opened
+        .start(told_by(&hub, &clock))
+        .context("cannot start the thread that keeps state")?;
     let engine = Engine::new(EngineOptions::default()).context("cannot start the WebAssembly engine")?;
     let project = Arc::new(project);
     let profile = provider::by_id(&project.provider)?;
@@ -142,6 +162,8 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
         names,
         hub,
         table,
+        store,
+        ids_from,
         cold_starts: options.cold_starts,
         seed: options.seed,
         cron,
@@ -154,6 +176,8 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
     let control_url = url(options.control_host, control.port);
     let _ = driver.0.functions_url.set(functions_url.clone());
     driver.configure(project.clone());
+    driver.restore().await?;
+    driver.restore_publications().await?;
     let reload_options = reload::Options {
         watch: options.watch,
         ..reload::Options::default()
@@ -173,7 +197,8 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
         connections: TaskTracker::new(),
         stop_accepting: CancellationToken::new(),
         drain: options.drain,
-        run_file: options.run_file.then(|| project.root.join(".emu").join("run.json")),
+        run_file: (options.run_file && !runs_beside(&folder, &driver, options.ephemeral))
+            .then(|| folder.join(RUN_FILE)),
     };
     let guard = Guard {
         port: control.port,
@@ -210,6 +235,38 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
         startup_ms: clock.uptime().as_secs_f64() * 1e3,
     }));
     Ok(live)
+}
+
+/// In the project's root: state, and where a running emulator is found.
+const FOLDER: &str = ".emu";
+const RUN_FILE: &str = "run.json";
+
+/// What the store has to say goes where everything else goes.
+fn told_by(hub: &Hub, clock: &Clock) -> store::Tell {
+    let (hub, clock) = (hub.clone(), clock.clone());
+    Box::new(move |level, message| {
+        let level = level.to_owned();
+        let notice = Event::Notice(crate::report::event::Notice { level, message });
+        hub.push(clock.now(), events::What::Made(Box::new(notice)));
+    })
+}
+
+/// Whether another emulator serves this folder, which commands shall go on finding.
+fn runs_beside(folder: &Path, driver: &Driver, ephemeral: bool) -> bool {
+    let Some(pid) = ephemeral.then(|| store::holder(folder)).flatten() else {
+        return false;
+    };
+    let message =
+        format!("process {pid} serves this folder as well: commands find that one, this one by --control-url");
+    driver.notice("warning", message);
+    true
+}
+
+/// Whether the run file is of this process.
+fn is_ours(path: &Path) -> bool {
+    let read = std::fs::read(path).ok();
+    let run = read.and_then(|text| serde_json::from_slice::<api::RunFile>(&text).ok());
+    run.is_some_and(|run| run.pid == std::process::id())
 }
 
 fn url(host: IpAddr, port: u16) -> String {
@@ -325,8 +382,8 @@ impl Live {
     /// last events. How many invocations were cut off.
     pub async fn shutdown(self) -> u64 {
         let inner = &self.server.driver.0;
-        if let Some(path) = &self.run_file {
-            // Gone already, or another emulator's by now: nothing to do about either.
+        if let Some(path) = self.run_file.as_ref().filter(|path| is_ours(path)) {
+            // Gone already: nothing to do about it.
             let _ = std::fs::remove_file(path);
         }
         inner.draining.store(true, Ordering::Relaxed);
@@ -340,6 +397,7 @@ impl Live {
         });
         let finished = drained.await.is_ok();
         let left = if finished { 0 } else { inner.running.len() as u64 };
+        inner.store.close().await;
         let hub = inner.hub.clone();
         // The sink may write to a slow terminal.
         let _ = tokio::task::spawn_blocking(move || hub.close()).await;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId, TriggerId};
 use crate::platform::time::Span;
 
+use super::store::Kind;
+
 /// What the reason of an instance's end says of its function.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts {
@@ -79,6 +81,31 @@ impl Names {
 
     pub fn facts_mut(&mut self, id: FunctionId) -> &mut Facts {
         self.facts.entry(id).or_default()
+    }
+
+    /// Gives the names of a run before this one the ids that they had.
+    pub fn recall(&mut self, names: &[(Kind, String)]) {
+        for (kind, name) in names {
+            match kind {
+                Kind::Function => _ = self.functions.intern(name),
+                Kind::Queue => _ = self.queues.intern(name),
+                Kind::Topic => _ = self.topics.intern(name),
+            }
+        }
+    }
+
+    /// What a store must know to [`Names::recall`] it.
+    pub fn stored(&self) -> Vec<(Kind, u32, String)> {
+        let kinds = [
+            (Kind::Function, &self.functions),
+            (Kind::Queue, &self.queues),
+            (Kind::Topic, &self.topics),
+        ];
+        let all = kinds.into_iter().flat_map(|(kind, table)| {
+            let named = (0u32..).zip(&table.names);
+            named.map(move |(id, name)| (kind, id, name.to_string()))
+        });
+        all.collect()
     }
 
     kind!(intern_queue, find_queue, queue, queues, QueueId);

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chrono::{DateTime, Utc};
 
 use crate::engine::FailureKind;
+use crate::platform::config::Destination;
 use crate::platform::effect::{
     CronSkip, DropReason, End, InstanceState, MessageChange, Note, RejectReason, StopReason, TriggerKind,
 };
@@ -168,39 +169,57 @@ impl Renderer {
                 first,
                 function,
                 attempt,
+                attempts_max,
                 at,
+                ..
             } => Event::Notice(event::Notice {
                 level: "info".to_owned(),
                 message: format!(
-                    "{}: attempt {attempt} of {} at {}",
+                    "{}: attempt {attempt} of {attempts_max} of {} at {}",
                     self.name(|n| n.function(*function)),
                     self.ids.invocation(*first),
                     rfc3339(*at)
                 ),
             }),
-            Note::GaveUp { first, function, to } => Event::Notice(event::Notice {
+            Note::GaveUp {
+                first,
+                function,
+                attempts,
+                to,
+                ..
+            } => Event::Notice(event::Notice {
                 level: "warning".to_owned(),
                 message: format!(
-                    "{}: gave up on {}{}",
+                    "{}: gave up on {} after {attempts} attempts{}",
                     self.name(|n| n.function(*function)),
                     self.ids.invocation(*first),
                     match to {
-                        Some(queue) => format!(", its event went to queue {}", self.name(|n| n.queue(*queue))),
-                        None => "; no on_failure queue is set, the event is dropped".to_owned(),
+                        Some(to) => format!(", its event went to {}", self.destination(*to)),
+                        None => "; no on_failure is set, the event is dropped".to_owned(),
                     }
                 ),
             }),
         }
     }
 
+    /// `queue orders-dead`.
+    fn destination(&self, to: Destination) -> String {
+        match to {
+            Destination::Queue(queue) => format!("queue {}", self.name(|n| n.queue(queue))),
+            Destination::Topic(topic) => format!("topic {}", self.name(|n| n.topic(topic))),
+            Destination::Function(function) => format!("function {}", self.name(|n| n.function(function))),
+        }
+    }
+
     fn change(&self, change: &MessageChange) -> (&'static str, Option<String>) {
         match change {
-            MessageChange::Sent => ("sent", None),
+            MessageChange::Sent { .. } => ("sent", None),
             MessageChange::Deduplicated { original } => {
                 ("deduplicated", Some(format!("repeats {}", self.ids.message(*original))))
             }
-            MessageChange::Received { receive_count } => ("received", Some(format!("receive {receive_count}"))),
+            MessageChange::Received { receive_count, .. } => ("received", Some(format!("receive {receive_count}"))),
             MessageChange::Deleted => ("deleted", None),
+            MessageChange::Purged { messages } => ("purged", Some(format!("{messages} messages"))),
             MessageChange::Returned { visible_at } => {
                 ("returned", Some(format!("visible again at {}", rfc3339(*visible_at))))
             }
@@ -339,5 +358,6 @@ fn drop_text(reason: DropReason) -> &'static str {
         DropReason::CronOverlap => "its last run still goes (overlap = \"skip\")",
         DropReason::Overflow => "too much waits already",
         DropReason::FunctionRemoved => "the function was removed",
+        DropReason::Reset => "the emulator was reset",
     }
 }

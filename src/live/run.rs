@@ -1,18 +1,18 @@
 //! One invocation on the engine: the event made for the guest, the run, and what it came to for the core.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::engine::{
-    self, Batch, BatchSource, Event, Failure, FailureKind, InMessage, Invocation, Reply, Sandbox, Scheduled, Stream,
-    Version,
+    self, Batch, BatchSource, Event, Failure, FailureKind, InMessage, Invocation, OutMessage, Reply, Sandbox,
+    Scheduled, Stream, Version,
 };
 use crate::platform::effect::{Delivery, Run, Work};
-use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId};
 use crate::platform::input::{Completion, Input, Message, Outcome};
 use crate::platform::time::Span;
 
@@ -242,18 +242,72 @@ fn judge_batch(
     )
 }
 
-/// The event of work that no caller brought.
-pub(super) fn event_of(driver: &Driver, core: &Core, job: &Job) -> Option<(Event, Summary)> {
+/// What was in memory of the contents that work needs.
+#[derive(Default)]
+pub(super) struct Gathered {
+    contents: HashMap<MessageId, Arc<Content>>,
+    payload: Option<Arc<str>>,
+}
+
+pub(super) fn gather(core: &Core, work: &Work) -> Gathered {
+    let found = |id: MessageId| Some((id, core.messages.get(id)?.clone()));
+    match work {
+        Work::Request | Work::Cron { .. } => Gathered::default(),
+        Work::Async { first, .. } => Gathered {
+            payload: core.messages.event(*first).cloned(),
+            ..Gathered::default()
+        },
+        Work::Batch { deliveries, .. } => Gathered {
+            contents: deliveries
+                .iter()
+                .filter_map(|delivery| found(delivery.message))
+                .collect(),
+            ..Gathered::default()
+        },
+        Work::Topic { message, .. } => Gathered {
+            contents: found(*message).into_iter().collect(),
+            ..Gathered::default()
+        },
+    }
+}
+
+impl Gathered {
+    /// Reads what is not in memory any more.
+    pub(super) async fn complete(&mut self, driver: &Driver, needed: impl Iterator<Item = MessageId>) {
+        let missing: Vec<MessageId> = needed.filter(|id| !self.contents.contains_key(id)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        match driver.0.store.bodies(missing).await {
+            Ok(found) => self.contents.extend(found),
+            Err(error) => tracing::error!("bodies of messages cannot be read: {error}"),
+        }
+    }
+}
+
+/// The event of work that no caller brought. `None`: what it needs is gone.
+pub(super) async fn event_of(
+    driver: &Driver,
+    entry: &Entry,
+    work: &Work,
+    mut gathered: Gathered,
+) -> Option<(Event, Summary)> {
     let inner = &driver.0;
     let names = || inner.names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    match &job.run.work {
+    match work {
         Work::Request => None,
-        Work::Async { first, .. } => Some((Event::Json(Value::clone(core.messages.event(*first)?)), Summary::Event)),
+        Work::Async { first, .. } => {
+            let payload = match gathered.payload {
+                Some(payload) => payload,
+                None => inner.store.payload(*first).await.ok()??,
+            };
+            Some((Event::Json(serde_json::from_str(&payload).ok()?), Summary::Event))
+        }
         Work::Cron {
             trigger, scheduled_at, ..
         } => {
             let name = names().trigger(*trigger);
-            let cron = job.entry.function.crons.iter().find(|cron| *cron.name == *name)?;
+            let cron = entry.function.crons.iter().find(|cron| *cron.name == *name)?;
             let scheduled = Scheduled {
                 name: name.clone(),
                 schedule: cron.schedule.text().into(),
@@ -268,30 +322,29 @@ pub(super) fn event_of(driver: &Driver, core: &Core, job: &Job) -> Option<(Event
             ))
         }
         Work::Batch { queue, deliveries } => {
+            gathered
+                .complete(driver, deliveries.iter().map(|delivery| delivery.message))
+                .await;
             let name = names().queue(*queue);
-            let messages = deliveries
-                .iter()
-                .filter_map(|delivery| in_message(&inner.ids, core, delivery))
-                .collect();
+            let messages = in_messages(&inner.ids, &gathered, deliveries);
             let summary = Summary::Batch {
                 queue: name.clone(),
                 messages: deliveries.len(),
             };
-            Some((
-                Event::Batch(Batch {
-                    source: BatchSource::Queue(name),
-                    messages,
-                }),
-                summary,
-            ))
+            let batch = Batch {
+                source: BatchSource::Queue(name),
+                messages,
+            };
+            (!batch.messages.is_empty()).then_some((Event::Batch(batch), summary))
         }
         Work::Topic {
             topic,
             message,
             attempt,
         } => {
+            gathered.complete(driver, std::iter::once(*message)).await;
             let name = names().topic(*topic);
-            let content = core.messages.get(*message)?;
+            let content = gathered.contents.get(message)?;
             let id = inner.ids.message(*message);
             let now = inner.clock.now();
             let message = InMessage {
@@ -314,19 +367,23 @@ pub(super) fn event_of(driver: &Driver, core: &Core, job: &Job) -> Option<(Event
     }
 }
 
-pub(super) fn in_message(ids: &PublicIds, core: &Core, delivery: &Delivery) -> Option<InMessage> {
-    let content = core.messages.get(delivery.message)?;
-    Some(InMessage {
-        id: ids.message(delivery.message),
-        receipt: format!("{:x}", delivery.receipt.0),
-        body: content.body.clone(),
-        content_type: content.content_type.clone(),
-        attributes: content.attributes.clone(),
-        sent_at: delivery.sent_at,
-        first_received_at: delivery.first_received_at,
-        receive_count: delivery.receive_count,
-        group: delivery.group.clone(),
-    })
+/// Deliveries with their contents, for whoever takes them.
+pub(super) fn in_messages(ids: &PublicIds, gathered: &Gathered, deliveries: &[Delivery]) -> Vec<InMessage> {
+    let one = |delivery: &Delivery| {
+        let content = gathered.contents.get(&delivery.message)?;
+        Some(InMessage {
+            id: ids.message(delivery.message),
+            receipt: format!("{:x}", delivery.receipt.0),
+            body: content.body.clone(),
+            content_type: content.content_type.clone(),
+            attributes: content.attributes.clone(),
+            sent_at: delivery.sent_at,
+            first_received_at: delivery.first_received_at,
+            receive_count: delivery.receive_count,
+            group: delivery.group.clone(),
+        })
+    };
+    deliveries.iter().filter_map(one).collect()
 }
 
 #[derive(Clone, Debug, Default)]
@@ -336,16 +393,13 @@ pub struct SendOptions {
     pub deduplication: Option<String>,
 }
 
-pub fn send_input(
-    queue: QueueId,
-    id: MessageId,
-    content: &Content,
-    cause: Option<InvocationId>,
-    options: &SendOptions,
-) -> Input {
-    Input::Send {
-        queue,
-        message: message(id, content, cause, options),
+impl SendOptions {
+    pub fn of(message: &OutMessage) -> SendOptions {
+        SendOptions {
+            delay: message.delay,
+            group: message.group.clone(),
+            deduplication: message.deduplication.clone(),
+        }
     }
 }
 
@@ -360,18 +414,18 @@ pub fn message(id: MessageId, content: &Content, cause: Option<InvocationId>, op
     }
 }
 
-/// What an on-failure destination receives, in the shape of Lambda's destination records.
-pub fn failure_message(ids: &PublicIds, first: InvocationId, event: &Value) -> Content {
-    let body = json!({
+/// What a destination receives, in the shape of Lambda's destination records.
+pub fn record(ids: &PublicIds, last: InvocationId, attempts: u32, succeeded: bool, payload: Value) -> Value {
+    let condition = if succeeded { "Success" } else { "RetriesExhausted" };
+    json!({
         "version": "1.0",
-        "requestContext": { "requestId": ids.invocation(first), "condition": "RetriesExhausted" },
-        "requestPayload": event,
-    });
-    Content {
-        body: Bytes::from(body.to_string()),
-        content_type: Some("application/json".to_owned()),
-        ..Content::default()
-    }
+        "requestContext": {
+            "requestId": ids.invocation(last),
+            "condition": condition,
+            "approximateInvokeCount": attempts,
+        },
+        "requestPayload": payload,
+    })
 }
 
 /// A guest's output on its way to history, sink and watchers.

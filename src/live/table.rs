@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::engine::{BindTarget, Settings};
 use crate::platform::cold_start::ColdStartModel;
 use crate::platform::config::{
-    ColdStarts, Config, CronSpec, FunctionSpec, QueueConsumer, QueueSpec, Subscriber, Subscription, TopicSpec,
+    ColdStarts, Config, CronSpec, Destination, FunctionSpec, QueueConsumer, QueueSpec, Subscriber, Subscription,
+    TopicSpec,
 };
 use crate::platform::ids::{FunctionId, QueueId};
 use crate::platform::time::Span;
@@ -223,7 +224,11 @@ fn function_spec(entry: &Entry, profile: &Profile, names: &mut Names) -> Functio
         min_instances: function.min_instances,
         max_concurrency: function.max_concurrency.or(profile.scaling.function_instances_max),
         keep_alive: function.keep_alive,
-        on_failure: function.on_failure.as_ref().map(|queue| names.intern_queue(queue)),
+        on_failure: function
+            .on_failure
+            .as_ref()
+            .map(|queue| Destination::Queue(names.intern_queue(queue))),
+        on_success: None,
         async_max_retries: None,
         async_max_age: None,
     }

@@ -54,10 +54,21 @@ pub struct FunctionSpec {
     pub max_concurrency: Option<u32>,
     /// `None`: the provider's.
     pub keep_alive: Option<Span>,
-    /// Where an asynchronous invocation goes that failed for good.
-    pub on_failure: Option<QueueId>,
+    /// Where a record of an asynchronous invocation goes that failed for good.
+    pub on_failure: Option<Destination>,
+    /// Where a record of an asynchronous invocation goes that succeeded.
+    pub on_success: Option<Destination>,
     pub async_max_retries: Option<u32>,
     pub async_max_age: Option<Span>,
+}
+
+/// Where a record of an asynchronous invocation goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    Queue(QueueId),
+    Topic(TopicId),
+    /// Invoked asynchronously.
+    Function(FunctionId),
 }
 
 #[derive(Clone, Debug)]

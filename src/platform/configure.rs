@@ -59,8 +59,7 @@ impl Platform {
         let gone = self.queues.keys().filter(|queue| !config.queues.contains_key(queue));
         let gone: Vec<QueueId> = gone.copied().collect();
         for queue in gone {
-            self.purge(queue);
-            self.queues.remove(&queue);
+            self.forget_queue(queue);
         }
         for (&id, spec) in &config.queues {
             match self.queues.get_mut(&id) {

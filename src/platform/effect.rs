@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::billing::Metered;
 use super::cold_start::ModelledInit;
+use super::config::Destination;
 use super::ids::{
     FunctionId, InstanceId, InvocationId, MessageId, QueueId, ReceiptId, TopicId, TriggerId, VersionNumber,
 };
@@ -189,6 +190,8 @@ pub enum DropReason {
     /// A waiting list reached its bound.
     Overflow,
     FunctionRemoved,
+    /// Somebody reset the emulator.
+    Reset,
 }
 
 #[derive(Clone, Debug)]
@@ -208,6 +211,7 @@ pub enum Note {
     Message {
         queue: Option<QueueId>,
         topic: Option<TopicId>,
+        /// The first of several when a queue is purged.
         message: MessageId,
         change: MessageChange,
     },
@@ -221,14 +225,19 @@ pub enum Note {
     Retry {
         first: InvocationId,
         function: FunctionId,
+        /// The attempt that failed.
+        failed: InvocationId,
         attempt: u32,
+        attempts_max: u32,
         at: Time,
     },
     /// An asynchronous invocation gave up; `to` is where it went.
     GaveUp {
         first: InvocationId,
         function: FunctionId,
-        to: Option<QueueId>,
+        last: InvocationId,
+        attempts: u32,
+        to: Option<Destination>,
     },
 }
 
@@ -252,15 +261,26 @@ pub enum CronSkip {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageChange {
-    Sent,
+    Sent {
+        /// The invocation that sent it.
+        cause: Option<InvocationId>,
+        /// The topic's message that it copies.
+        of: Option<MessageId>,
+    },
     /// Accepted, but it repeats a message of the deduplication window.
     Deduplicated {
         original: MessageId,
     },
     Received {
         receive_count: u32,
+        /// The batch that took it; `None`: a consumer outside the platform.
+        by: Option<InvocationId>,
     },
     Deleted,
+    /// With all others of its queue.
+    Purged {
+        messages: u64,
+    },
     /// Will be visible again at this instant.
     Returned {
         visible_at: Time,
@@ -282,31 +302,96 @@ pub enum MessageChange {
     },
 }
 
-/// What a durable store must follow, each in the order given.
+/// What a durable store must follow, each in the order given; the changes of one step together or not at all.
 #[derive(Clone, Debug)]
 pub enum StoreChange {
     /// The message is now in this queue (a copy of `of` when it fanned out of a topic).
     Put {
         queue: QueueId,
-        message: MessageId,
         of: Option<MessageId>,
-        visible_at: Time,
+        stored: Stored,
+        /// FIFO queues: its deduplication key, and how long it is remembered.
+        key: Option<(Arc<str>, Time)>,
     },
     Moved {
         from: QueueId,
         to: QueueId,
-        message: MessageId,
+        stored: Stored,
     },
     Received {
         queue: QueueId,
         message: MessageId,
+        receipt: ReceiptId,
         receive_count: u32,
+        first_received_at: Time,
         visible_at: Time,
     },
-    /// Neither queue nor delivery refers to it any more.
-    Gone { message: MessageId },
-    /// The event of an asynchronous invocation is not needed any more.
-    AsyncDone { first: InvocationId },
-    /// An asynchronous invocation failed for good: the shell makes a message of its event for this queue and sends it.
-    Destination { first: InvocationId, queue: QueueId },
+    /// Its visibility timeout was changed, or it comes back after a delay (then it is no longer in flight).
+    Hidden {
+        queue: QueueId,
+        message: MessageId,
+        visible_at: Time,
+        in_flight: bool,
+    },
+    /// Neither queue nor delivery refers to it any more. No queue: it was a topic's.
+    Gone {
+        queue: Option<QueueId>,
+        message: MessageId,
+    },
+    /// Every message of the queue is gone.
+    Purged {
+        queue: QueueId,
+    },
+    /// A topic's message has been handed to all its subscriptions; those of queues and functions stand before this.
+    FannedOut {
+        message: MessageId,
+    },
+    /// An asynchronous invocation or a topic's delivery, as it now is.
+    Event(StoredEvent),
+    /// Nothing more comes of it.
+    EventDone {
+        first: InvocationId,
+    },
+    /// An asynchronous invocation ended for good: the shell makes a record of its event for this destination.
+    Destination {
+        first: InvocationId,
+        /// A topic's delivery: its message is the event.
+        message: Option<MessageId>,
+        /// The last attempt.
+        last: InvocationId,
+        attempts: u32,
+        succeeded: bool,
+        to: Destination,
+    },
+}
+
+/// A message in a queue, as a store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub message: MessageId,
+    pub sent_at: Time,
+    pub visible_at: Time,
+    /// `visible_at` ends a receive, not a delay.
+    pub in_flight: bool,
+    pub receive_count: u32,
+    pub first_received_at: Option<Time>,
+    pub receipt: Option<ReceiptId>,
+    pub group: Option<Arc<str>>,
+    /// The queue it was dead-lettered from.
+    pub source: Option<QueueId>,
+    pub cause: Option<InvocationId>,
+}
+
+/// An asynchronous invocation or a topic's delivery to a function, as a store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    pub first: InvocationId,
+    pub function: FunctionId,
+    /// A topic's delivery; an asynchronous invocation otherwise.
+    pub topic: Option<(TopicId, MessageId)>,
+    pub accepted_at: Time,
+    /// The attempt that runs or is to run.
+    pub attempt: u32,
+    pub at: Time,
+    pub cause: Option<InvocationId>,
 }

@@ -38,10 +38,13 @@ impl Platform {
                         message: message.id,
                         retry,
                     };
+                    self.keep_event(function, &job, 1, self.now, message.cause);
                     self.start_event(first, function, job, message.cause);
                 }
             }
         }
+        self.effects
+            .push_back(Effect::Store(StoreChange::FannedOut { message: message.id }));
         self.topic_delivery_over(message.id);
     }
 
@@ -53,7 +56,18 @@ impl Platform {
         });
         if left == Some(0) {
             self.topic_deliveries.remove(message.0);
-            self.effects.push_back(Effect::Store(StoreChange::Gone { message }));
+            self.message_gone(None, message);
+        }
+    }
+
+    /// As [`Platform::topic_delivery_over`] for a delivery that a store keeps: the body stays there, too.
+    pub(super) fn topic_delivery_left(&mut self, message: MessageId) {
+        let left = self.topic_deliveries.get_mut(message.0).map(|left| {
+            *left -= 1;
+            *left
+        });
+        if left == Some(0) {
+            self.topic_deliveries.remove(message.0);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::config::Config;
+use super::effect::{Stored, StoredEvent};
 use super::ids::{
     FunctionId, InstanceId, InvocationId, MessageId, QueueId, ReceiptId, TopicId, TriggerId, VersionNumber,
 };
@@ -82,6 +83,18 @@ pub enum Input {
     Redrive {
         queue: QueueId,
     },
+    /// What a store has kept of a queue's messages, in the order of their ids, maybe in several pieces. What the queue
+    /// already holds stays as it is. After the first `Configure` that names the queue.
+    Restore {
+        queue: QueueId,
+        messages: Vec<Stored>,
+        keys: Vec<Key>,
+    },
+    /// An asynchronous invocation or topic delivery that a store has kept. After the first `Configure` that names its
+    /// function.
+    RestoreEvent(StoredEvent),
+    /// Every message and every asynchronous invocation that waits is dropped; what runs is left to finish.
+    Reset,
     /// The instance's guest code is ready; `init` is the measured time, slept model time not included.
     InstanceReady {
         instance: InstanceId,
@@ -114,6 +127,14 @@ pub struct Message {
     pub deduplication: Option<Arc<str>>,
     /// The invocation that sent it, for the causal chain.
     pub cause: Option<InvocationId>,
+}
+
+/// A deduplication key that is still remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub key: Arc<str>,
+    pub message: MessageId,
+    pub until: Time,
 }
 
 /// What topic filters look at. Dropped once the message has fanned out.

@@ -149,10 +149,10 @@ impl Platform {
                 if let Some(other) = homes.insert(message, id) {
                     return Err(format!("message {} is in queues {} and {}", message.0, other.0, id.0));
                 }
-                if let Some(receipt) = held.receipt {
+                if let Some(receipt) = held.receipt() {
                     receipts.insert(receipt, (id, message));
                 }
-                if held.state == MessageState::Visible && queue.is_exhausted(message) {
+                if held.state() == MessageState::Visible && queue.is_exhausted(message) {
                     return Err(what(&format!("message {} is visible beyond its receives", message.0)));
                 }
             }

@@ -474,7 +474,7 @@ impl Platform {
                 self.batch_over(queue, &deliveries, done, failed);
             }
             Job::Cron { trigger, .. } if succeeded => self.cron_over(trigger),
-            _ if succeeded => self.event_done(&invocation.job),
+            _ if succeeded => self.event_succeeded(id, &invocation),
             _ => self.event_failed(id, invocation),
         }
     }

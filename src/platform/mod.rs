@@ -25,6 +25,7 @@ pub mod rng;
 pub mod rules;
 mod scaling;
 pub mod schedule;
+mod shelf;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -88,6 +89,8 @@ pub struct Platform {
     /// Deliveries to functions that are still to be made of a topic's message.
     topic_deliveries: Table<usize>,
     crons: BTreeMap<TriggerId, Cron>,
+    /// Ids up to this are of runs before this one.
+    ids_from: u64,
     last_instance: u64,
     last_invocation: u64,
     last_message: u64,
@@ -120,11 +123,33 @@ impl Platform {
             receipts: Table::default(),
             topic_deliveries: Table::default(),
             crons: BTreeMap::new(),
+            ids_from: 0,
             last_instance: 0,
             last_invocation: 0,
             last_message: 0,
             last_receipt: 0,
         }
+    }
+
+    /// Names things from here on. Of a store that outlives a run no id may come twice.
+    pub fn ids_from(&mut self, base: u64) {
+        self.ids_from = base;
+        self.last_invocation = self.last_invocation.max(base);
+        self.last_message = self.last_message.max(base);
+        self.last_receipt = self.last_receipt.max(base);
+    }
+
+    /// The message that one with this key would repeat in this queue.
+    pub fn duplicate(&mut self, now: Time, queue: QueueId, key: &str) -> Option<MessageId> {
+        let polled = self.queues.get_mut(&queue)?;
+        polled.queue.spec.fifo.then(|| polled.queue.duplicate(now, key))?
+    }
+
+    /// Whether a queue holds as many messages as it may.
+    pub fn is_full(&self, queue: QueueId) -> bool {
+        self.queues
+            .get(&queue)
+            .is_some_and(|polled| polled.queue.len() >= polled.queue.spec.max_messages)
     }
 
     /// Takes note of what happened. Deadlines that have passed by then are served first, each at its own time. Time
@@ -205,6 +230,9 @@ impl Platform {
             } => self.change_visibility(queue, receipt, visibility),
             Input::Purge { queue } => self.purge(queue),
             Input::Redrive { queue } => self.redrive(queue),
+            Input::Restore { queue, messages, keys } => self.restore(queue, &messages, keys),
+            Input::RestoreEvent(event) => self.restore_event(&event),
+            Input::Reset => self.reset(),
             Input::InstanceReady { instance, init } => self.instance_ready(instance, init),
             Input::InstanceFailed { instance } => self.instance_failed(instance),
             Input::Finished { invocation, completion } => self.finish(invocation, &completion),

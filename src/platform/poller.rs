@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::Platform;
 use super::deadline::Deadline;
-use super::effect::{Delivery, Effect, MessageChange, Note, RejectReason, StoreChange};
-use super::ids::{FunctionId, MessageId, QueueId, ReceiptId};
-use super::input::Message;
+use super::effect::{Delivery, Effect, MessageChange, Note, RejectReason, StoreChange, Stored};
+use super::ids::{FunctionId, InvocationId, MessageId, QueueId, ReceiptId};
+use super::input::{Key, Message};
 use super::invoke::{Invocation, Job, Phase};
 use super::queue::{Entry, Held, MessageState, Queue};
 use super::retry::backoff;
@@ -64,30 +64,33 @@ impl Platform {
     /// `of`: the message that this one copies. Returns what was noted; `None`: there is no such queue.
     pub(super) fn enqueue(&mut self, id: QueueId, message: Message, of: Option<MessageId>) -> Option<MessageChange> {
         let Some(polled) = self.queues.get_mut(&id) else {
-            self.message_gone(message.id);
+            self.message_gone(Some(id), message.id);
             return None;
         };
         let window = self.rules.queues.deduplication_window;
         let entry = polled.queue.send(self.now, &message, window);
         let change = match entry {
-            Entry::Accepted { visible_at } => {
+            Entry::Accepted => {
+                let held = polled.queue.get(message.id).expect("just accepted");
+                let key = message.deduplication.clone().filter(|_| polled.queue.spec.fifo);
                 let put = StoreChange::Put {
                     queue: id,
-                    message: message.id,
                     of,
-                    visible_at,
+                    stored: held.stored(message.id),
+                    key: key.map(|key| (key, self.now + window)),
                 };
                 self.effects.push_back(Effect::Store(put));
-                MessageChange::Sent
+                let cause = message.cause;
+                MessageChange::Sent { cause, of }
             }
             Entry::Duplicate { original } => MessageChange::Deduplicated { original },
             Entry::Full => MessageChange::Refused,
         };
         self.note_message(id, message.id, change.clone());
-        if change == MessageChange::Sent {
+        if matches!(change, MessageChange::Sent { .. }) {
             self.poll(id);
         } else {
-            self.message_gone(message.id);
+            self.message_gone(Some(id), message.id);
         }
         Some(change)
     }
@@ -169,7 +172,8 @@ impl Platform {
             Ok(seat) => seat,
             Err(reason) => return Err(self.hold_back(id, function, reason)),
         };
-        let deliveries = self.hand_out(id, size, None);
+        let batch = self.new_invocation();
+        let deliveries = self.hand_out(id, size, None, Some(batch));
         debug_assert!(!deliveries.is_empty(), "there was something to receive");
         let Polled { queue, poller, .. } = self.queues.get_mut(&id).expect("looked up by the caller");
         poller.in_flight += 1;
@@ -178,7 +182,7 @@ impl Platform {
         let cause = deliveries
             .first()
             .and_then(|delivery| queue.get(delivery.message))
-            .and_then(|held| held.cause);
+            .and_then(Held::cause);
         let attempt = deliveries
             .iter()
             .map(|delivery| delivery.receive_count)
@@ -194,7 +198,6 @@ impl Platform {
             attempt,
             cause,
         };
-        let batch = self.new_invocation();
         self.seat(batch, invocation, seat);
         Ok(())
     }
@@ -221,7 +224,13 @@ impl Platform {
     }
 
     /// Takes messages out of a queue for a consumer.
-    fn hand_out(&mut self, id: QueueId, max: usize, visibility: Option<Span>) -> Vec<Delivery> {
+    fn hand_out(
+        &mut self,
+        id: QueueId,
+        max: usize,
+        visibility: Option<Span>,
+        by: Option<InvocationId>,
+    ) -> Vec<Delivery> {
         let Some(polled) = self.queues.get_mut(&id) else {
             return Vec::new();
         };
@@ -238,15 +247,16 @@ impl Platform {
         let deliveries = polled.queue.receive(self.now, max, visibility, &mut receipt);
         for delivery in &deliveries {
             let (message, receive_count) = (delivery.message, delivery.receive_count);
-            let visible_at = self.now + visibility;
             let change = StoreChange::Received {
                 queue: id,
                 message,
+                receipt: delivery.receipt,
                 receive_count,
-                visible_at,
+                first_received_at: delivery.first_received_at,
+                visible_at: self.now + visibility,
             };
             self.effects.push_back(Effect::Store(change));
-            self.note_message(id, message, MessageChange::Received { receive_count });
+            self.note_message(id, message, MessageChange::Received { receive_count, by });
         }
         deliveries
     }
@@ -284,10 +294,17 @@ impl Platform {
         if !queue.honours(message, delivery.receipt) {
             return;
         }
-        let visible_at = match (delay, queue.get(message).map(|held| held.state)) {
+        let visible_at = match (delay, queue.get(message).map(Held::state)) {
             (Some(delay), _) => {
-                queue.delay_until(message, self.now + delay);
-                self.now + delay
+                let visible_at = self.now + delay;
+                queue.delay_until(message, visible_at);
+                self.effects.push_back(Effect::Store(StoreChange::Hidden {
+                    queue: id,
+                    message,
+                    visible_at,
+                    in_flight: false,
+                }));
+                visible_at
             }
             (None, Some(MessageState::InFlight { until })) => until,
             (None, _) => return,
@@ -305,14 +322,14 @@ impl Platform {
         }
         self.take_away(id, message);
         self.note_message(id, message, MessageChange::Deleted);
-        self.message_gone(message);
+        self.message_gone(Some(id), message);
         true
     }
 
     /// Takes a message out of its queue, and its receipt with it.
     fn take_away(&mut self, id: QueueId, message: MessageId) -> Option<Held> {
         let held = self.queues.get_mut(&id)?.queue.remove(message)?;
-        if let Some(receipt) = held.receipt {
+        if let Some(receipt) = held.receipt() {
             self.receipts.remove(receipt.0);
         }
         Some(held)
@@ -338,7 +355,7 @@ impl Platform {
         {
             self.take_away(id, message);
             self.note_message(id, message, MessageChange::Expired);
-            self.message_gone(message);
+            self.message_gone(Some(id), message);
         }
     }
 
@@ -362,7 +379,7 @@ impl Platform {
         };
         let visible = queue
             .iter()
-            .filter(|(_, held)| held.state == MessageState::Visible)
+            .filter(|(_, held)| held.state() == MessageState::Visible)
             .map(|(message, _)| message);
         let exhausted: Vec<MessageId> = visible.filter(|message| queue.is_exhausted(*message)).collect();
         for message in exhausted {
@@ -382,34 +399,31 @@ impl Platform {
             .filter(|dead| self.queues.contains_key(dead));
         let Some(to) = dead else {
             self.note_message(id, message, MessageChange::Expired);
-            return self.message_gone(message);
+            return self.message_gone(Some(id), message);
         };
-        let receive_count = held.receive_count;
+        let receive_count = held.receive_count();
         self.move_to(id, to, message, held, MessageChange::DeadLettered { to, receive_count });
     }
 
     /// Puts a message that was taken away into another queue, fresh but for its age.
-    fn move_to(&mut self, from: QueueId, to: QueueId, message: MessageId, mut held: Held, change: MessageChange) {
-        held.source = matches!(change, MessageChange::DeadLettered { .. }).then_some(from);
-        held.receive_count = 0;
-        held.first_received_at = None;
-        held.receipt = None;
-        held.state = MessageState::Visible;
+    fn move_to(&mut self, from: QueueId, to: QueueId, message: MessageId, held: Held, change: MessageChange) {
+        let held = held.moved(matches!(change, MessageChange::DeadLettered { .. }).then_some(from));
         self.note_message(from, message, change);
         let target = self.queues.get_mut(&to).expect("checked by the caller");
         if target.queue.len() >= target.queue.spec.max_messages {
             self.note_message(to, message, MessageChange::Refused);
-            return self.message_gone(message);
+            return self.message_gone(Some(from), message);
         }
+        let stored = held.stored(message);
         target.queue.hold(message, held);
         self.effects
-            .push_back(Effect::Store(StoreChange::Moved { from, to, message }));
+            .push_back(Effect::Store(StoreChange::Moved { from, to, stored }));
         self.poll(to);
     }
 
     /// A consumer outside the platform receives.
     pub(super) fn receive(&mut self, id: QueueId, max: u32, visibility: Option<Span>) {
-        let deliveries = self.hand_out(id, max as usize, visibility);
+        let deliveries = self.hand_out(id, max as usize, visibility, None);
         self.effects.push_back(Effect::Received { queue: id, deliveries });
         self.turn_visible(id);
         self.poll(id);
@@ -442,11 +456,18 @@ impl Platform {
                     && polled
                         .queue
                         .get(*message)
-                        .is_some_and(|held| held.state != MessageState::Visible)
+                        .is_some_and(|held| held.state() != MessageState::Visible)
             })
         });
         if let (Some(message), Some(polled)) = (in_flight, self.queues.get_mut(&id)) {
-            polled.queue.hide_until(message, self.now + visibility);
+            let visible_at = self.now + visibility;
+            polled.queue.hide_until(message, visible_at);
+            self.effects.push_back(Effect::Store(StoreChange::Hidden {
+                queue: id,
+                message,
+                visible_at,
+                in_flight: true,
+            }));
         }
         self.effects.push_back(Effect::ReceiptChecked {
             queue: id,
@@ -458,30 +479,62 @@ impl Platform {
     }
 
     pub(super) fn purge(&mut self, id: QueueId) {
-        let ids = self
-            .queues
+        let ids = self.message_ids(id);
+        let messages = ids.len() as u64;
+        for message in &ids {
+            self.take_away(id, *message);
+        }
+        if let Some(&message) = ids.first() {
+            self.note_message(id, message, MessageChange::Purged { messages });
+        }
+        self.effects.push_back(Effect::Store(StoreChange::Purged { queue: id }));
+        self.poll(id);
+    }
+
+    /// Forgets a queue that left the manifest. A store keeps its messages: the queue may come back.
+    pub(super) fn forget_queue(&mut self, id: QueueId) {
+        for message in self.message_ids(id) {
+            self.take_away(id, message);
+        }
+        self.queues.remove(&id);
+    }
+
+    fn message_ids(&self, id: QueueId) -> Vec<MessageId> {
+        self.queues
             .get(&id)
             .map(|polled| polled.queue.ids())
-            .unwrap_or_default();
-        for message in ids {
-            self.take_away(id, message);
-            self.note_message(id, message, MessageChange::Deleted);
-            self.message_gone(message);
+            .unwrap_or_default()
+    }
+
+    /// What a store has kept.
+    pub(super) fn restore(&mut self, id: QueueId, messages: &[Stored], keys: Vec<Key>) {
+        let Some(Polled { queue, .. }) = self.queues.get_mut(&id) else {
+            return;
+        };
+        for stored in messages {
+            if queue.get(stored.message).is_some() {
+                continue;
+            }
+            let held = Held::restored(self.now, stored);
+            if let Some(receipt) = held.receipt() {
+                self.receipts.insert(receipt.0, (id, stored.message));
+            }
+            queue.hold(stored.message, held);
         }
+        for key in keys {
+            queue.remember_key(key.key, key.message, key.until);
+        }
+        self.expire_messages(id);
+        self.bury_exhausted(id);
         self.poll(id);
     }
 
     /// Moves the visible messages of a dead-letter queue back to where they came from; those of no known source stay.
     pub(super) fn redrive(&mut self, id: QueueId) {
-        let ids = self
-            .queues
-            .get(&id)
-            .map(|polled| polled.queue.ids())
-            .unwrap_or_default();
-        for message in ids {
+        for message in self.message_ids(id) {
             let held = self.queues.get(&id).and_then(|polled| polled.queue.get(message));
             let source = held
-                .and_then(|held| held.source)
+                .and_then(Held::source)
                 .filter(|source| self.queues.contains_key(source));
             let Some(to) = source else { continue };
             if let Some(held) = self.take_away(id, message) {
@@ -500,7 +553,8 @@ impl Platform {
         }));
     }
 
-    pub(super) fn message_gone(&mut self, message: MessageId) {
-        self.effects.push_back(Effect::Store(StoreChange::Gone { message }));
+    pub(super) fn message_gone(&mut self, queue: Option<QueueId>, message: MessageId) {
+        self.effects
+            .push_back(Effect::Store(StoreChange::Gone { queue, message }));
     }
 }

@@ -1,8 +1,9 @@
 //! Asynchronous work: it is parked when throttled, retried when it failed, and sent to its destination in the end.
 
 use super::Platform;
+use super::config::Destination;
 use super::deadline::Deadline;
-use super::effect::{DropReason, Effect, End, MessageChange, Note, RejectReason, StoreChange};
+use super::effect::{DropReason, Effect, End, MessageChange, Note, RejectReason, StoreChange, StoredEvent};
 use super::ids::{FunctionId, InvocationId, MessageId, QueueId, TriggerId};
 use super::invoke::{Invocation, Job, Phase, Retry, throttles};
 use super::time::{Span, Time};
@@ -50,7 +51,7 @@ impl Platform {
             Err(reason) => reason,
         };
         if reason == RejectReason::Removed {
-            return self.give_up(id, invocation, End::Dropped(DropReason::FunctionRemoved));
+            return self.leave(id, &invocation);
         }
         let (wait, expires_at) = match retry_of(&mut invocation.job) {
             Some(retry) => {
@@ -81,10 +82,109 @@ impl Platform {
     }
 
     fn park(&mut self, id: InvocationId, mut invocation: Invocation, at: Time) {
-        self.fleets[invocation.function].parked += 1;
+        let (function, attempt, cause) = (invocation.function, invocation.attempt, invocation.cause);
+        self.keep_event(function, &invocation.job, attempt, at, cause);
+        self.fleets[function].parked += 1;
         invocation.phase = Phase::Parked;
         self.invocations.insert(id.0, invocation);
         self.deadlines.set(at, Deadline::Parked(id));
+    }
+
+    /// The store follows an event: a restart goes on with this attempt.
+    pub(super) fn keep_event(
+        &mut self,
+        function: FunctionId,
+        job: &Job,
+        attempt: u32,
+        at: Time,
+        cause: Option<InvocationId>,
+    ) {
+        let (first, topic, retry) = match job {
+            Job::Async { first, retry } => (*first, None, retry),
+            Job::Topic {
+                first,
+                topic,
+                message,
+                retry,
+            } => (*first, Some((*topic, *message)), retry),
+            Job::Request | Job::Cron { .. } | Job::Batch { .. } => return,
+        };
+        let event = StoredEvent {
+            first,
+            function,
+            topic,
+            accepted_at: retry.accepted_at,
+            attempt,
+            at,
+            cause,
+        };
+        self.effects.push_back(Effect::Store(StoreChange::Event(event)));
+    }
+
+    /// What a store has kept of an event goes on where it was.
+    pub(super) fn restore_event(&mut self, event: &StoredEvent) {
+        if self.fleets.get(event.function).is_none_or(|fleet| fleet.removed) {
+            return;
+        }
+        let retry = Retry::new(event.accepted_at);
+        let first = event.first;
+        let job = match event.topic {
+            None => Job::Async { first, retry },
+            Some((topic, message)) => {
+                match self.topic_deliveries.get_mut(message.0) {
+                    Some(left) => *left += 1,
+                    None => self.topic_deliveries.insert(message.0, 1),
+                }
+                Job::Topic {
+                    first,
+                    topic,
+                    message,
+                    retry,
+                }
+            }
+        };
+        // The first attempt of a run before this one has its event's name still, so that whoever sent it finds it.
+        let id = match event.attempt {
+            1 if first.0 <= self.ids_from => first,
+            _ => self.new_invocation(),
+        };
+        let invocation = Invocation {
+            function: event.function,
+            job,
+            phase: Phase::Parked,
+            cold: false,
+            arrived_at: event.at,
+            started_at: event.at,
+            attempt: event.attempt,
+            cause: event.cause,
+        };
+        self.fleets[event.function].parked += 1;
+        self.invocations.insert(id.0, invocation);
+        self.deadlines.set(event.at.max(self.now), Deadline::Parked(id));
+    }
+
+    /// Drops every message, and all asynchronous work that waits.
+    pub(super) fn reset(&mut self) {
+        let queues: Vec<QueueId> = self.queues.keys().copied().collect();
+        for queue in queues {
+            self.purge(queue);
+        }
+        for id in self.invocations.ids() {
+            let id = InvocationId(id);
+            let parked = self
+                .invocations
+                .get(id.0)
+                .is_some_and(|invocation| invocation.phase == Phase::Parked);
+            if !parked {
+                continue;
+            }
+            let invocation = self.invocations.remove(id.0).expect("just seen");
+            self.fleets[invocation.function].parked -= 1;
+            self.record(id, &invocation, End::Dropped(DropReason::Reset));
+            if cron_retry(&invocation).is_none() {
+                self.event_done(&invocation.job);
+            }
+        }
     }
 
     /// The time of parked work has come.
@@ -141,8 +241,12 @@ impl Platform {
         };
         retry.throttled = 0;
         let at = self.now + wait;
-        if removed || invocation.attempt > retries || at > retry.accepted_at + self.age_max(function) {
-            return self.gave_up(&invocation);
+        let too_old = at > retry.accepted_at + self.age_max(function);
+        if removed {
+            return self.forget_event(&invocation);
+        }
+        if invocation.attempt > retries || too_old {
+            return self.gave_up(id, &invocation);
         }
         let next = self.new_invocation();
         invocation.attempt += 1;
@@ -153,7 +257,9 @@ impl Platform {
         self.effects.push_back(Effect::Note(Note::Retry {
             first,
             function,
+            failed: id,
             attempt,
+            attempts_max: retries + 1,
             at,
         }));
         let trigger = match invocation.job {
@@ -187,33 +293,86 @@ impl Platform {
     /// Ends an attempt that never ran, and its event with it.
     fn give_up(&mut self, id: InvocationId, invocation: Invocation, end: End) {
         self.record(id, &invocation, end);
-        self.gave_up(&invocation);
+        self.gave_up(id, &invocation);
     }
 
-    /// No further attempt: the event goes to its destination.
-    fn gave_up(&mut self, invocation: &Invocation) {
-        let function = invocation.function;
-        let to = self.fleets.get(function).and_then(|fleet| fleet.spec.on_failure);
-        let to = to.filter(|queue| self.queues.contains_key(queue));
+    /// Its function left the manifest. A store keeps the event: the function may come back.
+    fn leave(&mut self, id: InvocationId, invocation: &Invocation) {
+        self.record(id, invocation, End::Dropped(DropReason::FunctionRemoved));
+        self.forget_event(invocation);
+    }
+
+    fn forget_event(&mut self, invocation: &Invocation) {
         match invocation.job {
-            Job::Async { first, .. } => {
-                if let Some(queue) = to {
-                    self.effects
-                        .push_back(Effect::Store(StoreChange::Destination { first, queue }));
-                }
-                self.effects
-                    .push_back(Effect::Note(Note::GaveUp { first, function, to }));
-            }
-            Job::Topic { first, message, .. } => {
-                if let Some(queue) = to {
-                    self.copy_to(queue, message, invocation.cause);
-                }
-                self.effects
-                    .push_back(Effect::Note(Note::GaveUp { first, function, to }));
+            Job::Topic { message, .. } => self.topic_delivery_left(message),
+            Job::Cron { trigger, .. } => self.cron_over(trigger),
+            Job::Async { .. } | Job::Request | Job::Batch { .. } => {}
+        }
+    }
+
+    /// No further attempt: the event goes to its destination. `last` was the last.
+    fn gave_up(&mut self, last: InvocationId, invocation: &Invocation) {
+        let function = invocation.function;
+        let to = self.destination(function, false);
+        match invocation.job {
+            Job::Async { first, .. } | Job::Topic { first, .. } => {
+                self.send_record(first, last, invocation, false);
+                self.effects.push_back(Effect::Note(Note::GaveUp {
+                    first,
+                    function,
+                    last,
+                    attempts: invocation.attempt,
+                    to,
+                }));
             }
             Job::Request | Job::Cron { .. } | Job::Batch { .. } => {}
         }
         self.event_done(&invocation.job);
+    }
+
+    /// An event's attempt succeeded.
+    pub(super) fn event_succeeded(&mut self, last: InvocationId, invocation: &Invocation) {
+        if let Job::Async { first, .. } = invocation.job {
+            self.send_record(first, last, invocation, true);
+        }
+        self.event_done(&invocation.job);
+    }
+
+    fn send_record(&mut self, first: InvocationId, last: InvocationId, invocation: &Invocation, succeeded: bool) {
+        let Some(to) = self.destination(invocation.function, succeeded) else {
+            return;
+        };
+        if let (Job::Topic { message, .. }, Destination::Queue(queue)) = (&invocation.job, to) {
+            // As a dead-letter queue of the subscription: the message itself.
+            return self.copy_to(queue, *message, Some(last));
+        }
+        let message = match invocation.job {
+            Job::Topic { message, .. } => Some(message),
+            _ => None,
+        };
+        self.effects.push_back(Effect::Store(StoreChange::Destination {
+            first,
+            message,
+            last,
+            attempts: invocation.attempt,
+            succeeded,
+            to,
+        }));
+    }
+
+    /// Where records of a function's asynchronous invocations go, if that is still there.
+    fn destination(&self, function: FunctionId, succeeded: bool) -> Option<Destination> {
+        let spec = &self.fleets.get(function)?.spec;
+        let to = if succeeded { spec.on_success } else { spec.on_failure }?;
+        let there = match to {
+            Destination::Queue(queue) => self.queues.contains_key(&queue),
+            Destination::Topic(topic) => self
+                .config
+                .as_ref()
+                .is_some_and(|config| config.topics.contains_key(&topic)),
+            Destination::Function(function) => self.fleets.get(function).is_some_and(|fleet| !fleet.removed),
+        };
+        there.then_some(to)
     }
 
     /// Nothing more comes of this event.
@@ -221,8 +380,12 @@ impl Platform {
         match job {
             Job::Async { first, .. } => self
                 .effects
-                .push_back(Effect::Store(StoreChange::AsyncDone { first: *first })),
-            Job::Topic { message, .. } => self.topic_delivery_over(*message),
+                .push_back(Effect::Store(StoreChange::EventDone { first: *first })),
+            Job::Topic { first, message, .. } => {
+                self.effects
+                    .push_back(Effect::Store(StoreChange::EventDone { first: *first }));
+                self.topic_delivery_over(*message);
+            }
             Job::Cron { trigger, .. } => self.cron_over(*trigger),
             Job::Request | Job::Batch { .. } => {}
         }

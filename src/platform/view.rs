@@ -145,11 +145,11 @@ impl Platform {
         };
         let views = polled.queue.iter().map(|(id, held)| MessageView {
             id,
-            state: held.state,
+            state: held.state(),
             sent_at: held.sent_at,
-            receive_count: held.receive_count,
-            source: held.source,
-            cause: held.cause,
+            receive_count: held.receive_count(),
+            source: held.source(),
+            cause: held.cause(),
         });
         views.take(max).collect()
     }

@@ -174,18 +174,18 @@ fn invocation(server: &Server, id: &str) -> Answer<api::InvocationDetail> {
 /// POST `/_emu/{what}/{name}/{action}`.
 pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: Bytes) -> Reply {
     match (what, action) {
-        ("queues", "messages") => answered(send(server, name, &body, true)),
-        ("topics", "messages") => answered(send(server, name, &body, false)),
+        ("queues", "messages") => answered(send(server, name, &body, true).await),
+        ("topics", "messages") => answered(send(server, name, &body, false).await),
         ("queues", "purge") => answered(queue_action(server, name, Action::Purge)),
         ("queues", "redrive") => answered(queue_action(server, name, Action::Redrive)),
         ("crons", "fire") => answered(fire(server, name)),
         ("functions", "invoke") => answered(invoke(server, name, &body).await),
-        ("functions", "invoke-async") => answered(invoke_async(server, name, &body)),
+        ("functions", "invoke-async") => answered(invoke_async(server, name, &body).await),
         _ => answered::<()>(Err(unknown_path(&format!("{what}/{name}/{action}")))),
     }
 }
 
-fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answer<api::Sent> {
+async fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answer<api::Sent> {
     let message: api::SendMessage = serde_json::from_value(parse(body)?).map_err(|error| {
         ApiFailure::new(
             StatusCode::BAD_REQUEST,
@@ -214,18 +214,19 @@ fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answer<api
         attributes: message.attributes,
     };
     let sent = if to_queue {
-        server.driver.send(name, out, None)
+        server.driver.send(name, vec![out], None).await
     } else {
-        server.driver.publish(name, out, None)
+        server.driver.publish(name, vec![out], None).await
     };
-    sent.map(|id| api::Sent { id }).map_err(host_failure)
+    let id = sent.map_err(host_failure)?.pop().unwrap_or_default();
+    Ok(api::Sent { id })
 }
 
 fn host_failure(error: HostError) -> ApiFailure {
     let status = match error.code {
         "queue-not-found" | "topic-not-found" | "function-not-found" => StatusCode::NOT_FOUND,
         "message-too-large" => StatusCode::PAYLOAD_TOO_LARGE,
-        "queue-full" | "store-full" => StatusCode::INSUFFICIENT_STORAGE,
+        "queue-full" | "store-full" | "store-failed" => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::BAD_REQUEST,
     };
     ApiFailure::new(status, error.code, error.message)
@@ -255,9 +256,11 @@ fn fire(server: &Server, name: &str) -> Answer<api::Fired> {
     })
 }
 
-fn invoke_async(server: &Server, name: &str, body: &Bytes) -> Answer<Value> {
+async fn invoke_async(server: &Server, name: &str, body: &Bytes) -> Answer<Value> {
     let entry = entry(server, name)?;
-    let id = server.driver.invoke_async(entry.id, parse(body)?);
+    let event = parse(body)?;
+    let accepted = server.driver.invoke_async(entry.id, &event).await;
+    let id = accepted.map_err(host_failure)?;
     Ok(json!({ "invocation": server.driver.0.ids.invocation(id) }))
 }
 

@@ -2,6 +2,7 @@
 //! forms, a queue beside a plain model.
 
 mod forms;
+mod kept;
 mod queues;
 mod random;
 mod script;
@@ -31,6 +32,7 @@ pub(super) fn function(name: &str) -> FunctionSpec {
         max_concurrency: None,
         keep_alive: None,
         on_failure: None,
+        on_success: None,
         async_max_retries: None,
         async_max_age: None,
     }

@@ -132,12 +132,10 @@ fn run(fifo: bool, ops: &[Op]) -> Result<(), TestCaseError> {
                     prop_assert_eq!(entry, Entry::Full);
                 } else {
                     let visible_at = now + delay.unwrap_or(0);
-                    prop_assert_eq!(
-                        entry,
-                        Entry::Accepted {
-                            visible_at: Time::from_secs(visible_at)
-                        }
-                    );
+                    prop_assert_eq!(entry, Entry::Accepted);
+                    let stored = queue.get(MessageId(ids)).map(|held| held.stored(MessageId(ids)));
+                    let kept_until = stored.map(|stored| stored.visible_at);
+                    prop_assert_eq!(kept_until, Some(Time::from_secs(visible_at)));
                     let id = MessageId(ids);
                     let (group, sent_at) = (*group, now);
                     let (in_flight, count, receipt) = (false, 0, None);
@@ -202,7 +200,7 @@ fn run(fifo: bool, ops: &[Op]) -> Result<(), TestCaseError> {
         queue.check().map_err(TestCaseError::fail)?;
         let states: Vec<(MessageId, bool)> = queue
             .iter()
-            .map(|(id, held)| (id, matches!(held.state, MessageState::InFlight { .. })))
+            .map(|(id, held)| (id, matches!(held.state(), MessageState::InFlight { .. })))
             .collect();
         let expected: Vec<(MessageId, bool)> = model.messages.iter().map(|plain| (plain.id, plain.in_flight)).collect();
         prop_assert_eq!(states, expected);

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::super::Platform;
-use super::super::config::{ColdStarts, Config, CronSpec, Overlap, QueueConsumer, Subscriber, Subscription, TopicSpec};
-use super::super::effect::{Effect, End, MessageChange, Note, Record, StoreChange, Work};
+use super::super::config::{
+    ColdStarts, Config, CronSpec, Destination, Overlap, QueueConsumer, Subscriber, Subscription, TopicSpec,
+};
+use super::super::effect::{Effect, End, MessageChange, Note, Record, StoredEvent, Work};
 use super::super::ids::{
     FunctionId, InstanceId, InvocationId, MessageId, QueueId, ReceiptId, TopicId, TriggerId, VersionNumber,
 };
@@ -16,6 +18,7 @@ use super::super::input::{Input, Message, Outcome, TopicContent};
 use super::super::rules::{AsyncRules, QueueRules, RequestWait, Rules, ScaleUp};
 use super::super::schedule::Schedule;
 use super::super::time::{Span, Time};
+use super::kept::Kept;
 use super::{completion, config, drain, function, queue};
 
 const RETENTION: Span = Span::from_secs(3_600);
@@ -51,6 +54,8 @@ enum Op {
     Due(u32),
     Deploy(u32),
     Configure(u8),
+    /// The process is killed and started again.
+    Crash(u8),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -74,6 +79,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0u32..3).prop_map(Op::Due),
         2 => functions.prop_map(Op::Deploy),
         1 => (0u8..8).prop_map(Op::Configure),
+        1 => (0u8..8).prop_map(Op::Crash),
     ]
 }
 
@@ -87,7 +93,7 @@ fn project(variant: u8) -> Config {
         spec.instance_concurrency = concurrency;
         spec.max_concurrency = (id == 0).then_some(3);
         spec.min_instances = u32::from(variant & 4 == 4 && id == 1);
-        spec.on_failure = (id == 1).then_some(QueueId(2));
+        spec.on_failure = (id == 1).then_some(Destination::Queue(QueueId(2)));
         spec.cold_start.quantiles = vec![(0, Span::from_millis(50)), (1000, Span::from_millis(500))];
         config.functions.insert(FunctionId(id), spec);
     }
@@ -187,8 +193,8 @@ struct World {
     /// All that began; `true` when ended.
     ended: BTreeMap<InvocationId, bool>,
     receipts: Vec<(QueueId, ReceiptId)>,
-    /// Where each message is; `None`: on its way from a topic to functions.
-    messages: BTreeMap<MessageId, Option<QueueId>>,
+    kept: Kept,
+    configured: (BTreeSet<QueueId>, BTreeSet<FunctionId>),
     versions: [u32; 3],
     billed: u128,
 }
@@ -204,7 +210,8 @@ impl World {
             callers: Vec::new(),
             ended: BTreeMap::new(),
             receipts: Vec::new(),
-            messages: BTreeMap::new(),
+            kept: Kept::default(),
+            configured: Default::default(),
             versions: [0; 3],
             billed: 0,
         }
@@ -271,7 +278,7 @@ impl World {
                 ..
             }) => {
                 must(
-                    self.messages.get(message) == Some(&Some(*queue)),
+                    self.kept.messages.get(message).is_some_and(|(at, _)| at == queue),
                     "deleted where it is not",
                 )?;
             }
@@ -279,7 +286,7 @@ impl World {
                 self.receipts
                     .extend(deliveries.iter().map(|delivery| (*queue, delivery.receipt)));
             }
-            Effect::Store(change) => self.follow_store(change)?,
+            Effect::Store(change) => self.kept.follow(change)?,
             Effect::Note(_) | Effect::ArmCron { .. } | Effect::ReceiptChecked { .. } => {}
         }
         Ok(())
@@ -299,33 +306,8 @@ impl World {
         Ok(())
     }
 
-    fn follow_store(&mut self, change: &StoreChange) -> Result<(), String> {
-        match *change {
-            StoreChange::Put { queue, message, .. } => {
-                self.messages.insert(message, Some(queue));
-            }
-            StoreChange::Moved { from, to, message } => {
-                if self.messages.insert(message, Some(to)) != Some(Some(from)) {
-                    return Err(String::from("moved from where it is not"));
-                }
-            }
-            StoreChange::Received { queue, message, .. } => {
-                if self.messages.get(&message) != Some(&Some(queue)) {
-                    return Err(String::from("received where it is not"));
-                }
-            }
-            StoreChange::Gone { message } => {
-                // A copy that was refused has never been put.
-                self.messages.remove(&message);
-            }
-            StoreChange::AsyncDone { .. } | StoreChange::Destination { .. } => {}
-        }
-        Ok(())
-    }
-
     fn message(&mut self, delay: Option<u64>, group: u8, key: Option<u8>) -> Message {
         let id = self.platform.new_message();
-        self.messages.insert(id, None);
         Message {
             id,
             size_bytes: 1,
@@ -354,6 +336,16 @@ impl World {
             Op::Async(function) => {
                 let invocation = self.platform.new_invocation();
                 self.ended.insert(invocation, false);
+                let event = StoredEvent {
+                    first: invocation,
+                    function: FunctionId(function),
+                    topic: None,
+                    accepted_at: self.now,
+                    attempt: 1,
+                    at: self.now,
+                    cause: None,
+                };
+                self.kept.events.insert(invocation, event);
                 Input::ArriveAsync {
                     invocation,
                     function: FunctionId(function),
@@ -374,6 +366,7 @@ impl World {
             },
             Op::Publish(topic) => {
                 let message = self.message(None, 0, None);
+                self.kept.bodies.insert(message.id);
                 Input::Publish {
                     topic: TopicId(topic),
                     message,
@@ -437,9 +430,52 @@ impl World {
                     package_bytes: 1_000,
                 }
             }
-            Op::Configure(variant) => Input::Configure(Arc::new(project(variant))),
+            Op::Configure(variant) => return self.configure(project(variant)),
+            Op::Crash(variant) => return self.crash(variant),
         };
         self.step(input)
+    }
+
+    /// What comes with the configuration comes with what is kept of it.
+    fn configure(&mut self, config: Config) -> Result<(), TestCaseError> {
+        let queues: BTreeSet<QueueId> = config.queues.keys().copied().collect();
+        let functions: BTreeSet<FunctionId> = config.functions.keys().copied().collect();
+        let before = std::mem::replace(&mut self.configured, (queues.clone(), functions.clone()));
+        self.step(Input::Configure(Arc::new(config)))?;
+        for &queue in queues.difference(&before.0) {
+            let messages = self.kept.of_queue(queue);
+            self.step(Input::Restore {
+                queue,
+                messages,
+                keys: Vec::new(),
+            })?;
+        }
+        for &function in functions.difference(&before.1) {
+            for event in self.kept.of_function(function) {
+                self.step(Input::RestoreEvent(event))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn crash(&mut self, variant: u8) -> Result<(), TestCaseError> {
+        let last = self.platform.new_message().0.max(self.platform.new_invocation().0) + 1_000;
+        self.platform = Platform::new(8);
+        self.platform.ids_from(last);
+        self.starting.clear();
+        self.ready.clear();
+        self.running.clear();
+        self.callers.clear();
+        self.receipts.clear();
+        self.ended
+            .retain(|id, ended| *ended && !self.kept.events.contains_key(id));
+        self.billed = 0;
+        self.configured = Default::default();
+        self.configure(project(variant))?;
+        for function in 0..2 {
+            self.apply(&Op::Deploy(function))?;
+        }
+        Ok(())
     }
 
     fn started(&mut self, at: usize, well: bool) -> Result<(), TestCaseError> {
@@ -480,7 +516,7 @@ impl World {
     fn come_to_rest(&mut self) -> Result<(), TestCaseError> {
         let mut last = project(4);
         last.triggers.clear();
-        self.step(Input::Configure(Arc::new(last)))?;
+        self.configure(last)?;
         for function in 0..3 {
             self.apply(&Op::Deploy(function))?;
         }
@@ -503,7 +539,7 @@ impl World {
 
 fn live_through(first: u8, ops: &[Op]) -> Result<(), TestCaseError> {
     let mut world = World::new();
-    world.step(Input::Configure(Arc::new(project(first))))?;
+    world.configure(project(first))?;
     world.apply(&Op::Deploy(0))?;
     world.apply(&Op::Deploy(1))?;
     for op in ops {
@@ -523,9 +559,11 @@ fn live_through(first: u8, ops: &[Op]) -> Result<(), TestCaseError> {
         world.callers
     );
     prop_assert!(
-        world.messages.is_empty(),
-        "these messages never went: {:?}",
-        world.messages
+        world.kept.is_empty(),
+        "these never went: {:?} {:?} {:?}",
+        world.kept.messages,
+        world.kept.events,
+        world.kept.bodies
     );
     prop_assert_eq!(world.platform.unrest(), Default::default());
     let left: Vec<FunctionId> = world

@@ -19,7 +19,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::Platform;
-use super::super::config::{ColdStarts, Config, CronSpec, Overlap, QueueConsumer, Subscriber, Subscription, TopicSpec};
+use super::super::config::{
+    ColdStarts, Config, CronSpec, Destination, Overlap, QueueConsumer, Subscriber, Subscription, TopicSpec,
+};
 use super::super::effect::{Delivery, Effect, MessageChange, Note, Record, StoreChange, Work};
 use super::super::ids::{
     FunctionId, InstanceId, InvocationId, MessageId, QueueId, ReceiptId, TopicId, TriggerId, VersionNumber,
@@ -283,7 +285,7 @@ impl Script {
         spec.async_max_age = words.span("async_age");
         spec.on_failure = words
             .get("on_failure")
-            .map(|queue| QueueId(id(&mut self.queues, queue)));
+            .map(|queue| Destination::Queue(QueueId(id(&mut self.queues, queue))));
         if let Some(init) = words.span("init") {
             spec.cold_start.quantiles = vec![(0, init), (1000, init)];
         }
@@ -659,6 +661,7 @@ impl Script {
                 function: of,
                 attempt,
                 at,
+                ..
             } => {
                 format!(
                     "retry #{} {} attempt {attempt} at {}",
@@ -671,8 +674,9 @@ impl Script {
                 first,
                 function: of,
                 to,
+                ..
             } => {
-                let to = to.map_or("nowhere", |queue| self.queues[queue.0 as usize].as_str());
+                let to = to.map_or("nowhere".to_owned(), |to| self.show_destination(to));
                 format!("gave up #{} {} to {to}", first.0, function(of))
             }
         }
@@ -686,7 +690,19 @@ impl Script {
             }
             MessageChange::Redriven { to } => format!("redriven to {}", self.queues[to.0 as usize]),
             MessageChange::Deduplicated { original } => format!("repeats m{}", original.0),
+            MessageChange::Sent { .. } => String::from("sent"),
+            MessageChange::Received { receive_count, .. } => {
+                format!("received {{ receive_count: {receive_count} }}")
+            }
             other => format!("{other:?}").to_lowercase(),
+        }
+    }
+
+    fn show_destination(&self, to: Destination) -> String {
+        match to {
+            Destination::Queue(queue) => self.queues[queue.0 as usize].clone(),
+            Destination::Topic(topic) => format!("topic {}", topic.0),
+            Destination::Function(function) => format!("function {}", function.0),
         }
     }
 
@@ -695,20 +711,29 @@ impl Script {
         match change {
             StoreChange::Put {
                 queue: of,
-                message,
                 of: original,
-                visible_at,
+                stored,
+                ..
             } => {
                 let copy = original.map_or(String::new(), |original| format!(" copy of m{}", original.0));
                 format!(
                     "put m{}{copy} in {} visible at {}",
-                    message.0,
+                    stored.message.0,
                     queue(of),
-                    visible_at.since(START)
+                    stored.visible_at.since(START)
                 )
             }
-            StoreChange::Moved { from, to, message } => {
-                format!("move m{} from {} to {}", message.0, queue(from), queue(to))
+            StoreChange::Moved { from, to, stored } => {
+                format!("move m{} from {} to {}", stored.message.0, queue(from), queue(to))
+            }
+            StoreChange::Hidden {
+                message, visible_at, ..
+            } => format!("hidden m{} until {}", message.0, visible_at.since(START)),
+            StoreChange::Purged { queue: of } => format!("purged {}", queue(of)),
+            StoreChange::FannedOut { message } => format!("fanned out m{}", message.0),
+            StoreChange::Event(event) => {
+                let at = event.at.since(START);
+                format!("keep #{} attempt {} at {at}", event.first.0, event.attempt)
             }
             StoreChange::Received {
                 message,
@@ -722,9 +747,11 @@ impl Script {
                     visible_at.since(START)
                 )
             }
-            StoreChange::Gone { message } => format!("gone m{}", message.0),
-            StoreChange::AsyncDone { first } => format!("done #{}", first.0),
-            StoreChange::Destination { first, queue: of } => format!("destination of #{} is {}", first.0, queue(of)),
+            StoreChange::Gone { message, .. } => format!("gone m{}", message.0),
+            StoreChange::EventDone { first } => format!("done #{}", first.0),
+            StoreChange::Destination { first, to, .. } => {
+                format!("destination of #{} is {}", first.0, self.show_destination(*to))
+            }
         }
     }
 }

@@ -1,0 +1,389 @@
+//! The shell's part of what lasts: what comes in is written before the core hears of it, what a run before this one has
+//! left comes back when its queue or function is there.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+
+use serde_json::Value;
+
+use crate::engine::{HostError, OutMessage};
+use crate::platform::config::{Config, Destination};
+use crate::platform::effect::{StoreChange, Stored, StoredEvent};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
+use crate::platform::input::{Input, TopicContent};
+use crate::platform::time::Time;
+
+use super::bindings::not_found;
+use super::driver::{Core, Driver, Own, lock};
+use super::messages::Content;
+use super::run::{self, SendOptions};
+use super::store::{Intake, StoreError};
+
+/// Which queues and functions are there, and whose state has not been read yet.
+#[derive(Default)]
+pub struct Restoring {
+    there: (BTreeSet<QueueId>, BTreeSet<FunctionId>),
+    queues: BTreeSet<QueueId>,
+    functions: BTreeSet<FunctionId>,
+}
+
+impl Restoring {
+    /// What this configuration brings has to be read; what it drops has not any more.
+    pub fn configured(&mut self, config: &Config) {
+        let queues: BTreeSet<QueueId> = config.queues.keys().copied().collect();
+        let functions: BTreeSet<FunctionId> = config.functions.keys().copied().collect();
+        self.queues.extend(queues.difference(&self.there.0));
+        self.queues.retain(|queue| queues.contains(queue));
+        self.functions.extend(functions.difference(&self.there.1));
+        self.functions.retain(|function| functions.contains(function));
+        self.there = (queues, functions);
+    }
+}
+
+/// One message on its way in.
+struct Coming {
+    id: MessageId,
+    content: Arc<Content>,
+}
+
+impl Driver {
+    /// Puts messages into a queue, all or none; their ids, once they last.
+    ///
+    /// # Errors
+    /// `queue-not-found`, `queue-full`, `message-too-large`, `store-full`, `store-failed`.
+    pub async fn send(
+        &self,
+        queue: &str,
+        messages: Vec<OutMessage>,
+        cause: Option<InvocationId>,
+    ) -> Result<Vec<String>, HostError> {
+        let table = self.table();
+        let spec = table.project.queues.get(queue);
+        let id = self.names().find_queue(queue);
+        let (Some(spec), Some(id)) = (spec, id) else {
+            return Err(not_found("queue", queue, table.project.queues.keys()));
+        };
+        let options: Vec<SendOptions> = messages.iter().map(SendOptions::of).collect();
+        let contents = self.contents(messages, queue)?;
+        let now = self.now();
+        let window = table.profile.rules.queues.deduplication_window;
+        // What each becomes: a message of its own, or the one it repeats.
+        let mut ids = Vec::with_capacity(contents.len());
+        let mut intake = Vec::with_capacity(contents.len());
+        let mut coming = Vec::with_capacity(contents.len());
+        {
+            let mut core = lock(&self.0.core);
+            for (content, options) in contents.into_iter().zip(&options) {
+                let key = options.deduplication.as_deref().filter(|_| spec.fifo);
+                if let Some(original) = key.and_then(|key| core.platform.duplicate(now, id, key)) {
+                    ids.push(original);
+                    continue;
+                }
+                if core.platform.is_full(id) {
+                    return Err(queue_full(queue));
+                }
+                let message = core.platform.new_message();
+                ids.push(message);
+                let stored = Stored {
+                    message,
+                    sent_at: now,
+                    visible_at: now + options.delay.unwrap_or(spec.delay),
+                    in_flight: false,
+                    receive_count: 0,
+                    first_received_at: None,
+                    receipt: None,
+                    group: options.group.as_deref().map(Into::into),
+                    source: None,
+                    cause,
+                };
+                intake.push(Intake::Message {
+                    queue: id,
+                    stored,
+                    key: key.map(|key| (key.into(), now + window)),
+                    content: content.clone(),
+                });
+                coming.push((Coming { id: message, content }, options));
+            }
+        }
+        self.0.store.take_in(intake).await.map_err(store_error)?;
+        let mut core = lock(&self.0.core);
+        for (Coming { id: message, content }, options) in coming {
+            let input = Input::Send {
+                queue: id,
+                message: run::message(message, &content, cause, options),
+            };
+            core.messages.put(message, content);
+            let mut own = Own {
+                message: Some(message),
+                ..Own::default()
+            };
+            self.step_locked(&mut core, input, &mut own);
+            if own.refused {
+                return Err(queue_full(queue));
+            }
+            if let Some(original) = own.original {
+                for id in ids.iter_mut().filter(|id| **id == message) {
+                    *id = original;
+                }
+            }
+        }
+        Ok(ids.into_iter().map(|id| self.0.ids.message(id)).collect())
+    }
+
+    /// Publishes to a topic; the messages' ids, once they last.
+    ///
+    /// # Errors
+    /// `topic-not-found`, `message-too-large`, `store-full`, `store-failed`.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        messages: Vec<OutMessage>,
+        cause: Option<InvocationId>,
+    ) -> Result<Vec<String>, HostError> {
+        let table = self.table();
+        let known = table.project.topics.contains_key(topic);
+        let Some(id) = self.names().find_topic(topic).filter(|_| known) else {
+            return Err(not_found("topic", topic, table.project.topics.keys()));
+        };
+        let contents = self.contents(messages, topic)?;
+        let coming: Vec<Coming> = {
+            let mut core = lock(&self.0.core);
+            let named = contents.into_iter().map(|content| Coming {
+                id: core.platform.new_message(),
+                content,
+            });
+            named.collect()
+        };
+        let publication = |coming: &Coming| Intake::Publication {
+            topic: id,
+            message: coming.id,
+            cause,
+            content: coming.content.clone(),
+        };
+        let intake = coming.iter().map(publication).collect();
+        self.0.store.take_in(intake).await.map_err(store_error)?;
+        let mut ids = Vec::with_capacity(coming.len());
+        for one in coming {
+            ids.push(self.0.ids.message(one.id));
+            self.fan_out(id, one.id, one.content, cause);
+        }
+        Ok(ids)
+    }
+
+    fn fan_out(&self, topic: TopicId, message: MessageId, content: Arc<Content>, cause: Option<InvocationId>) {
+        let mut core = lock(&self.0.core);
+        let input = publish_input(topic, message, &content, cause);
+        core.messages.put(message, content);
+        self.step_locked(&mut core, input, &mut Own::default());
+    }
+
+    fn contents(&self, messages: Vec<OutMessage>, name: &str) -> Result<Vec<Arc<Content>>, HostError> {
+        let max = self.table().limits.message_bytes_max;
+        let one = |message: OutMessage| {
+            let content = Content {
+                body: message.body,
+                content_type: message.content_type,
+                attributes: message.attributes,
+            };
+            let size = content.size_bytes();
+            if size > max {
+                return Err(HostError {
+                    code: "message-too-large",
+                    message: format!("the message for {name} has {size} bytes, the provider takes {max} at the most"),
+                });
+            }
+            Ok(Arc::new(content))
+        };
+        messages.into_iter().map(one).collect()
+    }
+
+    /// Runs an event without waiting, retried by the provider's rules; returns once it lasts.
+    ///
+    /// # Errors
+    /// `store-full`, `store-failed`.
+    pub async fn invoke_async(&self, function: FunctionId, event: &Value) -> Result<InvocationId, HostError> {
+        let payload: Arc<str> = event.to_string().into();
+        let id = lock(&self.0.core).platform.new_invocation();
+        let intake = Intake::Event {
+            event: first_attempt(id, function, self.now()),
+            payload: payload.clone(),
+        };
+        self.0.store.take_in(vec![intake]).await.map_err(store_error)?;
+        let mut core = lock(&self.0.core);
+        core.messages.put_event(id, payload);
+        let input = Input::ArriveAsync {
+            invocation: id,
+            function,
+        };
+        self.step_locked(&mut core, input, &mut Own::default());
+        Ok(id)
+    }
+
+    /// Sends the record of an asynchronous invocation that ended to its destination. Its event is needed for that and
+    /// may have left memory.
+    pub(super) fn send_record(&self, core: &mut Core, now: Time, change: &StoreChange) {
+        let StoreChange::Destination {
+            first,
+            message,
+            last,
+            attempts,
+            succeeded,
+            to,
+        } = *change
+        else {
+            return;
+        };
+        let payload = match message {
+            None => core
+                .messages
+                .event(first)
+                .and_then(|event| serde_json::from_str(event).ok()),
+            Some(message) => core.messages.get(message).map(|content| content.json()),
+        };
+        // An event that has waited longer than memory holds goes on as its name; the store still has it for the retry,
+        // but the core has ended it by now.
+        let payload = payload.unwrap_or_else(|| Value::String(self.0.ids.invocation(first)));
+        let record = run::record(&self.0.ids, last, attempts, succeeded, payload);
+        if let Destination::Function(function) = to {
+            let id = core.platform.new_invocation();
+            let payload: Arc<str> = record.to_string().into();
+            let event = StoredEvent {
+                cause: Some(last),
+                ..first_attempt(id, function, now)
+            };
+            self.0.store.follow_event(event, payload.clone());
+            core.messages.put_event(id, payload);
+            let invocation = id;
+            return core.platform.handle(now, Input::ArriveAsync { invocation, function });
+        }
+        let content = Arc::new(Content {
+            body: record.to_string().into(),
+            content_type: Some("application/json".to_owned()),
+            ..Content::default()
+        });
+        let message = core.platform.new_message();
+        self.0.store.follow_body(message, content.clone());
+        let input = match to {
+            Destination::Topic(topic) => publish_input(topic, message, &content, Some(last)),
+            Destination::Queue(queue) => Input::Send {
+                queue,
+                message: run::message(message, &content, Some(last), &SendOptions::default()),
+            },
+            Destination::Function(_) => return,
+        };
+        core.messages.put(message, content);
+        core.platform.handle(now, input);
+    }
+
+    /// Brings back what a run before this one, or a queue or function that was away, has left.
+    ///
+    /// # Errors
+    /// When the database cannot be read; what has been read is there.
+    pub async fn restore(&self) -> Result<(), StoreError> {
+        loop {
+            let (queue, function) = {
+                let core = lock(&self.0.core);
+                (
+                    core.restoring.queues.first().copied(),
+                    core.restoring.functions.first().copied(),
+                )
+            };
+            match (queue, function) {
+                (Some(queue), _) => self.restore_queue(queue).await?,
+                (None, Some(function)) => {
+                    let events = self.0.store.events(function).await?;
+                    let mut core = lock(&self.0.core);
+                    if core.restoring.functions.remove(&function) {
+                        for event in events {
+                            self.step_locked(&mut core, Input::RestoreEvent(event), &mut Own::default());
+                        }
+                    }
+                }
+                (None, None) => return Ok(()),
+            }
+        }
+    }
+
+    async fn restore_queue(&self, queue: QueueId) -> Result<(), StoreError> {
+        let mut after = MessageId(0);
+        loop {
+            let piece = self.0.store.messages(queue, after).await?;
+            let mut core = lock(&self.0.core);
+            // It may have left meanwhile, and come back to be read anew.
+            if !core.restoring.queues.contains(&queue) {
+                return Ok(());
+            }
+            let Some(last) = piece.messages.last().map(|stored| stored.message) else {
+                core.restoring.queues.remove(&queue);
+                return Ok(());
+            };
+            after = last;
+            let input = Input::Restore {
+                queue,
+                messages: piece.messages,
+                keys: piece.keys,
+            };
+            self.step_locked(&mut core, input, &mut Own::default());
+        }
+    }
+
+    /// Hands out what a kill has caught between acceptance and fan-out; once, at the start.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn restore_publications(&self) -> Result<(), StoreError> {
+        for one in self.0.store.publications().await? {
+            let name = self.names().topic(one.topic);
+            // Of a topic that left the manifest they wait in the store.
+            if self.table().project.topics.contains_key(&*name) {
+                self.fan_out(one.topic, one.message, one.content, one.cause);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn names(&self) -> std::sync::RwLockReadGuard<'_, super::names::Names> {
+        self.0.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn publish_input(topic: TopicId, message: MessageId, content: &Content, cause: Option<InvocationId>) -> Input {
+    Input::Publish {
+        topic,
+        message: run::message(message, content, cause, &SendOptions::default()),
+        content: Arc::new(TopicContent {
+            attributes: content.attributes.clone(),
+            body: content.json(),
+        }),
+    }
+}
+
+fn first_attempt(first: InvocationId, function: FunctionId, now: Time) -> StoredEvent {
+    StoredEvent {
+        first,
+        function,
+        topic: None,
+        accepted_at: now,
+        attempt: 1,
+        at: now,
+        cause: None,
+    }
+}
+
+fn queue_full(name: &str) -> HostError {
+    HostError {
+        code: "queue-full",
+        message: format!("queue {name} holds its maximum (max_messages); consume or purge it first"),
+    }
+}
+
+pub fn store_error(error: StoreError) -> HostError {
+    let code = match &error {
+        StoreError::Full(_) => "store-full",
+        StoreError::Broken(..) | StoreError::Failed(_) | StoreError::Closed => "store-failed",
+    };
+    HostError {
+        code,
+        message: error.to_string(),
+    }
+}
