@@ -27,7 +27,7 @@ emu collects no data and needs no network.";
 /// The groups of `emu --help`, in this order. A test holds that every command is in one.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["dev", "exec", "invoke"]),
-    ("Make things happen", &["send", "publish", "fire", "load"]),
+    ("Make things happen", &["send", "publish", "fire", "load", "reset"]),
     ("Look", &["status", "functions", "ps", "queue", "crons", "logs", "bill"]),
     ("Project", &["new", "validate", "schema"]),
     ("This program", &["cache", "completions"]),

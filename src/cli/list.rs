@@ -75,6 +75,29 @@ enum QueueAction {
         #[arg(long)]
         json: bool,
     },
+    /// Show the oldest messages of a queue and leave them where they are
+    Peek {
+        queue: String,
+        /// How many at the most
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        max: u32,
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take messages from a queue, as JSON, one a line; they come back unless they are deleted
+    Receive {
+        queue: String,
+        /// How many at the most
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        max: u32,
+        /// Hide them for this long [default: the queue's visibility timeout]
+        #[arg(long, value_name = "TIME")]
+        visibility: Option<String>,
+        /// Delete them at once
+        #[arg(long)]
+        delete: bool,
+    },
     /// Throw away all messages of a queue
     Purge { queue: String },
     /// Send the messages of a dead-letter queue back to where they came from
@@ -258,9 +281,61 @@ pub fn queue(args: &QueueArgs, global: &Global) -> Outcome {
             data(&if *json { json_line(&row)? } else { queue_text(&row) })?;
             Ok(ExitCode::SUCCESS)
         }
+        QueueAction::Peek { queue, max, json } => peek(&find(global)?, queue, *max, *json),
+        QueueAction::Receive {
+            queue,
+            max,
+            visibility,
+            delete,
+        } => receive(&find(global)?, queue, *max, visibility.as_deref(), *delete),
         QueueAction::Purge { queue } => act(&find(global)?, queue, "purge", "purged"),
         QueueAction::Redrive { queue } => act(&find(global)?, queue, "redrive", "redriven"),
     }
+}
+
+fn peek(client: &Client, queue: &str, max: u32, json: bool) -> Outcome {
+    let path = ["_emu", "queues", queue, "messages"];
+    let rows: Vec<api::Peeked> = block_on(client.get(&path, &[("max", &max.to_string())]))?;
+    if json {
+        data(&json_line(&rows)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if rows.is_empty() {
+        data("no messages\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&["message", "state", ">receives", "sent at", "from", "body"]);
+    for row in &rows {
+        table.row([
+            safe(&row.id),
+            safe(&row.state),
+            count(u64::from(row.receive_count)),
+            safe(&row.sent_at),
+            row.source.as_deref().map_or_else(|| "-".to_owned(), safe),
+            safe(&row.body.to_string()),
+        ]);
+    }
+    data(&table.render())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn receive(client: &Client, queue: &str, max: u32, visibility: Option<&str>, delete: bool) -> Outcome {
+    let asked = api::Receive {
+        max: Some(max),
+        visibility: visibility.map(str::to_owned),
+    };
+    let messages: Vec<api::Received> = block_on(client.post(&["_emu", "queues", queue, "receive"], &asked))?;
+    for message in &messages {
+        data(&json_line(message)?)?;
+        if delete {
+            let by = api::ByReceipt {
+                receipt: message.receipt.clone(),
+                visibility: None,
+            };
+            let _: api::Checked = block_on(client.post(&["_emu", "queues", queue, "delete"], &by))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn act(client: &Client, queue: &str, action: &str, done: &str) -> Outcome {

@@ -17,6 +17,7 @@ mod logs;
 mod messages;
 mod new;
 mod output;
+mod reset;
 mod schema;
 mod settings;
 mod signals;
@@ -117,6 +118,7 @@ enum Command {
     Ps(list::PsArgs),
     Queue(list::QueueArgs),
     Crons(list::CronsArgs),
+    Reset(reset::Args),
     Logs(logs::Args),
     Bill(bill::Args),
     New(new::Args),
@@ -161,6 +163,7 @@ impl Command {
             Command::Ps(args) => list::ps(args, global),
             Command::Queue(args) => list::queue(args, global),
             Command::Crons(args) => list::crons(args, global),
+            Command::Reset(args) => reset::run(args, global),
             Command::Logs(args) => logs::run(args, global),
             Command::Bill(args) => bill::run(args, global),
             Command::New(args) => new::run(args),

@@ -174,6 +174,64 @@ pub struct Sent {
     pub id: String,
 }
 
+/// POST `/_emu/queues/{name}/receive`; the answer is an array of [`Received`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receive {
+    /// 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// `30s`; the queue's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Received {
+    pub id: String,
+    /// For delete and visibility, until the message is received again.
+    pub receipt: String,
+    /// JSON where it is JSON, else text.
+    pub body: Value,
+    pub content_type: Option<String>,
+    pub attributes: std::collections::BTreeMap<String, Value>,
+    pub group: Option<String>,
+    pub receive_count: u32,
+    pub sent_at: String,
+    pub first_received_at: String,
+}
+
+/// POST `/_emu/queues/{name}/delete` and `/_emu/queues/{name}/visibility`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByReceipt {
+    pub receipt: String,
+    /// `2m`, for visibility.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checked {
+    pub done: bool,
+}
+
+/// GET `/_emu/queues/{name}/messages?max=10`: an array of these, oldest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Peeked {
+    pub id: String,
+    /// `visible`, `delayed` or `in flight`.
+    pub state: String,
+    /// When it is visible again.
+    pub until: Option<String>,
+    pub sent_at: String,
+    pub receive_count: u32,
+    /// The queue it was dead-lettered from.
+    pub source: Option<String>,
+    pub body: Value,
+    pub attributes: std::collections::BTreeMap<String, Value>,
+}
+
 /// POST `/_emu/crons/{name}/fire`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fired {

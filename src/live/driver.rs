@@ -144,6 +144,13 @@ pub struct Ticket {
     pub cold: bool,
 }
 
+impl Core {
+    /// Of the last changes that the store was given; `None`: there were none.
+    pub fn commit(&self) -> Option<Commit> {
+        self.commit.clone()
+    }
+}
+
 pub(super) fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
     core.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -355,7 +362,7 @@ impl Driver {
         let gathered = run::gather(core, &job.run.work);
         let commit = match job.run.work {
             Work::Cron { .. } | Work::Request => None,
-            Work::Async { .. } | Work::Batch { .. } | Work::Topic { .. } => core.commit.clone(),
+            Work::Async { .. } | Work::Batch { .. } | Work::Topic { .. } => core.commit(),
         };
         let driver = self.clone();
         self.0.running.spawn(async move {

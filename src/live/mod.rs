@@ -241,6 +241,28 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
 const FOLDER: &str = ".emu";
 const RUN_FILE: &str = "run.json";
 
+/// Removes the state of a project that no emulator serves.
+///
+/// # Errors
+/// When an emulator holds it, or it cannot be removed.
+pub fn forget(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join(FOLDER);
+    if !folder.join(store::DATABASE).exists() {
+        return Ok(());
+    }
+    let held = store::Held::take(&folder)?;
+    for end in ["", "-wal", "-shm"] {
+        let path = held.folder.join(format!("{}{end}", store::DATABASE));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// What the store has to say goes where everything else goes.
 fn told_by(hub: &Hub, clock: &Clock) -> store::Tell {
     let (hub, clock) = (hub.clone(), clock.clone());

@@ -14,10 +14,10 @@ use crate::engine::{
 use crate::platform::effect::{Delivery, Run, Work};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId};
 use crate::platform::input::{Completion, Input, Message, Outcome};
-use crate::platform::time::Span;
+use crate::platform::time::{Span, Time};
 
 use super::bindings::Bindings;
-use super::driver::{Core, Driver, Finish, Own};
+use super::driver::{Core, Driver, Finish, Own, lock};
 use super::events::{Hub, Summary, What};
 use super::messages::Content;
 use super::names::PublicIds;
@@ -299,7 +299,12 @@ pub(super) async fn event_of(
         Work::Async { first, .. } => {
             let payload = match gathered.payload {
                 Some(payload) => payload,
-                None => inner.store.payload(*first).await.ok()??,
+                None => {
+                    let payload = inner.store.payload(*first).await.ok()??;
+                    // Its end may need it for a destination.
+                    lock(&inner.core).messages.put_event(*first, payload.clone());
+                    payload
+                }
             };
             Some((Event::Json(serde_json::from_str(&payload).ok()?), Summary::Event))
         }
@@ -345,25 +350,28 @@ pub(super) async fn event_of(
             gathered.complete(driver, std::iter::once(*message)).await;
             let name = names().topic(*topic);
             let content = gathered.contents.get(message)?;
-            let id = inner.ids.message(*message);
-            let now = inner.clock.now();
-            let message = InMessage {
-                receipt: id.clone(),
-                id,
-                body: content.body.clone(),
-                content_type: content.content_type.clone(),
-                attributes: content.attributes.clone(),
-                sent_at: now,
-                first_received_at: now,
-                receive_count: *attempt,
-                group: None,
-            };
+            let message = published(inner.ids.message(*message), content, inner.clock.now(), *attempt);
             let batch = Batch {
                 source: BatchSource::Topic(name.clone()),
                 messages: vec![message],
             };
             Some((Event::Batch(batch), Summary::Topic { topic: name }))
         }
+    }
+}
+
+/// A topic's message as a function gets it.
+fn published(id: String, content: &Content, now: Time, attempt: u32) -> InMessage {
+    InMessage {
+        receipt: id.clone(),
+        id,
+        body: content.body.clone(),
+        content_type: content.content_type.clone(),
+        attributes: content.attributes.clone(),
+        sent_at: now,
+        first_received_at: now,
+        receive_count: attempt,
+        group: None,
     }
 }
 

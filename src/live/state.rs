@@ -11,7 +11,8 @@ use crate::platform::config::{Config, Destination};
 use crate::platform::effect::{StoreChange, Stored, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::input::{Input, TopicContent};
-use crate::platform::time::Time;
+use crate::platform::time::{Span, Time};
+use crate::project;
 
 use super::bindings::not_found;
 use super::driver::{Core, Driver, Own, lock};
@@ -46,6 +47,15 @@ struct Coming {
     content: Arc<Content>,
 }
 
+/// Messages named and not yet written.
+#[derive(Default)]
+struct Stage<'a> {
+    /// Of each message: its own, or that of the one it repeats.
+    ids: Vec<MessageId>,
+    intake: Vec<Intake>,
+    coming: Vec<(Coming, &'a SendOptions)>,
+}
+
 impl Driver {
     /// Puts messages into a queue, all or none; their ids, once they last.
     ///
@@ -65,46 +75,12 @@ impl Driver {
         };
         let options: Vec<SendOptions> = messages.iter().map(SendOptions::of).collect();
         let contents = self.contents(messages, queue)?;
-        let now = self.now();
         let window = table.profile.rules.queues.deduplication_window;
-        // What each becomes: a message of its own, or the one it repeats.
-        let mut ids = Vec::with_capacity(contents.len());
-        let mut intake = Vec::with_capacity(contents.len());
-        let mut coming = Vec::with_capacity(contents.len());
-        {
-            let mut core = lock(&self.0.core);
-            for (content, options) in contents.into_iter().zip(&options) {
-                let key = options.deduplication.as_deref().filter(|_| spec.fifo);
-                if let Some(original) = key.and_then(|key| core.platform.duplicate(now, id, key)) {
-                    ids.push(original);
-                    continue;
-                }
-                if core.platform.is_full(id) {
-                    return Err(queue_full(queue));
-                }
-                let message = core.platform.new_message();
-                ids.push(message);
-                let stored = Stored {
-                    message,
-                    sent_at: now,
-                    visible_at: now + options.delay.unwrap_or(spec.delay),
-                    in_flight: false,
-                    receive_count: 0,
-                    first_received_at: None,
-                    receipt: None,
-                    group: options.group.as_deref().map(Into::into),
-                    source: None,
-                    cause,
-                };
-                intake.push(Intake::Message {
-                    queue: id,
-                    stored,
-                    key: key.map(|key| (key.into(), now + window)),
-                    content: content.clone(),
-                });
-                coming.push((Coming { id: message, content }, options));
-            }
-        }
+        let Stage {
+            mut ids,
+            intake,
+            coming,
+        } = self.stage(id, spec, window, contents.into_iter().zip(&options), cause)?;
         self.0.store.take_in(intake).await.map_err(store_error)?;
         let mut core = lock(&self.0.core);
         for (Coming { id: message, content }, options) in coming {
@@ -128,6 +104,52 @@ impl Driver {
             }
         }
         Ok(ids.into_iter().map(|id| self.0.ids.message(id)).collect())
+    }
+
+    /// Names what goes into a queue, as far as it does not repeat what is there.
+    fn stage<'a>(
+        &self,
+        queue: QueueId,
+        spec: &project::Queue,
+        window: Span,
+        messages: impl Iterator<Item = (Arc<Content>, &'a SendOptions)>,
+        cause: Option<InvocationId>,
+    ) -> Result<Stage<'a>, HostError> {
+        let now = self.now();
+        let mut stage = Stage::default();
+        let mut core = lock(&self.0.core);
+        for (content, options) in messages {
+            let key = options.deduplication.as_deref().filter(|_| spec.fifo);
+            if let Some(original) = key.and_then(|key| core.platform.duplicate(now, queue, key)) {
+                stage.ids.push(original);
+                continue;
+            }
+            if core.platform.is_full(queue) {
+                return Err(queue_full(&spec.name));
+            }
+            let id = core.platform.new_message();
+            stage.ids.push(id);
+            let stored = Stored {
+                message: id,
+                sent_at: now,
+                visible_at: now + options.delay.unwrap_or(spec.delay),
+                in_flight: false,
+                receive_count: 0,
+                first_received_at: None,
+                receipt: None,
+                group: options.group.as_deref().map(Into::into),
+                source: None,
+                cause,
+            };
+            stage.intake.push(Intake::Message {
+                queue,
+                stored,
+                key: key.map(|key| (key.into(), now + window)),
+                content: content.clone(),
+            });
+            stage.coming.push((Coming { id, content }, options));
+        }
+        Ok(stage)
     }
 
     /// Publishes to a topic; the messages' ids, once they last.
@@ -240,8 +262,10 @@ impl Driver {
                 .and_then(|event| serde_json::from_str(event).ok()),
             Some(message) => core.messages.get(message).map(|content| content.json()),
         };
-        // An event that has waited longer than memory holds goes on as its name; the store still has it for the retry,
-        // but the core has ended it by now.
+        if let (None, None, Destination::Queue(queue)) = (&payload, message, to) {
+            return self.send_stored_record(core, now, change, queue);
+        }
+        // It ran a moment ago, so its event is in memory, unless much larger ones have come since.
         let payload = payload.unwrap_or_else(|| Value::String(self.0.ids.invocation(first)));
         let record = run::record(&self.0.ids, last, attempts, succeeded, payload);
         if let Destination::Function(function) = to {
@@ -273,6 +297,29 @@ impl Driver {
         };
         core.messages.put(message, content);
         core.platform.handle(now, input);
+    }
+
+    /// As [`Driver::send_record`] for an event that only the store still has: the record is made there.
+    fn send_stored_record(&self, core: &mut Core, now: Time, change: &StoreChange, queue: QueueId) {
+        let StoreChange::Destination {
+            first,
+            last,
+            attempts,
+            succeeded,
+            ..
+        } = *change
+        else {
+            return;
+        };
+        let message = core.platform.new_message();
+        let ids = self.0.ids;
+        self.0.store.follow_record(first, message, move |payload| {
+            let payload = serde_json::from_str(payload).unwrap_or(Value::Null);
+            run::record(&ids, last, attempts, succeeded, payload).to_string()
+        });
+        let content = Content::default();
+        let message = run::message(message, &content, Some(last), &SendOptions::default());
+        core.platform.handle(now, Input::Send { queue, message });
     }
 
     /// Brings back what a run before this one, or a queue or function that was away, has left.

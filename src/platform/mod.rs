@@ -91,6 +91,8 @@ pub struct Platform {
     crons: BTreeMap<TriggerId, Cron>,
     /// Ids up to this are of runs before this one.
     ids_from: u64,
+    /// Events of runs before this one whose first attempt this run has made under their own name.
+    resumed: BTreeSet<InvocationId>,
     last_instance: u64,
     last_invocation: u64,
     last_message: u64,
@@ -124,6 +126,7 @@ impl Platform {
             topic_deliveries: Table::default(),
             crons: BTreeMap::new(),
             ids_from: 0,
+            resumed: BTreeSet::new(),
             last_instance: 0,
             last_invocation: 0,
             last_message: 0,

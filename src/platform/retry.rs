@@ -145,7 +145,7 @@ impl Platform {
         };
         // The first attempt of a run before this one has its event's name still, so that whoever sent it finds it.
         let id = match event.attempt {
-            1 if first.0 <= self.ids_from => first,
+            1 if first.0 <= self.ids_from && self.resumed.insert(first) => first,
             _ => self.new_invocation(),
         };
         let invocation = Invocation {

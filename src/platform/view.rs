@@ -84,6 +84,15 @@ pub struct Unrest {
     pub messages: u64,
 }
 
+/// A message's state in a word, and until when it lasts.
+pub fn queue_state(state: MessageState) -> (&'static str, Option<Time>) {
+    match state {
+        MessageState::Visible => ("visible", None),
+        MessageState::Delayed { until } => ("delayed", Some(until)),
+        MessageState::InFlight { until } => ("in flight", Some(until)),
+    }
+}
+
 impl Platform {
     /// The time of the last input.
     pub fn now(&self) -> Time {

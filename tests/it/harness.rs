@@ -290,6 +290,16 @@ impl Emu {
         self.project.emu(args)
     }
 
+    /// Ends the process at once, as a crash or the power switch does to it; the project stays for another start.
+    pub fn kill(mut self) -> Project {
+        self.child.kill().expect("kill emu");
+        self.child.wait().expect("emu's status");
+        let empty = Project {
+            dir: TempDir::new().expect("a temporary folder"),
+        };
+        std::mem::replace(&mut self.project, empty)
+    }
+
     /// As Ctrl-C does.
     #[cfg(unix)]
     pub fn interrupt(&self) {
@@ -397,6 +407,11 @@ impl Answer {
 
 /// One request with a client of its own, so that no connection outlives it.
 pub fn request(method: Method, url: &str, headers: &[(&str, &str)], body: String) -> Answer {
+    try_request(method, url, headers, body).unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// [`request`], with an error where the other side is gone.
+pub fn try_request(method: Method, url: &str, headers: &[(&str, &str)], body: String) -> Result<Answer, String> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -404,26 +419,18 @@ pub fn request(method: Method, url: &str, headers: &[(&str, &str)], body: String
     let request = request.body(Full::new(Bytes::from(body))).expect("a request");
     let exchange = async {
         let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-        let (parts, body) = client
-            .request(request)
-            .await
-            .unwrap_or_else(|error| panic!("{url}: {error:?}"))
-            .into_parts();
-        let body = body
-            .collect()
-            .await
-            .unwrap_or_else(|error| panic!("{url}: {error:?}"))
-            .to_bytes();
-        Answer {
+        let answer = client.request(request).await.map_err(|error| format!("{error:?}"))?;
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+        Ok(Answer {
             status: parts.status,
             headers: parts.headers,
             body,
-        }
+        })
     };
     RUNTIME.block_on(async {
-        tokio::time::timeout(PATIENCE, exchange)
-            .await
-            .unwrap_or_else(|_| panic!("{url}: no answer"))
+        let answered = tokio::time::timeout(PATIENCE, exchange).await;
+        answered.unwrap_or_else(|_| Err("no answer".to_owned()))
     })
 }
 

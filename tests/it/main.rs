@@ -2,7 +2,9 @@
 
 mod cli;
 mod control;
+mod crash;
 mod cron;
+mod durable;
 mod engine;
 mod examples;
 mod harness;

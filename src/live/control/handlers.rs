@@ -18,7 +18,7 @@ use crate::platform::effect::RejectReason;
 use crate::platform::time::Time;
 use crate::report::bill::Bill;
 
-use super::{Answer, ApiFailure, Reply, answered, json as json_reply, parse, sse, views};
+use super::{Answer, ApiFailure, Reply, answered, consume, json as json_reply, parse, sse, views};
 
 /// Invocations that a list shows unless asked for more.
 const LIST_DEFAULT: usize = 100;
@@ -113,7 +113,7 @@ pub fn one(server: &Server, what: &str, name: &str) -> Reply {
     }
 }
 
-fn queue(server: &Server, name: &str) -> Answer<api::Queue> {
+pub(super) fn queue(server: &Server, name: &str) -> Answer<api::Queue> {
     let all = views::queues(&server.driver);
     let known: Vec<String> = all.iter().map(|queue| queue.name.clone()).collect();
     all.into_iter()
@@ -176,6 +176,9 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
     match (what, action) {
         ("queues", "messages") => answered(send(server, name, &body, true).await),
         ("topics", "messages") => answered(send(server, name, &body, false).await),
+        ("queues", "receive") => answered(consume::receive(server, name, &body).await),
+        ("queues", "delete") => answered(consume::delete(server, name, &body).await),
+        ("queues", "visibility") => answered(consume::visibility(server, name, &body).await),
         ("queues", "purge") => answered(queue_action(server, name, Action::Purge)),
         ("queues", "redrive") => answered(queue_action(server, name, Action::Redrive)),
         ("crons", "fire") => answered(fire(server, name)),
@@ -185,15 +188,38 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
     }
 }
 
-async fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answer<api::Sent> {
-    let message: api::SendMessage = serde_json::from_value(parse(body)?).map_err(|error| {
+/// One message, or several in an array: all are taken or none.
+async fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answer<Value> {
+    let parsed = parse(body)?;
+    let several = parsed.is_array();
+    let messages: Vec<api::SendMessage> = match several {
+        true => serde_json::from_value(parsed),
+        false => serde_json::from_value(parsed).map(|one| vec![one]),
+    }
+    .map_err(|error| {
         ApiFailure::new(
             StatusCode::BAD_REQUEST,
             "bad-message",
             format!("the message cannot be read: {error}"),
         )
-        .remedy(r#"send {"body": ANY JSON, "delay": "5s"}"#)
+        .remedy(r#"send {"body": ANY JSON, "delay": "5s"}, or an array of these"#)
     })?;
+    let out = messages.into_iter().map(outgoing).collect::<Answer<Vec<_>>>()?;
+    let driver = &server.driver;
+    let sent = match to_queue {
+        true => driver.send(name, out, None).await,
+        false => driver.publish(name, out, None).await,
+    };
+    let mut ids = sent.map_err(host_failure)?;
+    Ok(match several {
+        true => json!({ "ids": ids }),
+        false => json!(api::Sent {
+            id: ids.pop().unwrap_or_default()
+        }),
+    })
+}
+
+fn outgoing(message: api::SendMessage) -> Answer<OutMessage> {
     let delay = match &message.delay {
         None => None,
         Some(text) => Some(crate::project::units::parse_span(text).map_err(|error| {
@@ -205,24 +231,17 @@ async fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answ
         Value::String(text) => (Bytes::from(text), "text/plain"),
         other => (Bytes::from(other.to_string()), "application/json"),
     };
-    let out = OutMessage {
+    Ok(OutMessage {
         body: bytes,
         content_type: Some(content_type.to_owned()),
         delay,
         group: message.group,
         deduplication: message.deduplication,
         attributes: message.attributes,
-    };
-    let sent = if to_queue {
-        server.driver.send(name, vec![out], None).await
-    } else {
-        server.driver.publish(name, vec![out], None).await
-    };
-    let id = sent.map_err(host_failure)?.pop().unwrap_or_default();
-    Ok(api::Sent { id })
+    })
 }
 
-fn host_failure(error: HostError) -> ApiFailure {
+pub(super) fn host_failure(error: HostError) -> ApiFailure {
     let status = match error.code {
         "queue-not-found" | "topic-not-found" | "function-not-found" => StatusCode::NOT_FOUND,
         "message-too-large" => StatusCode::PAYLOAD_TOO_LARGE,
@@ -314,13 +333,25 @@ fn rejected(server: &Server, entry: &Entry, reason: RejectReason) -> ApiFailure 
 }
 
 /// POST `/_emu/{action}`.
-pub fn whole(server: &Server, action: &str, _body: &Bytes) -> Reply {
+pub async fn whole(server: &Server, action: &str) -> Reply {
     match action {
         "reload" => {
             server.reload();
             json_reply(StatusCode::ACCEPTED, &json!({ "reloading": true }))
         }
+        "reset" => answered(consume::reset(server).await),
         _ => answered::<()>(Err(unknown_path(action))),
+    }
+}
+
+/// GET `/_emu/queues/{name}/messages`
+pub async fn below(server: &Server, what: &str, name: &str, part: &str, query: &HashMap<String, String>) -> Reply {
+    match (what, part) {
+        ("queues", "messages") => {
+            let max = query.get("max").map(String::as_str);
+            answered(consume::peek(server, name, max).await)
+        }
+        _ => answered::<()>(Err(unknown_path(&format!("{what}/{name}/{part}")))),
     }
 }
 

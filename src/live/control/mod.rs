@@ -1,6 +1,7 @@
 //! The control API on its own port: what runs, what it cost, and the means to make things happen. Warp routes it; the
 //! guard stands before all of it.
 
+mod consume;
 pub mod guard;
 mod handlers;
 mod sse;
@@ -153,6 +154,7 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
     let get = warp::get().and(root).and(with.clone());
     let post = warp::post().and(root).and(with);
 
+    let get_below = get.clone();
     let lists = get
         .clone()
         .and(warp::path::param::<String>())
@@ -164,6 +166,17 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
         .and(warp::path::param::<String>())
         .and(warp::path::end())
         .map(|server: Server, what: String, name: String| handlers::one(&server, &what, &decode(&name)));
+    let below = get_below
+        .and(warp::path::param::<String>())
+        .and(warp::path::param::<String>())
+        .and(warp::path::param::<String>())
+        .and(warp::path::end())
+        .and(query)
+        .then(
+            |server: Server, what: String, name: String, part: String, query: HashMap<String, String>| async move {
+                handlers::below(&server, &what, &decode(&name), &part, &query).await
+            },
+        );
     let act = post
         .clone()
         .and(warp::path::param::<String>())
@@ -180,10 +193,12 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
         .and(warp::path::param::<String>())
         .and(warp::path::end())
         .and(body)
-        .map(|server: Server, action: String, body: Bytes| handlers::whole(&server, &action, &body));
+        .then(|server: Server, action: String, _body: Bytes| async move { handlers::whole(&server, &action).await });
     let page = warp::get().and(warp::path::end()).map(handlers::page);
     lists
         .or(one)
+        .unify()
+        .or(below)
         .unify()
         .or(act)
         .unify()

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::change::{self, number, time};
 use super::thread::{Class, Op};
-use super::{Commit, Kind, Store, StoreError};
+use super::{Kind, Store, StoreError};
 use crate::live::messages::Content;
 use crate::platform::effect::{StoreChange, Stored, StoredEvent};
 use crate::platform::ids::{InvocationId, MessageId, QueueId, TopicId};
@@ -116,6 +116,27 @@ impl Store {
         });
     }
 
+    /// As [`Store::follow_body`], made of an event's payload while that is still there.
+    pub(in crate::live) fn follow_record(
+        &self,
+        first: InvocationId,
+        message: MessageId,
+        make: impl Fn(&str) -> String + Send + 'static,
+    ) {
+        self.0.push(Op {
+            work: Box::new(move |connection| {
+                let content = Content {
+                    body: make(&payload(connection, first)?.unwrap_or_default()).into(),
+                    content_type: Some("application/json".to_owned()),
+                    ..Content::default()
+                };
+                put_body(connection, message, &content)
+            }),
+            class: Class::Follow,
+            done: None,
+        });
+    }
+
     /// The payload of an event that the core is about to keep.
     pub(in crate::live) fn follow_event(&self, event: StoredEvent, payload: Arc<str>) {
         let intake = Intake::Event { event, payload };
@@ -167,13 +188,15 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn payload(&self, first: InvocationId) -> std::result::Result<Option<Arc<str>>, StoreError> {
-        self.read(move |connection| {
-            let mut get = connection.prepare_cached("SELECT payload FROM event WHERE id = ?1")?;
-            let payload = get.query_row([number(first.0)], |row| row.get::<_, Option<String>>(0));
-            Ok(payload.optional()?.flatten().map(Arc::from))
-        })
-        .await
+        let read = self.read(move |connection| payload(connection, first)).await?;
+        Ok(read.map(Arc::from))
     }
+}
+
+fn payload(connection: &Connection, first: InvocationId) -> Result<Option<String>> {
+    let mut get = connection.prepare_cached("SELECT payload FROM event WHERE id = ?1")?;
+    let payload = get.query_row([number(first.0)], |row| row.get::<_, Option<String>>(0));
+    Ok(payload.optional()?.flatten())
 }
 
 pub(super) fn body(connection: &Connection, message: MessageId) -> Result<Option<Content>> {
@@ -190,11 +213,4 @@ pub(super) fn body(connection: &Connection, message: MessageId) -> Result<Option
         })
     })
     .optional()
-}
-
-/// A commit that nothing is waited for.
-impl Commit {
-    pub(in crate::live) fn is_done(&self) -> bool {
-        self.committed.borrow().seq >= self.seq
-    }
 }

@@ -12,9 +12,11 @@ mod folder;
 mod intake;
 mod restore;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod thread;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -138,11 +140,6 @@ impl Store {
     pub fn in_memory() -> Store {
         let opened = Opened::open(&Place::Memory, Durability::Normal, 1).expect("memory opens");
         opened.start(Box::new(|_, _| {})).expect("a thread")
-    }
-
-    /// Where it is, for messages; `memory` when nowhere.
-    pub fn path(&self) -> &Path {
-        &self.0.path
     }
 
     /// Follows the core: the changes of one step, together or not at all. Never refused for want of room; on a full

@@ -1,0 +1,203 @@
+//! Queues for consumers outside of the functions: receive, delete, extend, look without taking; and starting anew.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use crate::engine::InMessage;
+use crate::live::Server;
+use crate::live::api;
+use crate::live::clock::rfc3339;
+use crate::live::driver::{Driver, Own, lock};
+use crate::live::run;
+use crate::live::state::store_error;
+use crate::platform::effect::Work;
+use crate::platform::ids::{QueueId, ReceiptId};
+use crate::platform::input::Input;
+use crate::platform::time::Span;
+use crate::platform::view::queue_state;
+use crate::project::units::parse_span;
+
+use super::handlers::{host_failure, queue};
+use super::{Answer, ApiFailure, parse};
+
+/// Messages that one receive or one look returns at the most.
+const MESSAGES_MAX: u32 = 1_000;
+
+fn bad_request(code: &'static str, message: String, remedy: &str) -> ApiFailure {
+    ApiFailure::new(StatusCode::BAD_REQUEST, code, message).remedy(remedy)
+}
+
+/// The body as what the path takes; none is all defaults.
+fn read<T: DeserializeOwned + Default>(body: &Bytes, example: &str) -> Answer<T> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_value(parse(body)?)
+        .map_err(|error| bad_request("bad-request", format!("the body cannot be read: {error}"), example))
+}
+
+fn span(text: &str) -> Answer<Span> {
+    parse_span(text).map_err(|error| bad_request("bad-time", format!("visibility: {error}"), "for example \"30s\""))
+}
+
+fn id(driver: &Driver, name: &str) -> Answer<QueueId> {
+    // Looked up before, so it has an id.
+    let found = driver.names().find_queue(name);
+    found.ok_or_else(|| {
+        ApiFailure::new(
+            StatusCode::NOT_FOUND,
+            "queue-not-found",
+            format!("no queue named {name}"),
+        )
+    })
+}
+
+/// POST `/_emu/queues/{name}/receive`: takes messages as a function would; they come back after their visibility
+/// timeout unless they are deleted.
+pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<api::Received>> {
+    queue(server, name)?;
+    let asked: api::Receive = read(body, r#"send {"max": 10, "visibility": "30s"}"#)?;
+    let max = asked.max.unwrap_or(1);
+    if max == 0 || max > MESSAGES_MAX {
+        let message = format!("max is {max}");
+        return Err(bad_request("bad-max", message, "between 1 and 1000"));
+    }
+    let visibility = asked.visibility.as_deref().map(span).transpose()?;
+    let driver = &server.driver;
+    let queue = id(driver, name)?;
+    let (deliveries, mut gathered, commit) = {
+        let mut core = lock(&driver.0.core);
+        let mut own = Own::default();
+        driver.step_locked(&mut core, Input::Receive { queue, max, visibility }, &mut own);
+        let work = Work::Batch {
+            queue,
+            deliveries: own.received,
+        };
+        let gathered = run::gather(&core, &work);
+        let Work::Batch { deliveries, .. } = work else {
+            return Ok(Vec::new());
+        };
+        (deliveries, gathered, core.commit())
+    };
+    if let Some(commit) = commit {
+        commit.wait().await.map_err(|error| host_failure(store_error(error)))?;
+    }
+    gathered
+        .complete(driver, deliveries.iter().map(|delivery| delivery.message))
+        .await;
+    let messages = run::in_messages(&driver.0.ids, &gathered, &deliveries);
+    Ok(messages.into_iter().map(received).collect())
+}
+
+fn received(message: InMessage) -> api::Received {
+    api::Received {
+        body: shown(&message.body),
+        id: message.id,
+        receipt: message.receipt,
+        content_type: message.content_type,
+        attributes: message.attributes,
+        group: message.group.map(|group| group.to_string()),
+        receive_count: message.receive_count,
+        sent_at: rfc3339(message.sent_at),
+        first_received_at: rfc3339(message.first_received_at),
+    }
+}
+
+/// JSON where it is JSON, else the text.
+fn shown(body: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(body)
+        .unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(body).into_owned()))
+}
+
+/// POST `/_emu/queues/{name}/delete`.
+pub async fn delete(server: &Server, name: &str, body: &Bytes) -> Answer<api::Checked> {
+    queue(server, name)?;
+    let asked: api::ByReceipt = read(body, r#"send {"receipt": "1f"}"#)?;
+    let input = Input::Delete {
+        queue: id(&server.driver, name)?,
+        receipt: receipt(&asked)?,
+    };
+    checked(&server.driver, input).await
+}
+
+/// POST `/_emu/queues/{name}/visibility`: a received message stays hidden for so long from now.
+pub async fn visibility(server: &Server, name: &str, body: &Bytes) -> Answer<api::Checked> {
+    queue(server, name)?;
+    let asked: api::ByReceipt = read(body, r#"send {"receipt": "1f", "visibility": "2m"}"#)?;
+    let input = Input::ChangeVisibility {
+        queue: id(&server.driver, name)?,
+        receipt: receipt(&asked)?,
+        visibility: span(asked.visibility.as_deref().unwrap_or_default())?,
+    };
+    checked(&server.driver, input).await
+}
+
+fn receipt(asked: &api::ByReceipt) -> Answer<ReceiptId> {
+    let number = u64::from_str_radix(&asked.receipt, 16).map(ReceiptId);
+    number.map_err(|_| {
+        let message = format!("{:?} is no receipt", asked.receipt);
+        bad_request("bad-receipt", message, "use the receipt of the latest receive")
+    })
+}
+
+async fn checked(driver: &Driver, input: Input) -> Answer<api::Checked> {
+    let (valid, commit) = {
+        let mut core = lock(&driver.0.core);
+        let mut own = Own::default();
+        driver.step_locked(&mut core, input, &mut own);
+        (own.receipt_valid == Some(true), core.commit())
+    };
+    if !valid {
+        let message = "the receipt is not valid any more: the message was deleted, or received again since";
+        return Err(ApiFailure::new(StatusCode::CONFLICT, "stale-receipt", message)
+            .remedy("use the receipt of the latest receive"));
+    }
+    if let Some(commit) = commit {
+        commit.wait().await.map_err(|error| host_failure(store_error(error)))?;
+    }
+    Ok(api::Checked { done: true })
+}
+
+/// GET `/_emu/queues/{name}/messages`: the oldest messages, left where they are.
+pub async fn peek(server: &Server, name: &str, max: Option<&str>) -> Answer<Vec<api::Peeked>> {
+    queue(server, name)?;
+    let max: u32 = match max {
+        None => 10,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|max| *max <= MESSAGES_MAX)
+            .ok_or_else(|| bad_request("bad-max", format!("max is {text:?}"), "at most 1000"))?,
+    };
+    let driver = &server.driver;
+    let queue = id(driver, name)?;
+    let views = lock(&driver.0.core).platform.peek(queue, max as usize);
+    let ids = views.iter().map(|view| view.id).collect();
+    let bodies = driver.0.store.bodies(ids).await;
+    let bodies = bodies.map_err(|error| host_failure(store_error(error)))?;
+    let one = |view: &crate::platform::view::MessageView| {
+        let (_, content) = bodies.iter().find(|(id, _)| *id == view.id)?;
+        let (state, until) = queue_state(view.state);
+        Some(api::Peeked {
+            id: driver.0.ids.message(view.id),
+            state: state.to_owned(),
+            until: until.map(rfc3339),
+            sent_at: rfc3339(view.sent_at),
+            receive_count: view.receive_count,
+            source: view.source.map(|source| driver.names().queue(source).to_string()),
+            body: shown(&content.body),
+            attributes: content.attributes.clone(),
+        })
+    };
+    Ok(views.iter().filter_map(one).collect())
+}
+
+/// POST `/_emu/reset`: every message and every waiting event goes.
+pub async fn reset(server: &Server) -> Answer<serde_json::Value> {
+    let driver = &server.driver;
+    driver.step(Input::Reset, &mut Own::default());
+    let cleared = driver.0.store.clear().await;
+    cleared.map_err(|error| host_failure(store_error(error)))?;
+    Ok(serde_json::json!({ "reset": true }))
+}

@@ -1,0 +1,122 @@
+//! The store on its own: what comes back, who may hold it, and a disk with no room.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::live::messages::Content;
+use crate::platform::effect::Stored;
+use crate::platform::ids::{MessageId, QueueId};
+use crate::platform::time::Time;
+
+fn stored(id: u64) -> Stored {
+    Stored {
+        message: MessageId(id),
+        sent_at: Time(id),
+        visible_at: Time(id),
+        in_flight: false,
+        receive_count: 0,
+        first_received_at: None,
+        receipt: None,
+        group: None,
+        source: None,
+        cause: None,
+    }
+}
+
+fn message(id: u64, bytes: usize) -> Intake {
+    Intake::Message {
+        queue: QueueId(1),
+        stored: stored(id),
+        key: None,
+        content: Arc::new(Content {
+            body: Bytes::from(vec![b'x'; bytes]),
+            ..Content::default()
+        }),
+    }
+}
+
+fn open(folder: &std::path::Path) -> (Store, Identity) {
+    let opened = Opened::open(&Place::Folder(folder.to_owned()), Durability::Normal, 7).expect("it opens");
+    let identity = opened.identity.clone();
+    (opened.start(Box::new(|_, _| {})).expect("a thread"), identity)
+}
+
+#[tokio::test]
+async fn a_second_run_finds_what_the_first_left_and_makes_other_ids() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, first) = open(folder.path());
+    store.name(vec![(Kind::Queue, 0, "a".into()), (Kind::Queue, 1, "b".into())]);
+    store
+        .take_in(vec![message(1, 10), message(2, 20)])
+        .await
+        .expect("taken");
+    let queue = QueueId(1);
+    let gone = store.follow(vec![StoreChange::Gone {
+        queue: Some(queue),
+        message: MessageId(1),
+    }]);
+    gone.wait().await.expect("committed");
+    let refused = Opened::open(&Place::Folder(folder.path().to_owned()), Durability::Normal, 7);
+    let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(
+        said.contains("another emulator") && said.contains("--ephemeral"),
+        "{said}"
+    );
+    store.close().await;
+    assert_eq!(store.read(|_| Ok(())).await, Err(StoreError::Closed));
+
+    let (store, second) = open(folder.path());
+    assert_eq!(second.head, first.head);
+    assert!(second.ids_from > first.ids_from + 1_000_000);
+    assert_eq!(
+        second.names,
+        [(Kind::Queue, "a".to_owned()), (Kind::Queue, "b".to_owned())]
+    );
+    let piece = store.messages(queue, MessageId(0)).await.expect("read");
+    assert_eq!(piece.messages, [stored(2)]);
+    let bodies = store.bodies(vec![MessageId(1), MessageId(2)]).await.expect("read");
+    assert_eq!(bodies.len(), 1);
+    assert_eq!(bodies[0].1.body.len(), 20);
+}
+
+#[tokio::test]
+async fn one_that_fails_does_not_take_others_with_it() {
+    let store = Store::in_memory();
+    let bad = store.write(|connection| connection.execute("INSERT INTO nothing VALUES (1)", []));
+    let good = store.take_in(vec![message(1, 10)]);
+    let (bad, good) = tokio::join!(bad, good);
+    assert!(matches!(bad, Err(StoreError::Failed(_))), "{bad:?}");
+    good.expect("taken");
+    let piece = store.messages(QueueId(1), MessageId(0)).await.expect("read");
+    assert_eq!(piece.messages.len(), 1);
+}
+
+/// A database that may not grow stands for a full disk.
+#[tokio::test]
+async fn on_a_full_disk_sends_are_refused_and_deletes_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(folder.path());
+    store
+        .read(|connection| connection.pragma_update_and_check(None, "max_page_count", 60, |_| Ok(())))
+        .await
+        .expect("limited");
+    let mut taken = 0;
+    let refused = loop {
+        match store.take_in(vec![message(taken + 1, 2_000)]).await {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
+        }
+        assert!(taken < 1_000, "the limit does not hold");
+    };
+    assert!(matches!(refused, StoreError::Full(_)), "{refused:?}");
+    assert!(taken > 10, "{taken}");
+    let gone = (1..=taken).map(|id| StoreChange::Gone {
+        queue: Some(QueueId(1)),
+        message: MessageId(id),
+    });
+    store.follow(gone.collect()).wait().await.expect("deletes go on");
+    let piece = store.messages(QueueId(1), MessageId(0)).await.expect("read");
+    assert!(piece.messages.is_empty());
+}
