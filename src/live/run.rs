@@ -299,12 +299,7 @@ pub(super) async fn event_of(
         Work::Async { first, .. } => {
             let payload = match gathered.payload {
                 Some(payload) => payload,
-                None => {
-                    let payload = inner.store.payload(*first).await.ok()??;
-                    // Its end may need it for a destination.
-                    lock(&inner.core).messages.put_event(*first, payload.clone());
-                    payload
-                }
+                None => stored_payload(driver, *first).await?,
             };
             Some((Event::Json(serde_json::from_str(&payload).ok()?), Summary::Event))
         }
@@ -358,6 +353,13 @@ pub(super) async fn event_of(
             Some((Event::Batch(batch), Summary::Topic { topic: name }))
         }
     }
+}
+
+/// An event's payload that is not in memory any more. Its end may need it once more, for a destination.
+async fn stored_payload(driver: &Driver, first: InvocationId) -> Option<Arc<str>> {
+    let payload = driver.0.store.payload(first).await.ok()??;
+    lock(&driver.0.core).messages.put_event(first, payload.clone());
+    Some(payload)
 }
 
 /// A topic's message as a function gets it.

@@ -253,7 +253,7 @@ impl Writer {
     /// Writes what is owed, as far as there is room.
     fn pay(&mut self) {
         let mut owed = std::mem::take(&mut self.owed).into_iter();
-        while let Some(mut work) = owed.next() {
+        for mut work in owed.by_ref() {
             match self.attempt(&mut work, Class::Follow) {
                 Ok(()) => {}
                 Err(StoreError::Full(_)) => {
