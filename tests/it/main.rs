@@ -7,6 +7,7 @@ mod cron;
 mod durable;
 mod engine;
 mod examples;
+mod full_disk;
 mod harness;
 mod hot_reload;
 mod http;

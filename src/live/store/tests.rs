@@ -120,3 +120,17 @@ async fn on_a_full_disk_sends_are_refused_and_deletes_go_on() {
     let piece = store.messages(QueueId(1), MessageId(0)).await.expect("read");
     assert!(piece.messages.is_empty());
 }
+
+#[test]
+fn the_reserve_takes_room_and_gives_it_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("reserve");
+    let mut reserve = disk::Reserve::new(Some(folder.path().to_owned()));
+    assert!(!reserve.release(), "nothing was taken yet");
+    assert!(reserve.take() && reserve.take());
+    let held = std::fs::metadata(&path).expect("it is there").len();
+    assert_eq!(held, 8 << 20);
+    let mut next = disk::Reserve::new(Some(folder.path().to_owned()));
+    assert!(next.release(), "a run before this one took it");
+    assert!(!path.exists());
+}

@@ -13,6 +13,8 @@ use super::{StoreError, Tell};
 
 /// How often a full disk is looked at again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Pages of the database that must be free before messages are taken again on a disk that stays full.
+const FREE_PAGES_MIN: i64 = 512;
 /// Operations of one transaction, so that no caller waits for too many others.
 const GROUP_MAX: usize = 4_096;
 
@@ -137,6 +139,7 @@ pub(super) fn start(
         tell,
         path: shared.path.clone(),
         full: false,
+        roomy: false,
         probed_at: Instant::now(),
         owed: Vec::new(),
         broken: None,
@@ -156,6 +159,8 @@ struct Writer {
     path: PathBuf,
     /// The disk was full when last looked at.
     full: bool,
+    /// There was room when last looked at.
+    roomy: bool,
     probed_at: Instant,
     /// What the core decided and the disk has no room for yet, in order.
     owed: Vec<Work>,
@@ -195,7 +200,7 @@ impl Writer {
         }
         let calm = !self.full && self.owed.is_empty();
         let writes = ops.iter().any(|op| op.class != Class::Read);
-        if calm && writes && !self.reserve.take() {
+        if calm && writes && !self.has_room() {
             self.enter_full();
         } else if calm && self.together(&mut ops).is_ok() {
             for op in ops {
@@ -274,7 +279,21 @@ impl Writer {
         released || moved.is_ok_and(|busy| busy == 0)
     }
 
+    /// Room is kept back on the disk, or enough of the database itself is free.
+    fn has_room(&mut self) -> bool {
+        self.roomy = self.roomy || self.reserve.take() || self.free_pages() >= FREE_PAGES_MIN;
+        self.roomy
+    }
+
+    fn free_pages(&self) -> i64 {
+        let count = self
+            .connection
+            .pragma_query_value(None, "freelist_count", |row| row.get(0));
+        count.unwrap_or(0)
+    }
+
     fn enter_full(&mut self) {
+        self.roomy = false;
         self.probed_at = Instant::now();
         if !self.full {
             self.full = true;
@@ -290,7 +309,7 @@ impl Writer {
     fn probe(&mut self) {
         self.probed_at = Instant::now();
         self.pay();
-        if self.owed.is_empty() && self.reserve.take() {
+        if self.owed.is_empty() && self.has_room() {
             self.full = false;
             (self.tell)("info", "there is room on the disk again: messages are taken".to_owned());
         }
