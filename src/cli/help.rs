@@ -28,7 +28,10 @@ emu collects no data and needs no network.";
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["dev", "exec", "invoke"]),
     ("Make things happen", &["send", "publish", "fire", "load", "reset"]),
-    ("Look", &["status", "functions", "ps", "queue", "crons", "logs", "bill"]),
+    (
+        "Look",
+        &["status", "functions", "ps", "queue", "kv", "crons", "logs", "bill"],
+    ),
     ("Project", &["new", "validate", "schema"]),
     ("This program", &["cache", "completions"]),
 ];

@@ -104,7 +104,7 @@ enum QueueAction {
     Redrive { queue: String },
 }
 
-fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     sanitize::line(text).into_owned()
 }
 

@@ -11,6 +11,7 @@ mod head;
 mod help;
 mod invoke;
 mod keys;
+mod kv;
 mod list;
 mod load;
 mod logs;
@@ -119,6 +120,7 @@ enum Command {
     Queue(list::QueueArgs),
     Crons(list::CronsArgs),
     Reset(reset::Args),
+    Kv(kv::Args),
     Logs(logs::Args),
     Bill(bill::Args),
     New(new::Args),
@@ -164,6 +166,7 @@ impl Command {
             Command::Queue(args) => list::queue(args, global),
             Command::Crons(args) => list::crons(args, global),
             Command::Reset(args) => reset::run(args, global),
+            Command::Kv(args) => kv::run(args, global),
             Command::Logs(args) => logs::run(args, global),
             Command::Bill(args) => bill::run(args, global),
             Command::New(args) => new::run(args),

@@ -99,6 +99,7 @@ fn in_words(valid: bool, project: Option<&Project>, problems: &[Diagnostic], col
                 count(project.functions.len(), "function"),
                 count(project.queues.len(), "queue"),
                 count(project.topics.len(), "topic"),
+                count(project.kv.len(), "key-value store"),
                 count(problems.len(), "warning"),
             ];
             let parts: Vec<String> = parts.into_iter().flatten().collect();

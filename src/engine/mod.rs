@@ -13,6 +13,7 @@ mod config;
 mod failure;
 pub mod host;
 pub mod js;
+mod keyvalue;
 mod limits;
 mod output;
 mod preview1;
@@ -21,6 +22,7 @@ mod sandbox;
 mod shape;
 mod wasm;
 
+pub use keyvalue::{KeyValue, KvExpiry, KvKey, KvList, KvPage, KvPut, KvValue};
 pub use runtime::{Engine, EngineOptions, Loaded, Version};
 pub use sandbox::Sandbox;
 
@@ -104,7 +106,8 @@ pub enum Stream {
     Error,
 }
 
-/// What a guest may reach outside its sandbox besides outbound HTTP: the project's own queues, topics and functions.
+/// What a guest may reach outside its sandbox besides outbound HTTP: the project's own queues, topics, key-value
+/// stores and functions.
 /// `name` is the target's name in the manifest; the engine has resolved the binding.
 pub trait Host: Send + Sync {
     /// Message ids in order.
@@ -115,6 +118,10 @@ pub trait Host: Send + Sync {
         function: String,
         request: http::Request<Body>,
     ) -> BoxFuture<'static, Result<http::Response<Body>, HostError>>;
+
+    /// # Errors
+    /// When there is no such store, or none can be used now.
+    fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError>;
 }
 
 #[derive(Clone, Debug, Default)]
@@ -158,6 +165,7 @@ pub struct Settings {
 pub enum BindTarget {
     Queue(String),
     Topic(String),
+    Kv(String),
     Function(String),
 }
 

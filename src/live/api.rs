@@ -247,3 +247,66 @@ pub struct Invoked {
     pub response: Value,
     pub log: Vec<LogLine>,
 }
+
+/// GET `/_emu/kv`: an array of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KvStore {
+    pub name: String,
+    pub keys: u64,
+    pub ttl_ms: Option<f64>,
+}
+
+/// GET `/_emu/kv/{store}?prefix=&cursor=&limit=`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KvKeys {
+    pub keys: Vec<KvKey>,
+    /// There is more: ask again with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KvKey {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+}
+
+/// GET `/_emu/kv/{store}/value?key=KEY`: `value` when it is text, else `base64`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KvValue {
+    pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+/// POST `/_emu/kv/{store}/put`: one of `value` and `base64`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KvPut {
+    pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+    /// `10m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+}
+
+/// POST `/_emu/kv/{store}/delete`, and what it and a put answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KvDone {
+    pub key: String,
+}

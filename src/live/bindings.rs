@@ -1,8 +1,10 @@
-//! What guests may call: the project's own queues, topics and functions.
+//! What guests may call: the project's own queues, topics, key-value stores and functions.
+
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::engine::{Body, Event, Host, HostError, HttpEvent, OutMessage, Reply};
+use crate::engine::{Body, Event, Host, HostError, HttpEvent, KeyValue, OutMessage, Reply};
 use crate::platform::ids::InvocationId;
 
 use super::driver::Driver;
@@ -39,6 +41,10 @@ impl Host for Bindings {
     ) -> BoxFuture<'static, Result<http::Response<Body>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
         Box::pin(async move { driver.call(&function, request, caller).await })
+    }
+
+    fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError> {
+        Ok(Arc::new(self.driver.kv(store)?))
     }
 }
 
@@ -91,6 +97,7 @@ pub(super) fn not_found<'a>(kind: &str, name: &str, known: impl Iterator<Item = 
         code: match kind {
             "queue" => "queue-not-found",
             "topic" => "topic-not-found",
+            "key-value store" => "kv-not-found",
             _ => "function-not-found",
         },
         message: format!("no {kind} named {name} in this project{hint}"),

@@ -16,6 +16,7 @@ mod driver;
 mod events;
 mod history;
 mod http;
+mod kv;
 mod listen;
 mod messages;
 mod names;

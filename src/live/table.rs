@@ -138,6 +138,7 @@ fn target(binding: &Binding) -> BindTarget {
     match binding {
         Binding::Queue(name) => BindTarget::Queue(name.clone()),
         Binding::Topic(name) => BindTarget::Topic(name.clone()),
+        Binding::Kv(name) => BindTarget::Kv(name.clone()),
         Binding::Function(name) => BindTarget::Function(name.clone()),
     }
 }

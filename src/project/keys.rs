@@ -47,7 +47,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub enum Text {
     Plain,
-    /// A name of a function, queue or topic.
+    /// A name of a function, queue, topic or key-value store.
     Name,
     Size,
     Duration,
@@ -171,6 +171,12 @@ pub static ROOT: Table = Table {
         .also(&["function", "lambda", "lambdas", "handlers"]),
         key("queues", Kind::Named(&QUEUE), "", "Queues by name.").also(&["queue", "sqs"]),
         key("topics", Kind::Named(&TOPIC), "", "Topics by name.").also(&["topic", "sns"]),
+        key("kv", Kind::Named(&KV), "", "Key-value stores by name.").also(&[
+            "kvs",
+            "kv_namespaces",
+            "key_value",
+            "stores",
+        ]),
         key("http", Kind::Table(&HTTP), "", "How the functions' port answers."),
         key(
             "dev",
@@ -291,7 +297,7 @@ pub static FUNCTION: Table = Table {
             "bind",
             Kind::MapOf(&Kind::Text(Text::Binding)),
             "`{}`",
-            "Names in its `env` for `queue:NAME`, `topic:NAME` and `function:NAME`.",
+            "Names in its `env` for `queue:NAME`, `topic:NAME`, `kv:NAME` and `function:NAME`.",
         )
         .also(&["bindings", "binding", "binds"]),
         key(
@@ -489,6 +495,18 @@ pub static SUBSCRIPTION: Table = Table {
         )
         .also(&["filter_policy", "where"]),
     ],
+};
+
+pub static KV: Table = Table {
+    path: "kv.NAME",
+    doc: "One key-value store.",
+    keys: &[key(
+        "ttl",
+        DURATION,
+        "values stay",
+        "When a value expires that was put without a time of its own.",
+    )
+    .also(&["expiration_ttl", "expiration", "expires", "default_ttl"])],
 };
 
 pub static HTTP: Table = Table {

@@ -268,6 +268,7 @@ fn load_file(file: &Path, options: &LoadOptions) -> Result<Loaded, Diagnostics> 
         provider: profile.id.clone(),
         functions: [(name, function)].into(),
         queues: Default::default(),
+        kv: Default::default(),
         topics: Default::default(),
         http: HttpSettings::default(),
         dev: DevSettings::default(),

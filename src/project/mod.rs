@@ -41,6 +41,7 @@ pub struct Project {
     pub functions: BTreeMap<String, Function>,
     pub queues: BTreeMap<String, Queue>,
     pub topics: BTreeMap<String, Topic>,
+    pub kv: BTreeMap<String, KvStore>,
     pub http: HttpSettings,
     pub dev: DevSettings,
     /// `emu.toml`, when there is one.
@@ -127,6 +128,7 @@ pub enum Segment {
 pub enum Binding {
     Queue(String),
     Topic(String),
+    Kv(String),
     Function(String),
 }
 
@@ -169,6 +171,13 @@ pub struct Topic {
     pub name: String,
     /// Queues that receive every message that passes the filter.
     pub queues: Vec<(String, Option<Filter>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KvStore {
+    pub name: String,
+    /// Of values that are put without a time of their own; `None`: they stay.
+    pub ttl: Option<Span>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -413,10 +413,9 @@ fn unknown_key(name: &str, span: &Range<usize>, spec: &'static keys::Table, sink
     } else {
         format!(" in `{}`", spec.heading(&sink.name))
     };
-    if spec.path.is_empty() && (name == "kv" || name == "secrets") {
-        let what = if name == "kv" { "key-value stores" } else { "secrets" };
-        sink.error(span, format!("{what} are not there yet"))
-            .remedy(format!("take `[{name}]` out until a later version"));
+    if spec.path.is_empty() && name == "secrets" {
+        sink.error(span, "secrets are not there yet")
+            .remedy("take `[secrets]` out until a later version");
         return;
     }
     let lower = name.to_lowercase();
@@ -448,6 +447,7 @@ fn home_of(name: &str, not_in: &'static keys::Table) -> Option<&'static str> {
         &keys::FUNCTION,
         &keys::QUEUE,
         &keys::TOPIC,
+        &keys::KV,
         &keys::HTTP,
         &keys::DEV,
     ]

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use emu::engine::compile::CompileIn;
 use emu::engine::{
     Batch, BatchSource, BindTarget, Body, BodyError, Engine, EngineOptions, Event, FailureKind, Host, HostError,
-    HttpEvent, InMessage, Invocation, LoadError, LogSink, OutMessage, Outcome, Reply, Sandbox, Scheduled, Settings,
-    Source, Stream, Version,
+    HttpEvent, InMessage, Invocation, KeyValue, LoadError, LogSink, OutMessage, Outcome, Reply, Sandbox, Scheduled,
+    Settings, Source, Stream, Version,
 };
 use emu::platform::time::Time;
 use futures::future::BoxFuture;
@@ -82,6 +82,13 @@ impl Host for World {
                 .unwrap_or_default();
             let text = format!("{function} got {path} with {}", String::from_utf8_lossy(&body));
             Ok(http::Response::new(full(text)))
+        })
+    }
+
+    fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError> {
+        Err(HostError {
+            code: "kv-not-found",
+            message: format!("no key-value store named {store}"),
         })
     }
 }

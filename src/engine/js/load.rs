@@ -15,8 +15,8 @@ use crate::engine::host::Run;
 use crate::engine::runtime::{self, Engine, Loaded};
 use crate::engine::sandbox::{Live, within};
 use crate::engine::{
-    Body, Event, Failure, Host, HostError, Invocation, LoadError, LoadPhases, LogSink, OutMessage, Settings, Source,
-    Stream,
+    Body, Event, Failure, Host, HostError, Invocation, KeyValue, LoadError, LoadPhases, LogSink, OutMessage, Settings,
+    Source, Stream,
 };
 use crate::platform::time::Time;
 
@@ -148,13 +148,14 @@ impl LogSink for Nobody {
 }
 
 fn refuse<T: Send + 'static>() -> BoxFuture<'static, Result<T, HostError>> {
-    let message = "not while the module is evaluated: send and call from within a handler".to_owned();
-    Box::pin(async move {
-        Err(HostError {
-            code: "not-invoked",
-            message,
-        })
-    })
+    Box::pin(async move { Err(not_invoked()) })
+}
+
+fn not_invoked() -> HostError {
+    HostError {
+        code: "not-invoked",
+        message: "not while the module is evaluated: send and call from within a handler".to_owned(),
+    }
 }
 
 impl Host for Nobody {
@@ -168,5 +169,9 @@ impl Host for Nobody {
 
     fn call(&self, _: String, _: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, HostError>> {
         refuse()
+    }
+
+    fn kv(&self, _: &str) -> Result<Arc<dyn KeyValue>, HostError> {
+        Err(not_invoked())
     }
 }

@@ -12,6 +12,7 @@ mod bodies;
 mod events;
 mod graph;
 mod host;
+mod keyvalue;
 mod load;
 mod module;
 mod outbound;

@@ -1,4 +1,4 @@
-//! What leaves a function while it runs: requests to the outside and to other functions, messages to queues and topics.
+//! What leaves a function while it runs: requests to the outside and to other functions, messages to queues and topics, calls of key-value stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,12 +116,16 @@ impl From<Message> for OutMessage {
     }
 }
 
-/// `send` to a queue or topic. Answers with the ids, as JSON.
+/// `send` to a queue or topic, which answers with the ids as JSON, and the operations of a key-value store.
 ///
 /// # Errors
 /// A text for the guest's `Error`.
 pub async fn call_binding(store: &Accessor<Guest>, name: &str, op: &str, payload: &str) -> Result<String, String> {
     let run: Arc<Run> = with_guest(store, |guest| Arc::clone(&guest.run));
+    if let BindTarget::Kv(store) = target(&run.settings, name)? {
+        let store = run.host.kv(&store).map_err(|error| error.message)?;
+        return super::keyvalue::call(&*store, op, payload).await;
+    }
     if op != "send" {
         return Err(format!("binding {name} has no operation {op}"));
     }
@@ -130,6 +134,7 @@ pub async fn call_binding(store: &Accessor<Guest>, name: &str, op: &str, payload
     let ids = match target(&run.settings, name)? {
         BindTarget::Queue(queue) => run.host.send(queue, messages).await,
         BindTarget::Topic(topic) => run.host.publish(topic, messages).await,
+        BindTarget::Kv(_) => return Err(format!("binding {name} is a key-value store")),
         BindTarget::Function(_) => return Err(format!("binding {name} is a function: call {name}.fetch(request)")),
     };
     let ids = ids.map_err(|error| error.message)?;

@@ -59,6 +59,7 @@ pub fn settings_json(settings: &Settings) -> Arc<str> {
     let kind = |target: &BindTarget| match target {
         BindTarget::Queue(_) => "queue",
         BindTarget::Topic(_) => "topic",
+        BindTarget::Kv(_) => "kv",
         BindTarget::Function(_) => "function",
     };
     let bindings: Map<String, Value> = settings

@@ -18,7 +18,7 @@ use crate::platform::effect::RejectReason;
 use crate::platform::time::Time;
 use crate::report::bill::Bill;
 
-use super::{Answer, ApiFailure, Reply, answered, consume, json as json_reply, parse, sse, views};
+use super::{Answer, ApiFailure, Reply, answered, consume, json as json_reply, kv, parse, sse, views};
 
 /// Invocations that a list shows unless asked for more.
 const LIST_DEFAULT: usize = 100;
@@ -49,6 +49,7 @@ fn unknown_path(what: &str) -> ApiFailure {
         "invocations",
         "queues",
         "topics",
+        "kv",
         "crons",
         "bill",
         "events",
@@ -181,6 +182,8 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
         ("queues", "visibility") => answered(consume::visibility(server, name, &body).await),
         ("queues", "purge") => answered(queue_action(server, name, Action::Purge)),
         ("queues", "redrive") => answered(queue_action(server, name, Action::Redrive)),
+        ("kv", "put") => answered(kv::put(server, name, &body).await),
+        ("kv", "delete") => answered(kv::delete(server, name, &body).await),
         ("crons", "fire") => answered(fire(server, name)),
         ("functions", "invoke") => answered(invoke(server, name, &body).await),
         ("functions", "invoke-async") => answered(invoke_async(server, name, &body).await),
@@ -241,10 +244,10 @@ fn outgoing(message: api::SendMessage) -> Answer<OutMessage> {
     })
 }
 
-pub(super) fn host_failure(error: HostError) -> ApiFailure {
+pub fn host_failure(error: HostError) -> ApiFailure {
     let status = match error.code {
-        "queue-not-found" | "topic-not-found" | "function-not-found" => StatusCode::NOT_FOUND,
-        "message-too-large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "queue-not-found" | "topic-not-found" | "function-not-found" | "kv-not-found" => StatusCode::NOT_FOUND,
+        "message-too-large" | "value-too-large" => StatusCode::PAYLOAD_TOO_LARGE,
         "queue-full" | "store-full" | "store-failed" => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::BAD_REQUEST,
     };
@@ -364,6 +367,7 @@ pub fn page() -> Reply {
         ("invocations", "/_emu/invocations"),
         ("queues", "/_emu/queues"),
         ("topics", "/_emu/topics"),
+        ("kv", "/_emu/kv"),
         ("crons", "/_emu/crons"),
         ("bill", "/_emu/bill"),
         ("events", "/_emu/events"),

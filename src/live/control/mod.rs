@@ -4,6 +4,7 @@
 mod consume;
 pub mod guard;
 mod handlers;
+mod kv;
 mod sse;
 pub mod views;
 
@@ -154,6 +155,7 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
     let get = warp::get().and(root).and(with.clone());
     let post = warp::post().and(root).and(with);
 
+    let get_below_kv = get.clone().boxed();
     let get_below = get.clone();
     let lists = get
         .clone()
@@ -162,6 +164,7 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
         .and(query)
         .map(|server: Server, what: String, query: HashMap<String, String>| handlers::list(&server, &what, &query));
     let one = get
+        .clone()
         .and(warp::path::param::<String>())
         .and(warp::path::param::<String>())
         .and(warp::path::end())
@@ -194,8 +197,10 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
         .and(warp::path::end())
         .and(body)
         .then(|server: Server, action: String, _body: Bytes| async move { handlers::whole(&server, &action).await });
+    let kv = kv::routes(get_below_kv);
     let page = warp::get().and(warp::path::end()).map(handlers::page);
-    lists
+    kv.or(lists)
+        .unify()
         .or(one)
         .unify()
         .or(below)

@@ -51,6 +51,7 @@ fn project(functions: Vec<Function>) -> Project {
             .into_iter()
             .map(|function| (function.name.clone(), function))
             .collect(),
+        kv: Default::default(),
         queues: BTreeMap::new(),
         topics: BTreeMap::new(),
         http: HttpSettings::default(),

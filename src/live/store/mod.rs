@@ -10,6 +10,7 @@ mod change;
 mod disk;
 mod folder;
 mod intake;
+mod kv;
 mod restore;
 mod schema;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::platform::effect::StoreChange;
 
 pub use folder::{DATABASE, Held, holder};
 pub use intake::Intake;
+pub use kv::{Entry as KvEntry, Listed as KvListed};
 
 use thread::{Class, Committed, Op, Shared};
 

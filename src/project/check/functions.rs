@@ -416,18 +416,16 @@ fn check_binding(target: &At<String>, world: &World<'_>, sink: &mut Sink) -> Opt
         "function" => world
             .resolve(Kind::Function, &named, sink)
             .then_some(Binding::Function(named.value)),
-        "kv" => {
-            sink.error(&target.span, "key-value stores are not there yet")
-                .remedy("take the binding out until a later version");
-            None
-        }
+        "kv" => world
+            .resolve(Kind::Kv, &named, sink)
+            .then_some(Binding::Kv(named.value)),
         _ => {
-            let kinds = [Kind::Queue, Kind::Topic, Kind::Function];
+            let kinds = [Kind::Queue, Kind::Topic, Kind::Kv, Kind::Function];
             let meant = kinds.into_iter().find(|kind| world.names.of(*kind).contains_key(name));
             let problem = sink.error(&target.span, format!("`{}` is no binding", target.value));
             problem.remedy(match meant {
-                Some(meant) => format!("write `\"{}:{name}\"`", meant.word()),
-                None => "write `queue:NAME`, `topic:NAME` or `function:NAME`".to_owned(),
+                Some(meant) => format!("write `\"{}:{name}\"`", meant.prefix()),
+                None => "write `queue:NAME`, `topic:NAME`, `kv:NAME` or `function:NAME`".to_owned(),
             });
             None
         }

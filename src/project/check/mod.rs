@@ -11,9 +11,10 @@ use std::path::Path;
 
 use super::diagnostic::{Diagnostic, list_names, nearest};
 use super::discover::{Discovered, is_name};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, RawKv};
 use super::read::{At, Sink};
-use super::{HttpSettings, Project};
+use super::{HttpSettings, KvStore, Project};
+use crate::platform::time::Span;
 use crate::provider::Profile;
 
 /// What everything is held against.
@@ -32,6 +33,7 @@ struct Names {
     functions: BTreeMap<String, Option<Range<usize>>>,
     queues: BTreeMap<String, Option<Range<usize>>>,
     topics: BTreeMap<String, Option<Range<usize>>>,
+    kv: BTreeMap<String, Option<Range<usize>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,6 +41,7 @@ enum Kind {
     Function,
     Queue,
     Topic,
+    Kv,
 }
 
 impl Kind {
@@ -47,6 +50,15 @@ impl Kind {
             Kind::Function => "function",
             Kind::Queue => "queue",
             Kind::Topic => "topic",
+            Kind::Kv => "key-value store",
+        }
+    }
+
+    /// What stands before the colon of a binding.
+    fn prefix(self) -> &'static str {
+        match self {
+            Kind::Kv => "kv",
+            other => other.word(),
         }
     }
 }
@@ -57,6 +69,7 @@ impl Names {
             Kind::Function => &self.functions,
             Kind::Queue => &self.queues,
             Kind::Topic => &self.topics,
+            Kind::Kv => &self.kv,
         }
     }
 }
@@ -85,6 +98,11 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
             .iter()
             .map(|t| (t.name.value.clone(), Some(t.name.span.clone())))
             .collect(),
+        kv: manifest
+            .kv
+            .iter()
+            .map(|kv| (kv.name.value.clone(), Some(kv.name.span.clone())))
+            .collect(),
     };
     // A function whose source is wrong is still there for those that refer to it.
     for function in &manifest.functions {
@@ -97,6 +115,11 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
     let functions = functions::all(manifest, sources, &world, sink);
     let queues = messages::queues(manifest, &world, sink);
     let topics = messages::topics(manifest, &world, sink);
+    let kv = manifest
+        .kv
+        .iter()
+        .map(|raw| (raw.name.value.clone(), kv_store(raw, sink)));
+    let kv = kv.collect();
     messages::triggers(manifest, &world, sink);
     let name = manifest
         .name
@@ -113,11 +136,23 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
         functions,
         queues,
         topics,
+        kv,
         http: HttpSettings {
             cors: manifest.cors.as_ref().map(|cors| http::cors(cors, sink)),
         },
         dev: manifest.dev.clone(),
         manifest: None,
+    }
+}
+
+fn kv_store(raw: &RawKv, sink: &mut Sink) -> KvStore {
+    if let Some(ttl) = raw.ttl.as_ref().filter(|ttl| ttl.value == Span::ZERO) {
+        sink.error(&ttl.span, "values that expire at once are never seen")
+            .remedy("give a longer time, or leave the key out for values that stay");
+    }
+    KvStore {
+        name: raw.name.value.clone(),
+        ttl: raw.ttl.as_ref().map(|ttl| ttl.value),
     }
 }
 
@@ -138,7 +173,7 @@ fn declared_at(manifest: &Manifest, name: &str) -> Option<Range<usize>> {
 
 /// Names must fit into paths and host names, and host names know no case.
 fn check_names(names: &Names, sink: &mut Sink) {
-    for kind in [Kind::Function, Kind::Queue, Kind::Topic] {
+    for kind in [Kind::Function, Kind::Queue, Kind::Topic, Kind::Kv] {
         let word = kind.word();
         let mut seen: BTreeMap<String, (&String, &Option<Range<usize>>)> = BTreeMap::new();
         for (name, span) in names.of(kind) {
@@ -179,6 +214,7 @@ impl World<'_> {
         let declare = match kind {
             Kind::Function => format!("add `functions/{}.js`", name.value),
             Kind::Queue | Kind::Topic => format!("declare it with `[{word}s.{}]`", name.value),
+            Kind::Kv => format!("declare it with `[kv.{}]`", name.value),
         };
         problem.remedy(match near {
             Some(near) => format!("did you mean `{near}`? Otherwise {declare}"),

@@ -1,8 +1,9 @@
-// Values of `env` that do something: queues, topics and other functions.
+// Values of `env` that do something: queues, topics, key-value stores and other functions.
 
 import host from "emu:js/host";
 import { fetchThrough } from "./fetch.js";
 import { hostError } from "./errors.js";
+import { KeyValue } from "./keyvalue.js";
 
 async function call(name, op, payload) {
   try {
@@ -65,6 +66,8 @@ export function makeBinding(name, kind) {
       return new Queue(name);
     case "topic":
       return new Topic(name);
+    case "kv":
+      return new KeyValue((op, payload) => call(name, op, payload));
     case "function":
       return new Fetcher(name);
     default:

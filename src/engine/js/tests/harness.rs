@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::engine::compile::CompileIn;
 use crate::engine::{
-    BindTarget, Body, Engine, EngineOptions, Event, Host, HostError, HttpEvent, Invocation, LoadError, LogSink,
-    OutMessage, Outcome, Reply, Settings, Source, Stream, Version,
+    BindTarget, Body, Engine, EngineOptions, Event, Host, HostError, HttpEvent, Invocation, KeyValue, LoadError,
+    LogSink, OutMessage, Outcome, Reply, Settings, Source, Stream, Version,
 };
 use crate::platform::time::Time;
 
@@ -93,6 +93,13 @@ impl Host for World {
                 .header("x-from", "other")
                 .body(body);
             Ok(response.expect("a response"))
+        })
+    }
+
+    fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError> {
+        Err(HostError {
+            code: "kv-not-found",
+            message: format!("no key-value store named {store}"),
         })
     }
 }
