@@ -11,6 +11,7 @@ mod full_disk;
 mod harness;
 mod hot_reload;
 mod http;
+mod kv;
 mod lifecycle;
 mod limits;
 mod messages;
