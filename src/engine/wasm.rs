@@ -188,7 +188,7 @@ fn link(engine: &Engine, component: &Component) -> Result<Kind, String> {
     let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
     let slots = Engine::slots_of(component);
     let pre: InstancePre<Guest> = engine.linker().instantiate_pre(component).map_err(|error| {
-        format!("the component imports what emu does not offer: {error:#}; emu has WASI 0.2 and 0.3, wasi:http and wasi:config")
+        format!("the component imports what emu does not offer: {error:#}; emu has WASI 0.2 and 0.3, wasi:http, wasi:config and wasi:keyvalue")
     })?;
     let not_fitting = |error: wasmtime::Error| format!("the component's exports do not fit: {error:#}");
     if has("wasi:http/handler@0.3") {

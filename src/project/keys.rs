@@ -1,5 +1,9 @@
 //! Every key of `emu.toml`, once: the reader refuses others, the JSON Schema and the README's reference are made from it.
 
+mod kv;
+
+pub use kv::KV;
+
 /// A table of the manifest.
 #[derive(Debug)]
 pub struct Table {
@@ -495,18 +499,6 @@ pub static SUBSCRIPTION: Table = Table {
         )
         .also(&["filter_policy", "where"]),
     ],
-};
-
-pub static KV: Table = Table {
-    path: "kv.NAME",
-    doc: "One key-value store.",
-    keys: &[key(
-        "ttl",
-        DURATION,
-        "values stay",
-        "When a value expires that was put without a time of its own.",
-    )
-    .also(&["expiration_ttl", "expiration", "expires", "default_ttl"])],
 };
 
 pub static HTTP: Table = Table {

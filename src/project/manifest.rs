@@ -20,7 +20,8 @@ pub struct Manifest {
     pub functions: Vec<RawFunction>,
     pub queues: Vec<RawQueue>,
     pub topics: Vec<RawTopic>,
-    pub kv: Vec<RawKv>,
+    /// Names, each with its `ttl`.
+    pub kv: Vec<(At<String>, Option<At<Span>>)>,
     pub cors: Option<RawCors>,
     pub dev: super::DevSettings,
 }
@@ -50,12 +51,6 @@ pub struct RawFunction {
     pub bind: Vec<(At<String>, At<String>)>,
     pub on_failure: Option<At<String>>,
     pub args: Vec<String>,
-}
-
-#[derive(Debug)]
-pub struct RawKv {
-    pub name: At<String>,
-    pub ttl: Option<At<Span>>,
 }
 
 #[derive(Debug)]
@@ -159,9 +154,8 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
     manifest.functions = named(&section, "functions", &keys::FUNCTION, sink, function);
     manifest.queues = named(&section, "queues", &keys::QUEUE, sink, queue);
     manifest.topics = named(&section, "topics", &keys::TOPIC, sink, topic);
-    manifest.kv = named(&section, "kv", &keys::KV, sink, |name, section, sink| RawKv {
-        name,
-        ttl: section.duration("ttl", sink),
+    manifest.kv = named(&section, "kv", &keys::KV, sink, |name, section, sink| {
+        (name, section.duration("ttl", sink))
     });
     if let Some(http) = section.get("http").and_then(|f| Section::of(&f, &keys::HTTP, sink)) {
         manifest.cors = http.get("cors").and_then(|cors| read_cors(&cors, sink));

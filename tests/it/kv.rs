@@ -248,6 +248,35 @@ fn bytes_pass_through_the_command_line() {
 }
 
 #[test]
+fn a_component_uses_its_store() {
+    let component = include_str!("../../fixtures/wasm/keyvalue.wat");
+    let manifest = format!(
+        "{MANIFEST}[functions.counter]\nsource = \"functions/counter.wat\"\nbind = {{ VISITS = \"kv:visits\" }}\n"
+    );
+    let emu = Project::new(&[
+        ("emu.toml", &manifest),
+        ("functions/visits.js", VISITS),
+        ("functions/ops.js", OPS),
+        ("functions/cases.js", CASES),
+        ("functions/counter.wat", component),
+    ])
+    .start();
+    assert_eq!(emu.get("/visits").text(), "visit 1");
+    for sum in ["6", "11"] {
+        let run = emu.command(["invoke", "counter"]);
+        assert!(run.status.success(), "{run:?}");
+        assert_eq!(emu.control("/_emu/kv/visits/value?key=count")["value"], sum);
+    }
+    assert_eq!(emu.control("/_emu/kv/visits/value?key=by")["value"], "component");
+    let text = emu.control_post("/_emu/kv/visits/put", &json!({"key": "count", "value": "many"}));
+    assert!(text.status.is_success(), "{}", text.text());
+    assert!(
+        !emu.command(["invoke", "counter"]).status.success(),
+        "it cannot add to a text"
+    );
+}
+
+#[test]
 fn a_binding_to_no_store_is_refused() {
     let validate = |manifest: &str| {
         let run = Project::new(&[("emu.toml", manifest), ("functions/visits.js", VISITS)]).emu(["validate"]);

@@ -48,7 +48,11 @@ fn every_command_and_flag_that_is_shown_exists() {
                 continue;
             };
             let words: Vec<&str> = line.split(" #").next().unwrap_or_default().split_whitespace().collect();
-            let help = help(&words[..1]);
+            // Flags of `emu kv put` are told by its own help.
+            let deep = words
+                .get(1)
+                .is_some_and(|word| word.bytes().all(|b| b.is_ascii_lowercase()));
+            let help = help(&words[..if deep { 2 } else { 1 }]);
             for flag in words
                 .iter()
                 .take_while(|word| **word != "--")

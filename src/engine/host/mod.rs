@@ -1,6 +1,6 @@
 //! What guests may call, and the data that stands behind a guest's store.
 //!
-//! [`linker`] offers WASI 0.2 and 0.3, `wasi:http` and `wasi:config`; every kind of guest starts from it.
+//! [`linker`] offers WASI 0.2 and 0.3, `wasi:http`, `wasi:config` and `wasi:keyvalue`; every kind of guest starts from it.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub mod clock;
 mod configuration;
 mod http;
 pub mod internal;
+mod keyvalue;
 pub mod outbound;
 mod random;
 mod scratch;
@@ -224,6 +225,7 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     clock::add_to_linker(l)?;
     random::add_to_linker(l)?;
     configuration::add_to_linker(l)?;
+    keyvalue::add_to_linker(l)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
     wasmtime_wasi_http::p3::add_to_linker(l)?;
     Ok(linker)

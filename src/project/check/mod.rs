@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::diagnostic::{Diagnostic, list_names, nearest};
 use super::discover::{Discovered, is_name};
-use super::manifest::{Manifest, RawKv};
+use super::manifest::Manifest;
 use super::read::{At, Sink};
 use super::{HttpSettings, KvStore, Project};
 use crate::platform::time::Span;
@@ -101,7 +101,7 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
         kv: manifest
             .kv
             .iter()
-            .map(|kv| (kv.name.value.clone(), Some(kv.name.span.clone())))
+            .map(|(name, _)| (name.value.clone(), Some(name.span.clone())))
             .collect(),
     };
     // A function whose source is wrong is still there for those that refer to it.
@@ -118,7 +118,7 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
     let kv = manifest
         .kv
         .iter()
-        .map(|raw| (raw.name.value.clone(), kv_store(raw, sink)));
+        .map(|(name, ttl)| (name.value.clone(), kv_store(name, ttl.as_ref(), sink)));
     let kv = kv.collect();
     messages::triggers(manifest, &world, sink);
     let name = manifest
@@ -145,14 +145,14 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
     }
 }
 
-fn kv_store(raw: &RawKv, sink: &mut Sink) -> KvStore {
-    if let Some(ttl) = raw.ttl.as_ref().filter(|ttl| ttl.value == Span::ZERO) {
+fn kv_store(name: &At<String>, ttl: Option<&At<Span>>, sink: &mut Sink) -> KvStore {
+    if let Some(ttl) = ttl.filter(|ttl| ttl.value == Span::ZERO) {
         sink.error(&ttl.span, "values that expire at once are never seen")
             .remedy("give a longer time, or leave the key out for values that stay");
     }
     KvStore {
-        name: raw.name.value.clone(),
-        ttl: raw.ttl.as_ref().map(|ttl| ttl.value),
+        name: name.value.clone(),
+        ttl: ttl.map(|ttl| ttl.value),
     }
 }
 
