@@ -9,7 +9,7 @@ use super::cold_start::ModelledInit;
 use super::config::{ColdStarts, FunctionSpec};
 use super::deadline::Deadline;
 use super::effect::{Effect, InstanceState, Note, RejectReason, StopReason};
-use super::ids::{FunctionId, InstanceId, InvocationId, VersionNumber};
+use super::ids::{FunctionId, InstanceId, InvocationId, QueueId, VersionNumber};
 use super::instance::{IdleList, Instance, NONE, Newest, Slot, State};
 use super::rules::Rules;
 use super::scaling::{KeepAlive, StartRate};
@@ -525,6 +525,15 @@ impl Platform {
         self.provision(function);
         self.capacity_freed(function);
         self.unpark_all(function);
+        // What has waited in its queues for a version that runs.
+        let consumed = self.queues.iter().filter(|(_, polled)| {
+            let consumer = polled.queue.spec.consumer.as_ref();
+            consumer.is_some_and(|consumer| consumer.function == function)
+        });
+        let consumed: Vec<QueueId> = consumed.map(|(queue, _)| *queue).collect();
+        for queue in consumed {
+            self.poll(queue);
+        }
     }
 
     /// The function left the manifest.

@@ -94,6 +94,41 @@ fn messages_and_what_happened_to_them_survive_a_kill() {
 }
 
 #[test]
+fn what_waited_for_a_function_is_handled_after_a_restart() {
+    let consumer = "[functions.worker]\nsource = \"functions/worker.js\"\nqueue = \"jobs\"\n";
+    let emu = pull().start();
+    for n in 0..25 {
+        send(&emu, "jobs", &json!({"body": n}));
+    }
+    let project = emu.kill();
+    let worker = "export default { queue(batch) { for (const m of batch.messages) console.log('did ' + m.body); } };";
+    project.write("functions/worker.js", worker);
+    project.write("emu.toml", &format!("{PULL}{consumer}"));
+    let emu = project.start();
+    for n in 0..25 {
+        emu.wait("log", |e| e["text"] == format!("did {n}"));
+    }
+}
+
+#[test]
+fn a_function_that_is_mended_takes_what_has_waited() {
+    let emu = Project::new(&[
+        (
+            "emu.toml",
+            "[functions.worker]\nsource = \"functions/worker.js\"\nqueue = \"jobs\"\n[queues.jobs]\n",
+        ),
+        ("functions/worker.js", "export default {"),
+    ])
+    .start();
+    send(&emu, "jobs", &json!({"body": 1}));
+    emu.project.write(
+        "functions/worker.js",
+        "export default { queue() { console.log('mended'); } };",
+    );
+    emu.wait("log", |e| e["text"] == "mended");
+}
+
+#[test]
 fn order_and_deduplication_survive_a_kill() {
     let emu = pull().start();
     let one = |n: u32| json!({"body": n, "group": "g", "deduplication": n.to_string()});

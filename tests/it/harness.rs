@@ -307,13 +307,6 @@ impl Emu {
         rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("interrupt emu");
     }
 
-    /// Ends it at once, as a crash does, and leaves the project for the next.
-    pub fn kill(mut self) -> Project {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        std::mem::replace(&mut self.project, Project::new(&[]))
-    }
-
     /// Waits for the emulator's own end.
     pub fn end(mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
