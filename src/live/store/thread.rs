@@ -202,13 +202,20 @@ impl Writer {
         let writes = ops.iter().any(|op| op.class != Class::Read);
         if calm && writes && !self.has_room() {
             self.enter_full();
-        } else if calm && self.together(&mut ops).is_ok() {
-            for op in ops {
-                if let Some(done) = op.done {
-                    done(Ok(()));
+        } else if calm {
+            match self.together(&mut ops) {
+                Ok(()) => {
+                    for op in ops {
+                        if let Some(done) = op.done {
+                            done(Ok(()));
+                        }
+                    }
+                    return;
                 }
+                // A failed fsync is not tried again: what it lost, the next one would not tell.
+                Err(error) if is_disk_failure(&error) && !is_full(&error) => _ = self.judge(&error),
+                Err(_) => {}
             }
-            return;
         }
         for op in ops {
             self.alone(op);
