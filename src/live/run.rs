@@ -250,24 +250,27 @@ pub(super) struct Gathered {
 }
 
 pub(super) fn gather(core: &Core, work: &Work) -> Gathered {
-    let found = |id: MessageId| Some((id, core.messages.get(id)?.clone()));
     match work {
         Work::Request | Work::Cron { .. } => Gathered::default(),
         Work::Async { first, .. } => Gathered {
             payload: core.messages.event(*first).cloned(),
             ..Gathered::default()
         },
-        Work::Batch { deliveries, .. } => Gathered {
-            contents: deliveries
-                .iter()
-                .filter_map(|delivery| found(delivery.message))
-                .collect(),
-            ..Gathered::default()
-        },
-        Work::Topic { message, .. } => Gathered {
-            contents: found(*message).into_iter().collect(),
-            ..Gathered::default()
-        },
+        Work::Batch { deliveries, .. } => gather_messages(core, deliveries),
+        Work::Topic { message, .. } => gather_contents(core, std::iter::once(*message)),
+    }
+}
+
+/// What was in memory of the contents of deliveries.
+pub(super) fn gather_messages(core: &Core, deliveries: &[Delivery]) -> Gathered {
+    gather_contents(core, deliveries.iter().map(|delivery| delivery.message))
+}
+
+fn gather_contents(core: &Core, messages: impl Iterator<Item = MessageId>) -> Gathered {
+    let found = |id: MessageId| Some((id, core.messages.get(id)?.clone()));
+    Gathered {
+        contents: messages.filter_map(found).collect(),
+        ..Gathered::default()
     }
 }
 

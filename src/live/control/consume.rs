@@ -11,14 +11,13 @@ use crate::live::clock::rfc3339;
 use crate::live::driver::{Driver, Own, lock};
 use crate::live::run;
 use crate::live::state::store_error;
-use crate::platform::effect::Work;
 use crate::platform::ids::{QueueId, ReceiptId};
 use crate::platform::input::Input;
 use crate::platform::time::Span;
 use crate::platform::view::queue_state;
 use crate::project::units::parse_span;
 
-use super::handlers::{host_failure, queue};
+use super::handlers::{host_failure, missing};
 use super::{Answer, ApiFailure, parse};
 
 /// Messages that one receive or one look returns at the most.
@@ -41,22 +40,21 @@ fn span(text: &str) -> Answer<Span> {
     parse_span(text).map_err(|error| bad_request("bad-time", format!("visibility: {error}"), "for example \"30s\""))
 }
 
+/// A queue of the project, without looking at what it holds.
 fn id(driver: &Driver, name: &str) -> Answer<QueueId> {
-    // Looked up before, so it has an id.
+    let queues = &driver.table().project.queues;
     let found = driver.names().find_queue(name);
-    found.ok_or_else(|| {
-        ApiFailure::new(
-            StatusCode::NOT_FOUND,
-            "queue-not-found",
-            format!("no queue named {name}"),
-        )
+    found.filter(|_| queues.contains_key(name)).ok_or_else(|| {
+        let known: Vec<String> = queues.keys().cloned().collect();
+        missing("queue", "queue-not-found", name, &known)
     })
 }
 
 /// POST `/_emu/queues/{name}/receive`: takes messages as a function would; they come back after their visibility
 /// timeout unless they are deleted.
 pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<api::Received>> {
-    queue(server, name)?;
+    let driver = &server.driver;
+    let queue = id(driver, name)?;
     let asked: api::Receive = read(body, r#"send {"max": 10, "visibility": "30s"}"#)?;
     let max = asked.max.unwrap_or(1);
     if max == 0 || max > MESSAGES_MAX {
@@ -64,21 +62,12 @@ pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<ap
         return Err(bad_request("bad-max", message, "between 1 and 1000"));
     }
     let visibility = asked.visibility.as_deref().map(span).transpose()?;
-    let driver = &server.driver;
-    let queue = id(driver, name)?;
     let (deliveries, mut gathered, commit) = {
         let mut core = lock(&driver.0.core);
         let mut own = Own::default();
         driver.step_locked(&mut core, Input::Receive { queue, max, visibility }, &mut own);
-        let work = Work::Batch {
-            queue,
-            deliveries: own.received,
-        };
-        let gathered = run::gather(&core, &work);
-        let Work::Batch { deliveries, .. } = work else {
-            return Ok(Vec::new());
-        };
-        (deliveries, gathered, core.commit())
+        let gathered = run::gather_messages(&core, &own.received);
+        (own.received, gathered, core.commit())
     };
     if let Some(commit) = commit {
         commit.wait().await.map_err(|error| host_failure(store_error(error)))?;
@@ -112,10 +101,10 @@ fn shown(body: &[u8]) -> serde_json::Value {
 
 /// POST `/_emu/queues/{name}/delete`.
 pub async fn delete(server: &Server, name: &str, body: &Bytes) -> Answer<api::Checked> {
-    queue(server, name)?;
+    let queue = id(&server.driver, name)?;
     let asked: api::ByReceipt = read(body, r#"send {"receipt": "1f"}"#)?;
     let input = Input::Delete {
-        queue: id(&server.driver, name)?,
+        queue,
         receipt: receipt(&asked)?,
     };
     checked(&server.driver, input).await
@@ -123,10 +112,10 @@ pub async fn delete(server: &Server, name: &str, body: &Bytes) -> Answer<api::Ch
 
 /// POST `/_emu/queues/{name}/visibility`: a received message stays hidden for so long from now.
 pub async fn visibility(server: &Server, name: &str, body: &Bytes) -> Answer<api::Checked> {
-    queue(server, name)?;
+    let queue = id(&server.driver, name)?;
     let asked: api::ByReceipt = read(body, r#"send {"receipt": "1f", "visibility": "2m"}"#)?;
     let input = Input::ChangeVisibility {
-        queue: id(&server.driver, name)?,
+        queue,
         receipt: receipt(&asked)?,
         visibility: span(asked.visibility.as_deref().unwrap_or_default())?,
     };
@@ -161,7 +150,8 @@ async fn checked(driver: &Driver, input: Input) -> Answer<api::Checked> {
 
 /// GET `/_emu/queues/{name}/messages`: the oldest messages, left where they are.
 pub async fn peek(server: &Server, name: &str, max: Option<&str>) -> Answer<Vec<api::Peeked>> {
-    queue(server, name)?;
+    let driver = &server.driver;
+    let queue = id(driver, name)?;
     let max: u32 = match max {
         None => 10,
         Some(text) => text
@@ -170,8 +160,6 @@ pub async fn peek(server: &Server, name: &str, max: Option<&str>) -> Answer<Vec<
             .filter(|max| *max <= MESSAGES_MAX)
             .ok_or_else(|| bad_request("bad-max", format!("max is {text:?}"), "at most 1000"))?,
     };
-    let driver = &server.driver;
-    let queue = id(driver, name)?;
     let views = lock(&driver.0.core).platform.peek(queue, max as usize);
     let ids = views.iter().map(|view| view.id).collect();
     let bodies = driver.0.store.bodies(ids).await;

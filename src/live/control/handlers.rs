@@ -114,7 +114,7 @@ pub fn one(server: &Server, what: &str, name: &str) -> Reply {
     }
 }
 
-pub(super) fn queue(server: &Server, name: &str) -> Answer<api::Queue> {
+fn queue(server: &Server, name: &str) -> Answer<api::Queue> {
     let all = views::queues(&server.driver);
     let known: Vec<String> = all.iter().map(|queue| queue.name.clone()).collect();
     all.into_iter()
@@ -146,7 +146,7 @@ fn entry(server: &Server, name: &str) -> Answer<std::sync::Arc<Entry>> {
     })
 }
 
-fn missing(kind: &str, code: &'static str, name: &str, known: &[String]) -> ApiFailure {
+pub(super) fn missing(kind: &str, code: &'static str, name: &str, known: &[String]) -> ApiFailure {
     let remedy = match nearest(name, known.iter()) {
         Some(near) => format!("did you mean {near}?"),
         None if known.is_empty() => format!("this project has no {kind}s"),

@@ -147,25 +147,7 @@ impl<R> Queue<R> {
         let Some(State::Running { cause, started, .. }) = self.units.remove(&unit) else {
             return;
         };
-        match hold.filter(|&until| until > now) {
-            Some(until) => {
-                self.units.insert(
-                    unit,
-                    State::Held {
-                        cause,
-                        started,
-                        result,
-                        until,
-                    },
-                );
-            }
-            None => self.effects.push_back(Effect::Report {
-                unit,
-                cause,
-                started,
-                result,
-            }),
-        }
+        self.hold_or_report(unit, (cause, started, result), hold.filter(|&until| until > now));
         self.start_waiting(now);
     }
 
@@ -205,6 +187,27 @@ impl<R> Queue<R> {
         self.units.values().filter_map(held).min()
     }
 
+    /// Keeps a result back until then, or reports it now.
+    fn hold_or_report(&mut self, unit: Unit, (cause, started, result): (Cause, Instant, R), until: Option<Instant>) {
+        match until {
+            Some(until) => {
+                let held = State::Held {
+                    cause,
+                    started,
+                    result,
+                    until,
+                };
+                self.units.insert(unit, held);
+            }
+            None => self.effects.push_back(Effect::Report {
+                unit,
+                cause,
+                started,
+                result,
+            }),
+        }
+    }
+
     /// Lets go of failures that have been held long enough. `calm_at`: from when on the folder is quiet, by what is
     /// known now.
     pub fn tick(&mut self, now: Instant, calm_at: Option<Instant>) {
@@ -222,25 +225,8 @@ impl<R> Queue<R> {
             else {
                 continue;
             };
-            match calm_at.filter(|&calm_at| calm_at > now) {
-                Some(until) => {
-                    self.units.insert(
-                        unit,
-                        State::Held {
-                            cause,
-                            started,
-                            result,
-                            until,
-                        },
-                    );
-                }
-                None => self.effects.push_back(Effect::Report {
-                    unit,
-                    cause,
-                    started,
-                    result,
-                }),
-            }
+            let until = calm_at.filter(|&calm_at| calm_at > now);
+            self.hold_or_report(unit, (cause, started, result), until);
         }
     }
 
