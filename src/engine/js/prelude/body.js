@@ -1,17 +1,29 @@
 // The body of a Request or Response: text, bytes, a stream, or a handle of the host that nobody has touched yet.
 
 import host from "emu:js/host";
+import { Blob, blobBytes, concat } from "./blob.js";
 import { bytesOf, fromUtf8, utf8 } from "./encoding.js";
 import { hostError } from "./errors.js";
+import { decodeMultipart, encodeMultipart, FormData } from "./formdata.js";
 import { disturbed, ReadableStream } from "./readable.js";
 import { URLSearchParams } from "./url.js";
 
 const NONE = { tag: "none" };
 
-/** A stream over a body that arrives by the host's handle. */
-function streamOfHandle(handle) {
+/** A stream over a body that arrives by the host's handle. When the signal aborts, the stream fails with its reason. */
+export function streamOfHandle(handle, signal) {
+  let stop;
   return new ReadableStream(
     {
+      type: "bytes",
+      start(controller) {
+        if (signal === undefined) return;
+        stop = () => {
+          host.close(handle, null);
+          controller.error(signal.reason);
+        };
+        signal.addEventListener("abort", stop, { once: true });
+      },
       async pull(controller) {
         let chunk;
         try {
@@ -19,10 +31,14 @@ function streamOfHandle(handle) {
         } catch (error) {
           throw hostError(error, (text) => new TypeError(text));
         }
-        if (chunk === null) controller.close();
-        else controller.enqueue(chunk);
+        if (signal?.aborted) return;
+        if (chunk !== null) return controller.enqueue(chunk);
+        signal?.removeEventListener("abort", stop);
+        controller.close();
+        controller.byobRequest?.respond(0);
       },
       cancel() {
+        signal?.removeEventListener("abort", stop);
         host.close(handle, null);
       },
     },
@@ -39,20 +55,8 @@ export function chunkBytes(chunk) {
 
 async function drain(stream) {
   const chunks = [];
-  let length = 0;
-  for await (const chunk of stream) {
-    const bytes = chunkBytes(chunk);
-    chunks.push(bytes);
-    length += bytes.length;
-  }
-  if (chunks.length === 1) return chunks[0];
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
+  for await (const chunk of stream) chunks.push(chunkBytes(chunk));
+  return chunks.length === 1 ? chunks[0] : concat(chunks);
 }
 
 /** What stands behind a message: the content as the host's `body` variant has it, or a stream. */
@@ -97,13 +101,14 @@ export class Content {
     const { tag, val } = this.take();
     if (tag === "none") return new Uint8Array(0);
     if (tag === "text") return utf8(val);
-    if (tag === "bytes") return val;
+    if (tag === "bytes") return val.slice();
     return await drain(tag === "handle" ? streamOfHandle(val) : val);
   }
 
   async text() {
-    if (this.source.tag === "text") return this.take().val;
-    return fromUtf8(await this.bytes());
+    if (this.source.tag !== "text") return fromUtf8(await this.bytes());
+    const text = this.take().val.toWellFormed();
+    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
   }
 
   clone() {
@@ -131,6 +136,13 @@ export function extract(init) {
       type: "application/x-www-form-urlencoded;charset=UTF-8",
     };
   }
+  if (init instanceof Blob) {
+    return { content: new Content({ tag: "bytes", val: blobBytes(init) }), type: init.type === "" ? null : init.type };
+  }
+  if (init instanceof FormData) {
+    const { bytes, type } = encodeMultipart(init);
+    return { content: new Content({ tag: "bytes", val: bytes }), type };
+  }
   if (init instanceof ReadableStream) {
     if (init.locked || disturbed(init)) throw new TypeError("the stream has been read from or is locked");
     return { content: new Content({ tag: "stream", val: init }), type: null };
@@ -139,6 +151,23 @@ export function extract(init) {
     return { content: new Content({ tag: "stream", val: ReadableStream.from(init) }), type: null };
   }
   return { content: new Content({ tag: "text", val: String(init) }), type: "text/plain;charset=UTF-8" };
+}
+
+/** The media type of a message without parameters, in lower case, and with them as it is. */
+function mediaType(message) {
+  const type = message.headers.get("content-type") ?? "";
+  return { essence: type.split(";", 1)[0].trim().toLowerCase(), type };
+}
+
+async function readForm(message, content) {
+  const { essence, type } = mediaType(message);
+  if (essence === "multipart/form-data") return decodeMultipart(await content.bytes(), type);
+  if (essence !== "application/x-www-form-urlencoded") {
+    throw new TypeError(`a body of type "${type}" is no form: it must be multipart/form-data or application/x-www-form-urlencoded`);
+  }
+  const form = new FormData();
+  for (const [name, value] of new URLSearchParams(`&${await content.text()}`)) form.append(name, value);
+  return form;
 }
 
 /** The members that Request and Response share. Their content is found by `contentOf`. */
@@ -163,10 +192,15 @@ export function mixBody(Class, contentOf) {
       const bytes = await contentOf(this).bytes();
       return bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
     },
+    async blob() {
+      const content = contentOf(this);
+      return new Blob([await content.bytes()], { type: mediaType(this).type });
+    },
+    async formData() {
+      return await readForm(this, contentOf(this));
+    },
   };
-  const properties = Object.getOwnPropertyDescriptors(members);
-  for (const property of Object.values(properties)) property.enumerable = false;
-  Object.defineProperties(Class.prototype, properties);
+  Object.defineProperties(Class.prototype, Object.getOwnPropertyDescriptors(members));
 }
 
 async function write(handle, bytes) {

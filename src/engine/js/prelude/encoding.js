@@ -7,9 +7,9 @@ export function utf8(text) {
   return text === "" ? new Uint8Array(0) : host.encode(text.toWellFormed());
 }
 
-/** Text of UTF-8 bytes, malformed ones replaced, without byte order mark. */
-export function fromUtf8(bytes) {
-  return bytes.length === 0 ? "" : host.decode("UTF-8", bytes, false, false);
+/** Text of UTF-8 bytes, malformed ones replaced, without byte order mark unless that is wanted. */
+export function fromUtf8(bytes, keepBom = false) {
+  return bytes.length === 0 ? "" : host.decode("UTF-8", bytes, false, keepBom);
 }
 
 /** A view of the bytes of a buffer or view. */
@@ -29,17 +29,19 @@ export class TextEncoder {
     return utf8(String(text));
   }
 
-  encodeInto(text, target) {
-    let read = 0;
-    let written = 0;
-    for (const char of String(text)) {
-      const bytes = utf8(char);
-      if (written + bytes.length > target.length) break;
-      target.set(bytes, written);
-      written += bytes.length;
-      read += char.length;
+  encodeInto(source, target) {
+    if (!(target instanceof Uint8Array)) throw new TypeError("encodeInto writes into a Uint8Array");
+    const text = String(source);
+    // No character takes less than a byte, so that more text than this cannot fit.
+    const bytes = utf8(text.slice(0, target.length + 1));
+    if (bytes.length <= target.length) {
+      target.set(bytes);
+      return { read: text.length, written: bytes.length };
     }
-    return { read, written };
+    let written = target.length;
+    while ((bytes[written] & 0xc0) === 0x80) written--;
+    target.set(bytes.subarray(0, written));
+    return { read: fromUtf8(bytes.subarray(0, written), true).length, written };
   }
 }
 
@@ -69,7 +71,8 @@ export class TextDecoder {
   #held = new Uint8Array(0);
   #begun = false;
 
-  constructor(label = "utf-8", { fatal = false, ignoreBOM = false } = {}) {
+  constructor(label = "utf-8", options) {
+    const { fatal = false, ignoreBOM = false } = options ?? {};
     const encoding = host.encoding(String(label));
     if (encoding === null) throw new RangeError(`there is no encoding "${label}"`);
     this.#encoding = encoding;
@@ -96,7 +99,8 @@ export class TextDecoder {
     return this.#encoding.startsWith("windows-") || this.#encoding.startsWith("ISO-8859") ? 0 : bytes.length;
   }
 
-  decode(input, { stream = false } = {}) {
+  decode(input, options) {
+    const stream = Boolean(options?.stream);
     const all = join(this.#held, input === undefined ? new Uint8Array(0) : bytesOf(input));
     const held = stream ? this.#waiting(all) : 0;
     this.#held = all.slice(all.length - held);

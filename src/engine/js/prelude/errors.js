@@ -1,5 +1,7 @@
 // Errors on their way to the host and from it.
 
+import { remedy } from "./absent.js";
+import { constants } from "./idl.js";
 import { inspect } from "./inspect.js";
 
 const CAUSES_MAX = 8;
@@ -14,6 +16,7 @@ export function describeError(error, depth = 0) {
     message: String(error.message ?? ""),
     stack: typeof error.stack === "string" ? error.stack : "",
   };
+  if (error instanceof ReferenceError) described.message += remedy(described.message);
   if (badAnswers.has(error)) described.bad = true;
   if (error.cause !== undefined && depth < CAUSES_MAX) described.cause = describeError(error.cause, depth + 1);
   return described;
@@ -38,8 +41,9 @@ export function hostError(thrown, make = (text) => new Error(text)) {
 export class DOMException extends Error {
   #name;
 
-  constructor(message = "", name = "Error") {
-    super(message);
+  constructor(message = "", options = "Error") {
+    const { name = "Error", cause } = typeof options === "object" && options !== null ? options : { name: options };
+    super(String(message), cause === undefined ? undefined : { cause });
     this.#name = String(name);
   }
 
@@ -53,13 +57,34 @@ export class DOMException extends Error {
 }
 
 const CODES = {
+  IndexSizeError: 1,
+  HierarchyRequestError: 3,
+  WrongDocumentError: 4,
   InvalidCharacterError: 5,
+  NoModificationAllowedError: 7,
+  NotFoundError: 8,
   NotSupportedError: 9,
+  InUseAttributeError: 10,
   InvalidStateError: 11,
   SyntaxError: 12,
+  InvalidModificationError: 13,
+  NamespaceError: 14,
+  InvalidAccessError: 15,
+  TypeMismatchError: 17,
+  SecurityError: 18,
   NetworkError: 19,
   AbortError: 20,
+  URLMismatchError: 21,
   QuotaExceededError: 22,
   TimeoutError: 23,
+  InvalidNodeTypeError: 24,
   DataCloneError: 25,
 };
+
+constants(
+  DOMException,
+  Object.fromEntries(Object.entries(CODES).map(([name, code]) => {
+    const words = name.replace(/Error$/, "").replace(/URLMismatch/, "UrlMismatch").replace(/([a-z])([A-Z])/g, "$1_$2").toUpperCase();
+    return [`${words.replace("IN_USE_ATTRIBUTE", "INUSE_ATTRIBUTE")}_ERR`, code];
+  })),
+);

@@ -1,10 +1,11 @@
 // fetch: requests out, through the host's allow-list. Redirects are followed here, so that every hop passes that list.
 
 import host from "emu:js/host";
-import { pump } from "./body.js";
+import { atob } from "./base64.js";
+import { pump, streamOfHandle } from "./body.js";
 import { hostError } from "./errors.js";
 import { toLines } from "./headers.js";
-import { Request, requestContent } from "./request.js";
+import { Request, requestContent, requestSignal } from "./request.js";
 import { arrivedResponse } from "./response.js";
 import { URL } from "./url.js";
 
@@ -46,13 +47,39 @@ function withoutBodyHeaders(lines) {
   return lines.split("\n").filter((line) => !/^content-(type|length|encoding|language|location):/.test(line)).join("\n");
 }
 
-async function run(request, binding) {
+/** The content of a `data:` address as a response. */
+function ofData(url) {
+  const comma = url.indexOf(",");
+  if (comma < 0) throw networkError("a data: address needs a comma before its content");
+  let type = url.slice("data:".length, comma).trim();
+  const base64 = /; *base64$/i.test(type);
+  if (base64) type = type.replace(/; *base64$/i, "");
+  if (type.startsWith(";") || type === "") type = `text/plain${type === "" ? ";charset=US-ASCII" : type}`;
+  const content = url.slice(comma + 1).replace(/#.*$/s, "");
+  const latin = unescapeBytes(content);
+  const bytes = Uint8Array.from(base64 ? atob(latin) : latin, (char) => char.charCodeAt(0));
+  return arrivedResponse(`200 OK\ncontent-type: ${type}`, { tag: "bytes", val: bytes }, url, false);
+}
+
+/** A character a byte. */
+function unescapeBytes(text) {
+  return text.replace(/%([0-9a-fA-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+}
+
+async function run(request, binding, signal) {
   let { method, url } = request;
   let content = requestContent(request).take();
   let lines = toLines(request.headers);
+  if (url.startsWith("data:")) return ofData(url);
+  if (binding === null && !/^https?:/.test(url)) throw networkError(`${url.split(":", 1)[0]}: addresses cannot be fetched, only http: and https:`);
   for (let hop = 0; ; hop++) {
     const [head, handle] = await send(`${method} ${url}${lines}`, content, binding);
-    const response = arrivedResponse(head, handle, url, hop > 0);
+    if (signal?.aborted) {
+      host.close(handle, null);
+      throw signal.reason;
+    }
+    const body = signal === undefined ? { tag: "handle", val: handle } : { tag: "stream", val: streamOfHandle(handle, signal) };
+    const response = arrivedResponse(head, body, url, hop > 0);
     const next = request.redirect === "manual" ? null : nextHop(response, response.status, method, url, content);
     if (next === null) return response;
     if (request.redirect === "error") throw networkError(`redirected to ${next.url}`);
@@ -67,11 +94,19 @@ async function run(request, binding) {
 /** `fetch` through a binding: the host of the address does not matter, the function answers. */
 export async function fetchThrough(binding, input, init) {
   const request = new Request(input, init);
-  const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
-  if (signal === undefined || signal === null) return await run(request, binding);
+  const signal = requestSignal(request) ?? undefined;
+  if (signal === undefined) return await run(request, binding);
   signal.throwIfAborted();
-  const aborted = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
-  return await Promise.race([run(request, binding), aborted]);
+  let stop;
+  const aborted = new Promise((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([run(request, binding, signal), aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 export function fetch(input, init) {

@@ -1,16 +1,34 @@
 // Puts the web APIs where scripts look for them.
 
-import host from "emu:js/host";
+import { throwing } from "./absent.js";
 import { atob, btoa } from "./base64.js";
+import { Blob, File } from "./blob.js";
 import { structuredClone } from "./clone.js";
 import { console } from "./console.js";
 import { Crypto } from "./crypto.js";
 import { TextDecoder, TextEncoder } from "./encoding.js";
 import { environment } from "./environment.js";
 import { DOMException } from "./errors.js";
-import { AbortController, AbortSignal, CustomEvent, Event, EventTarget } from "./events.js";
+import {
+  AbortController,
+  AbortSignal,
+  addEventListener,
+  CustomEvent,
+  dispatchEvent,
+  ErrorEvent,
+  Event,
+  EventTarget,
+  MessageEvent,
+  PromiseRejectionEvent,
+  removeEventListener,
+  reportError,
+} from "./events.js";
 import { fetch } from "./fetch.js";
+import { FormData } from "./formdata.js";
 import { Headers } from "./headers.js";
+import { dress } from "./idl.js";
+import { MessageChannel, MessagePort } from "./message.js";
+import { Performance, performance, PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance.js";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./queuing.js";
 import { random } from "./random.js";
 import { ReadableStream } from "./readable.js";
@@ -27,16 +45,6 @@ function define(target, values) {
   }
 }
 
-const performance = {
-  get timeOrigin() {
-    return Date.now() - host.elapsedMs();
-  },
-  now: () => host.elapsedMs(),
-  mark() {},
-  measure() {},
-  toJSON: () => ({ timeOrigin: performance.timeOrigin }),
-};
-
 const process = {
   get env() {
     return environment.variables;
@@ -50,24 +58,64 @@ function queueMicrotask(callback) {
     try {
       callback();
     } catch (error) {
-      console.error("uncaught in a microtask:", error);
+      reportError(error);
     }
   });
 }
 
+class Navigator {
+  get userAgent() {
+    return "emu";
+  }
+
+  get hardwareConcurrency() {
+    return 1;
+  }
+
+  get language() {
+    return "en-US";
+  }
+
+  get languages() {
+    return Object.freeze(["en-US"]);
+  }
+
+  get onLine() {
+    return true;
+  }
+
+  get platform() {
+    return "emu";
+  }
+}
+
 define(Math, { random });
 
-define(globalThis, {
+/** Classes of the web platform: each is a global and looks as WebIDL says. */
+const CLASSES = {
   AbortController,
   AbortSignal,
+  Blob,
   ByteLengthQueuingStrategy,
   CountQueuingStrategy,
   Crypto,
   CustomEvent,
   DOMException,
+  ErrorEvent,
   Event,
   EventTarget,
+  File,
+  FormData,
   Headers,
+  MessageChannel,
+  MessageEvent,
+  MessagePort,
+  Navigator,
+  Performance,
+  PerformanceEntry,
+  PerformanceMark,
+  PerformanceMeasure,
+  PromiseRejectionEvent,
   ReadableStream,
   Request,
   Response,
@@ -79,6 +127,13 @@ define(globalThis, {
   URL,
   URLSearchParams,
   WritableStream,
+};
+for (const [name, Class] of Object.entries(CLASSES)) dress(Class, name);
+
+define(globalThis, {
+  ...CLASSES,
+  ...throwing(),
+  addEventListener,
   atob,
   btoa,
   clearImmediate: clearTimeout,
@@ -86,12 +141,15 @@ define(globalThis, {
   clearTimeout,
   console,
   crypto: new Crypto(),
+  dispatchEvent,
   fetch,
   global: globalThis,
-  navigator: { userAgent: "emu" },
+  navigator: new Navigator(),
   performance,
   process,
   queueMicrotask,
+  removeEventListener,
+  reportError,
   self: globalThis,
   setImmediate,
   setInterval,

@@ -31,6 +31,7 @@ export class Headers {
   /** Names in lower case with their values, in the order of arrival; null while `#raw` is not parsed. */
   #pairs = null;
   #raw = "";
+  #immutable = false;
 
   constructor(init) {
     if (init === RAW) return;
@@ -40,12 +41,16 @@ export class Headers {
       this.#pairs = init.#list().map(([name, value]) => [name, value]);
     } else if (typeof init[Symbol.iterator] === "function") {
       for (const pair of init) {
-        const [name, value, ...rest] = pair;
-        if (value === undefined || rest.length > 0) throw new TypeError("each header must be a name and a value");
+        const [name, ...values] = pair;
+        const [value] = values;
+        if (values.length !== 1) throw new TypeError("each header must be a name and a value");
         this.append(name, value);
       }
     } else if (typeof init === "object") {
-      for (const name of Object.keys(init)) this.append(name, init[name]);
+      for (const name of Reflect.ownKeys(init)) {
+        if (typeof name === "symbol") throw new TypeError("a symbol cannot be the name of a header");
+        if (Object.prototype.propertyIsEnumerable.call(init, name)) this.append(name, init[name]);
+      }
     } else {
       throw new TypeError("headers must be an object, an array of pairs or Headers");
     }
@@ -55,7 +60,12 @@ export class Headers {
   static ofLines(text, from) {
     const headers = new Headers(RAW);
     headers.#raw = from < 0 ? "" : text.slice(from);
+    headers.#immutable = true;
     return headers;
+  }
+
+  static freeze(headers) {
+    headers.#immutable = true;
   }
 
   /** The lines for the host, each after a line break. */
@@ -77,12 +87,19 @@ export class Headers {
     return this.#pairs;
   }
 
+  #checkMutable() {
+    if (this.#immutable) throw new TypeError("these headers are immutable; make a copy: new Headers(headers), new Response(body, response)");
+  }
+
   append(name, value) {
-    this.#list().push([checkedName(name), checkedValue(value, name)]);
+    const pair = [checkedName(name), checkedValue(value, name)];
+    this.#checkMutable();
+    this.#list().push(pair);
   }
 
   delete(name) {
     const key = checkedName(name);
+    this.#checkMutable();
     this.#pairs = this.#list().filter((pair) => pair[0] !== key);
   }
 
@@ -107,6 +124,7 @@ export class Headers {
   set(name, value) {
     const key = checkedName(name);
     const text = checkedValue(value, name);
+    this.#checkMutable();
     const list = this.#list();
     const at = list.findIndex((pair) => pair[0] === key);
     if (at < 0) {
@@ -140,12 +158,9 @@ export class Headers {
   [Symbol.iterator]() {
     return this.entries();
   }
-
-  get [Symbol.toStringTag]() {
-    return "Headers";
-  }
 }
 
-export const { ofLines, toLines } = Headers;
+export const { freeze, ofLines, toLines } = Headers;
+delete Headers.freeze;
 delete Headers.ofLines;
 delete Headers.toLines;

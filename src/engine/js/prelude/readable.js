@@ -315,10 +315,6 @@ export class ReadableStream {
   [Symbol.asyncIterator](options) {
     return this.values(options);
   }
-
-  get [Symbol.toStringTag]() {
-    return "ReadableStream";
-  }
 }
 
 /** What stands behind a stream, for the transform that feeds it. */

@@ -3,12 +3,23 @@
 import { Content, extract, mixBody } from "./body.js";
 import { AbortController, AbortSignal } from "./events.js";
 import { Headers, ofLines } from "./headers.js";
+import { dictionary, needs, oneOf } from "./idl.js";
 import { URL } from "./url.js";
 
 const NORMALIZED = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]);
 const FORBIDDEN = new Set(["CONNECT", "TRACE", "TRACK"]);
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const ARRIVED = Symbol("arrived");
+
+/** Members that a function's request keeps without a meaning here: their values by the Fetch standard, the first is the default. */
+const KEPT = {
+  cache: ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"],
+  credentials: ["same-origin", "omit", "include"],
+  mode: ["cors", "same-origin", "no-cors", "navigate"],
+  redirect: ["follow", "error", "manual"],
+  referrerPolicy: ["", "no-referrer", "no-referrer-when-downgrade", "same-origin", "origin", "strict-origin", "origin-when-cross-origin",
+    "strict-origin-when-cross-origin", "unsafe-url"],
+};
 
 function checkedMethod(method) {
   const text = String(method);
@@ -18,6 +29,7 @@ function checkedMethod(method) {
 }
 
 let contentOf;
+let signalOf;
 let arrive;
 
 export class Request {
@@ -26,10 +38,12 @@ export class Request {
   #headers;
   #content;
   #signal = null;
-  #redirect = "follow";
+  #kept = null;
 
-  constructor(input, init = {}) {
+  constructor(input, options) {
     if (input === ARRIVED) return;
+    needs(1, arguments.length, "Request");
+    const init = dictionary(options, "the second argument of Request");
     const from = input instanceof Request ? input : null;
     if (from === null) {
       const url = new URL(input);
@@ -38,14 +52,29 @@ export class Request {
     } else {
       this.#url = from.#url;
       this.#method = from.#method;
-      this.#redirect = from.#redirect;
+      this.#kept = from.#kept;
       this.#signal = from.#signal;
     }
     if (init.method !== undefined) this.#method = checkedMethod(init.method);
-    if (init.redirect !== undefined) this.#redirect = String(init.redirect);
-    if (init.signal !== undefined) this.#signal = init.signal;
+    this.#keep(init);
+    if (init.signal !== undefined) {
+      if (init.signal !== null && !(init.signal instanceof AbortSignal)) throw new TypeError("the signal of a Request must be an AbortSignal");
+      this.#signal = init.signal;
+    }
     this.#headers = new Headers(init.headers ?? from?.#headers);
     this.#takeBody(from, init);
+  }
+
+  #keep(init) {
+    const kept = {};
+    for (const [name, allowed] of Object.entries(KEPT)) {
+      if (init[name] !== undefined) kept[name] = oneOf(init[name], allowed, `${name} of a Request`);
+    }
+    if (kept.mode === "navigate") throw new TypeError("a Request cannot be made for navigation");
+    for (const [name, convert] of [["integrity", String], ["keepalive", Boolean], ["referrer", String]]) {
+      if (init[name] !== undefined) kept[name] = convert(init[name]);
+    }
+    this.#kept = { ...this.#kept, ...kept };
   }
 
   #takeBody(from, init) {
@@ -66,6 +95,7 @@ export class Request {
 
   static {
     contentOf = (request) => request.#content;
+    signalOf = (request) => request.#signal;
     arrive = (head, body) => {
       const request = new Request(ARRIVED);
       const space = head.indexOf(" ");
@@ -90,8 +120,16 @@ export class Request {
     return this.#headers;
   }
 
+  get destination() {
+    return "";
+  }
+
+  get duplex() {
+    return "half";
+  }
+
   get redirect() {
-    return this.#redirect;
+    return this.#kept?.redirect ?? "follow";
   }
 
   get signal() {
@@ -100,42 +138,42 @@ export class Request {
   }
 
   get cache() {
-    return "default";
+    return this.#kept?.cache ?? "default";
   }
 
   get credentials() {
-    return "same-origin";
+    return this.#kept?.credentials ?? "same-origin";
   }
 
   get mode() {
-    return "cors";
+    return this.#kept?.mode ?? "cors";
   }
 
   get keepalive() {
-    return false;
+    return this.#kept?.keepalive ?? false;
   }
 
   get integrity() {
-    return "";
+    return this.#kept?.integrity ?? "";
   }
 
   get referrer() {
-    return "about:client";
+    return this.#kept?.referrer ?? "about:client";
+  }
+
+  get referrerPolicy() {
+    return this.#kept?.referrerPolicy ?? "";
   }
 
   clone() {
     const copy = new Request(ARRIVED);
     copy.#method = this.#method;
     copy.#url = this.#url;
-    copy.#headers = new Headers(this.#headers);
     copy.#content = this.#content.clone();
-    copy.#redirect = this.#redirect;
-    copy.#signal = this.#signal instanceof AbortSignal ? AbortSignal.any([this.#signal]) : this.#signal;
+    copy.#headers = new Headers(this.#headers);
+    copy.#kept = this.#kept;
+    copy.#signal = this.#signal === null ? null : AbortSignal.any([this.#signal]);
     return copy;
-  }
-
-  get [Symbol.toStringTag]() {
-    return "Request";
   }
 }
 
@@ -143,6 +181,9 @@ mixBody(Request, contentOf);
 
 /** The content of a request, for `fetch`. */
 export const requestContent = contentOf;
+
+/** The signal of a request, for `fetch`: null when it was given none. */
+export const requestSignal = signalOf;
 
 /** A Request from the head and body that the host hands in. */
 export const arrivedRequest = arrive;

@@ -1,12 +1,14 @@
 // Response.
 
 import { Content, extract, mixBody } from "./body.js";
-import { Headers, ofLines } from "./headers.js";
+import { freeze, Headers, ofLines } from "./headers.js";
+import { dictionary, needs } from "./idl.js";
 import { URL } from "./url.js";
 
 const BODILESS = new Set([101, 204, 205, 304]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const ARRIVED = Symbol("arrived");
+const NOTHING = {};
 
 let contentOf;
 let arrive;
@@ -20,11 +22,11 @@ export class Response {
   #redirected = false;
   #type = "default";
 
-  constructor(body, init = {}) {
+  constructor(body, init) {
     if (body === ARRIVED) return;
-    const given = init ?? {};
+    const given = init === undefined ? NOTHING : dictionary(init, "the second argument of Response");
     const status = given.status === undefined ? 200 : Math.trunc(Number(given.status));
-    if (!(status >= 200 && status <= 599) && status !== 101) throw new RangeError(`the status of a Response must be 200 to 599, got ${given.status}`);
+    if (!(status >= 200 && status <= 599)) throw new RangeError(`the status of a Response must be 200 to 599, got ${given.status}`);
     this.#status = status;
     if (given.statusText !== undefined) {
       this.#statusText = String(given.statusText);
@@ -39,14 +41,14 @@ export class Response {
 
   static {
     contentOf = (response) => response.#content;
-    arrive = (head, handle, url, redirected) => {
+    arrive = (head, body, url, redirected) => {
       const response = new Response(ARRIVED);
       const end = head.indexOf("\n");
       const line = end < 0 ? head : head.slice(0, end);
       response.#status = Number(line.slice(0, 3));
       response.#statusText = line.slice(4);
       response.#headers = ofLines(head, end < 0 ? -1 : end + 1);
-      response.#content = BODILESS.has(response.#status) ? new Content() : new Content({ tag: "handle", val: handle });
+      response.#content = BODILESS.has(response.#status) ? new Content() : new Content(body);
       response.#url = url;
       response.#redirected = redirected;
       response.#type = "basic";
@@ -54,7 +56,8 @@ export class Response {
     };
   }
 
-  static json(data, init = {}) {
+  static json(data, init) {
+    needs(1, arguments.length, "Response.json");
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("the data of Response.json has no form in JSON");
     const headers = new Headers(init?.headers);
@@ -63,14 +66,19 @@ export class Response {
   }
 
   static redirect(url, status = 302) {
-    if (!REDIRECTS.has(status)) throw new RangeError(`${status} is no status of a redirect`);
-    return new Response(null, { status, headers: { location: new URL(url).href } });
+    needs(1, arguments.length, "Response.redirect");
+    const { href } = new URL(url);
+    if (!REDIRECTS.has(Number(status))) throw new RangeError(`${status} is no status of a redirect`);
+    const response = new Response(null, { status, headers: { location: href } });
+    freeze(response.#headers);
+    return response;
   }
 
   static error() {
     const response = new Response();
     response.#status = 0;
     response.#type = "error";
+    freeze(response.#headers);
     return response;
   }
 
@@ -106,16 +114,12 @@ export class Response {
     const copy = new Response(ARRIVED);
     copy.#status = this.#status;
     copy.#statusText = this.#statusText;
-    copy.#headers = new Headers(this.#headers);
     copy.#content = this.#content.clone();
+    copy.#headers = new Headers(this.#headers);
     copy.#url = this.#url;
     copy.#redirected = this.#redirected;
     copy.#type = this.#type;
     return copy;
-  }
-
-  get [Symbol.toStringTag]() {
-    return "Response";
   }
 }
 
@@ -124,5 +128,5 @@ mixBody(Response, contentOf);
 /** The content of a response, for the reply to the host. */
 export const responseContent = contentOf;
 
-/** A Response from the head and the handle that the host answers with. */
+/** A Response from the head that the host answers with, and the source of its content. */
 export const arrivedResponse = arrive;

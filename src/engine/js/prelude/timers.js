@@ -36,7 +36,7 @@ function fire() {
   try {
     timer.callback(...timer.args);
   } catch (error) {
-    console.error("uncaught in a timer:", error);
+    reportError(error);
   }
 }
 

@@ -58,10 +58,6 @@ export class TransformStream {
       writableStrategy,
     );
   }
-
-  get [Symbol.toStringTag]() {
-    return "TransformStream";
-  }
 }
 
 export class TextEncoderStream extends TransformStream {

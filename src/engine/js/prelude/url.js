@@ -145,10 +145,6 @@ export class URLSearchParams {
   toString() {
     return this.#pairs.map(([name, value]) => `${encodeForm(name)}=${encodeForm(value)}`).join("&");
   }
-
-  get [Symbol.toStringTag]() {
-    return "URLSearchParams";
-  }
 }
 
 const { ofUrl, refresh } = URLSearchParams;
@@ -288,9 +284,5 @@ export class URL {
 
   toJSON() {
     return this.href;
-  }
-
-  get [Symbol.toStringTag]() {
-    return "URL";
   }
 }

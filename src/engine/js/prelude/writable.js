@@ -161,8 +161,4 @@ export class WritableStream {
     if (this.locked) throw new TypeError("the stream is locked to a writer");
     await this.#sink.abort(reason);
   }
-
-  get [Symbol.toStringTag]() {
-    return "WritableStream";
-  }
 }

@@ -1,5 +1,6 @@
 //! Functions of all kinds through the engine's own interface: what the user writes, what comes back.
 
+mod api;
 mod bench;
 mod faults;
 mod functions;
