@@ -67,7 +67,7 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global, started: Instant) -> Outcome {
     let path = args.path.as_deref().or(global.project.as_deref());
-    let opened = settings::open(path, args.run.provider.as_deref())?;
+    let opened = settings::open(path, &args.run)?;
     let file = &opened.loaded.project.dev;
     let token = global.control_token.as_deref();
     let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, random_seed())?;

@@ -45,8 +45,7 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> Outcome {
     // Whatever fails before the command runs is emu's failure, not the command's.
-    let opened = settings::open(global.project.as_deref(), args.run.provider.as_deref())
-        .map_err(|failure| failure.code(EXEC))?;
+    let opened = settings::open(global.project.as_deref(), &args.run).map_err(|failure| failure.code(EXEC))?;
     let token = global.control_token.as_deref();
     let options = settings::private(&args.run, token, &opened.loaded.project.dev, 0);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -68,7 +68,7 @@ async fn invoke(args: &Args, global: &Global, event: &Value) -> Result<api::Invo
     {
         return client.post(&path, event).await;
     }
-    let opened = settings::open(global.project.as_deref(), args.run.provider.as_deref())?;
+    let opened = settings::open(global.project.as_deref(), &args.run)?;
     let project = opened.loaded.project;
     let Some(function) = project.functions.get(&args.function) else {
         let names = project.functions.keys().map(String::as_str);

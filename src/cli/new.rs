@@ -249,7 +249,9 @@ mod tests {
             assert_eq!(loaded.project.name, "my shop");
             assert!(!loaded.project.functions.is_empty());
             let ignored = fs::read_to_string(dir.join(".gitignore")).expect("a .gitignore");
-            assert!(ignored.lines().any(|line| line == ".emu/"), "{template:?}");
+            for name in [".emu/", ".env*"] {
+                assert!(ignored.lines().any(|line| line == name), "{template:?}");
+            }
             assert!(
                 !fs::read_to_string(dir.join("README.md"))
                     .expect("a README")

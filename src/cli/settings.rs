@@ -39,6 +39,10 @@ pub struct RunArgs {
     /// Whose rules and prices apply: aws-lambda, gcp-functions, azure-functions, cloudflare-workers
     #[arg(long, value_name = "PROVIDER", env = "EMU_PROVIDER")]
     pub provider: Option<String>,
+
+    /// A file of `NAME=value` lines for every function, besides .env and .env.local; may be given again, the last wins
+    #[arg(long = "env-file", value_name = "FILE", help_heading = "Options")]
+    pub env_files: Vec<PathBuf>,
 }
 
 /// Flags of `emu dev` about what outlives it.
@@ -175,14 +179,23 @@ pub struct Opened {
     pub read: ReadProject,
 }
 
+/// # Errors
+/// When the working directory is gone, to which paths are relative.
+pub fn load_options(provider: Option<&str>, env_files: &[PathBuf]) -> Result<LoadOptions, Failure> {
+    let absolute = |path: &PathBuf| std::path::absolute(path);
+    let env_files: Result<Vec<PathBuf>, _> = env_files.iter().map(absolute).collect();
+    Ok(LoadOptions {
+        provider: provider.map(str::to_owned),
+        env_files: env_files.map_err(|error| Failure::usage(format!("--env-file: {error}")))?,
+    })
+}
+
 /// Loads the project at `path`, or the nearest one upward.
 ///
 /// # Errors
 /// With everything that is wrong with the project.
-pub fn open(path: Option<&Path>, provider: Option<&str>) -> Result<Opened, Failure> {
-    let options = LoadOptions {
-        provider: provider.map(str::to_owned),
-    };
+pub fn open(path: Option<&Path>, run: &RunArgs) -> Result<Opened, Failure> {
+    let options = load_options(run.provider.as_deref(), &run.env_files)?;
     let loaded = Project::load_with(path, &options)?;
     // The working directory does not change, so a relative path stays what it is; a search upward might find another
     // project later, hence the root.
@@ -191,7 +204,6 @@ pub fn open(path: Option<&Path>, provider: Option<&str>) -> Result<Opened, Failu
         Ok(loaded) => Ok(Reread {
             project: loaded.project,
             warnings: loaded.warnings.iter().map(|warning| warning.render(false)).collect(),
-            files: Vec::new(),
         }),
         Err(diagnostics) => Err(Unreadable {
             rendered: diagnostics.render(false),

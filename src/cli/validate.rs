@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::Global;
 use super::failure::{Outcome, USAGE};
 use super::output;
+use super::settings;
 use crate::project::diagnostic::{JsonDiagnostic, render_all};
-use crate::project::{Diagnostic, Diagnostics, LoadOptions, Loaded, Project, shown};
+use crate::project::{Diagnostic, Diagnostics, Loaded, Project, shown};
 
 /// Check emu.toml and the functions' files, and name every problem
 #[derive(clap::Args, Clone, Debug)]
@@ -21,6 +22,10 @@ pub struct Args {
     /// Check against this provider's limits instead of the manifest's
     #[arg(long, value_name = "ID")]
     pub provider: Option<String>,
+
+    /// Check this file as well, as `emu dev --env-file` does
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
 
     /// Treat warnings as errors
     #[arg(long)]
@@ -47,9 +52,7 @@ struct Report<'a> {
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(args: &Args, global: &Global) -> Outcome {
-    let options = LoadOptions {
-        provider: args.provider.clone(),
-    };
+    let options = settings::load_options(args.provider.as_deref(), &args.env_files)?;
     let outcome = Project::load_with(args.path.as_deref().or(global.project.as_deref()), &options);
     let (project, problems) = match outcome {
         Ok(Loaded { project, warnings }) => (Some(project), warnings),

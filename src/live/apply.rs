@@ -40,6 +40,7 @@ impl Driver {
     /// Makes the project's manifest the one in force.
     pub fn configure(&self, project: Arc<Project>) {
         let inner = &self.0;
+        inner.hub.secrets().set(&project);
         let profile = provider::by_id(&project.provider).unwrap_or_else(|_| self.table().profile.clone());
         let (table, config) = {
             let mut names = inner.names.write().unwrap_or_else(PoisonError::into_inner);
@@ -79,10 +80,7 @@ impl Driver {
                     self.notice("warning", warning);
                 }
                 if cause.reason != Reason::Start {
-                    self.notice(
-                        "info",
-                        format!("emu.toml or functions/ changed ({})", cause.files.join(", ")),
-                    );
+                    self.notice("info", format!("the project changed ({})", cause.files.join(", ")));
                 }
             }
             Change::ProjectBroken { rendered, cause } => {
@@ -157,7 +155,8 @@ impl Driver {
     }
 
     fn build_failed(&self, failed: Failed) {
-        let text = error_text(&failed.error);
+        let mut text = error_text(&failed.error);
+        self.0.hub.secrets().text(&mut text);
         let Some(entry) = self.table().by_name.get(failed.function.as_str()).cloned() else {
             return;
         };

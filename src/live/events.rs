@@ -20,6 +20,7 @@ use super::Sink;
 use super::history::History;
 use super::names::{Names, PublicIds};
 use super::render::Renderer;
+use super::secrets::Secrets;
 
 /// Events that wait for the reporter; beyond it they are counted, not kept.
 const PENDING_MAX: usize = 65_536;
@@ -91,6 +92,7 @@ struct Inner {
     /// Held while events move from `pending` to the history, so that they arrive in order whoever moves them.
     consumer: Mutex<Consumer>,
     sse: broadcast::Sender<Arc<Stamped>>,
+    secrets: Secrets,
     closed: AtomicBool,
 }
 
@@ -138,6 +140,7 @@ impl Hub {
             arrived: Condvar::new(),
             consumer: Mutex::new(consumer),
             sse: broadcast::channel(SSE_BACKLOG).0,
+            secrets: Secrets::default(),
             closed: AtomicBool::new(false),
         }));
         let reporter = hub.clone();
@@ -148,7 +151,8 @@ impl Hub {
     }
 
     /// Never blocks for long, never fails: a full queue counts instead.
-    pub fn push(&self, at: Time, what: What) {
+    pub fn push(&self, at: Time, mut what: What) {
+        self.0.secrets.event(&mut what);
         let mut pending = lock(&self.0.pending);
         if pending.events.len() >= PENDING_MAX {
             pending.dropped += 1;
@@ -167,6 +171,10 @@ impl Hub {
         let mut consumer = lock(&self.0.consumer);
         self.consume(&mut consumer);
         read(&consumer.history, &consumer.renderer)
+    }
+
+    pub fn secrets(&self) -> &Secrets {
+        &self.0.secrets
     }
 
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Stamped>> {

@@ -23,6 +23,7 @@ mod names;
 pub mod reload;
 mod render;
 mod run;
+mod secrets;
 mod state;
 mod store;
 mod table;

@@ -85,7 +85,10 @@ pub async fn execute(
         }
         Err(failure) => failed_to_open(failure),
     };
-    let (verdict, failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
+    let (verdict, mut failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
+    if let Some(failure) = &mut failure {
+        inner.hub.secrets().failure(failure);
+    }
     let status = match (&failure, caller.status) {
         (_, Some(status)) => Some(status),
         (Some(failure), None) if http => Some(if failure.kind == FailureKind::Timeout { 504 } else { 502 }),

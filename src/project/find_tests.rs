@@ -174,6 +174,7 @@ fn the_provider_decides_defaults_and_the_command_line_decides_the_provider() {
             Some(dir.path()),
             &LoadOptions {
                 provider: Some(id.to_owned()),
+                ..LoadOptions::default()
             },
         )
     };

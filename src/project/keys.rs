@@ -1,8 +1,10 @@
 //! Every key of `emu.toml`, once: the reader refuses others, the JSON Schema and the README's reference are made from it.
 
 mod kv;
+mod project;
 
 pub use kv::KV;
+pub use project::{PROJECT, PROVIDERS};
 
 /// A table of the manifest.
 #[derive(Debug)]
@@ -192,24 +194,6 @@ pub static ROOT: Table = Table {
     ],
 };
 
-pub static PROJECT: Table = Table {
-    path: "project",
-    doc: "The project as a whole.",
-    keys: &[
-        key("name", TEXT, "the folder's name", "Shown in reports."),
-        key(
-            "provider",
-            Kind::Text(Text::Choice(&PROVIDERS)),
-            "`\"aws-lambda\"`",
-            "Whose limits, scaling, cold starts and prices apply.",
-        )
-        .also(&["profile", "platform", "cloud"]),
-    ],
-};
-
-/// Ids of the provider profiles.
-pub static PROVIDERS: [&str; 4] = ["aws-lambda", "gcp-functions", "azure-functions", "cloudflare-workers"];
-
 pub static FUNCTION: Table = Table {
     path: "functions.NAME",
     doc: "One function.",
@@ -295,7 +279,7 @@ pub static FUNCTION: Table = Table {
             "Hosts it may call: `api.example.com`, `*.example.com`, with `:PORT` for one port; `*` for all public ones.",
         )
         .also(&["allowed_hosts", "allow_host", "allowed_outbound_hosts", "hosts", "outbound"]),
-        key("env", Kind::MapOf(&TEXT), "`{}`", "Its environment; nothing else of yours is passed on.")
+        key("env", Kind::MapOf(&TEXT), "`{}`", "Its environment, besides what env files hold; nothing else of yours is passed on.")
             .also(&["environment", "vars", "variables", "config"]),
         key(
             "bind",

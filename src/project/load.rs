@@ -7,9 +7,11 @@ use std::sync::Arc;
 use super::check;
 use super::diagnostic::{Diagnostic, Diagnostics, Source};
 use super::discover::{self, FOLDER, is_name, kind_of, slashed};
+use super::env::EnvFiles;
 use super::foreign;
 use super::manifest::{self, Manifest};
 use super::read::Sink;
+use super::secrets;
 use super::{DevSettings, HttpSettings, Project, Route};
 use crate::provider::{self, Profile};
 
@@ -31,6 +33,8 @@ pub struct Loaded {
 pub struct LoadOptions {
     /// A profile id that wins over the manifest's.
     pub provider: Option<String>,
+    /// Files beside `.env` and `.env.local`, absolute; they must be there.
+    pub env_files: Vec<PathBuf>,
 }
 
 impl Project {
@@ -48,10 +52,17 @@ impl Project {
     /// # Errors
     /// Everything that is wrong, warnings included.
     pub fn load_with(path: Option<&Path>, options: &LoadOptions) -> Result<Loaded, Diagnostics> {
-        match find(path)? {
+        let target = find(path)?;
+        let root = match &target {
+            Target::Folder(root) => root.clone(),
+            Target::File(file) => parent(file),
+        };
+        let env = EnvFiles::read(&root, &options.env_files);
+        let loaded = match target {
             Target::Folder(root) => load_folder(&root, options),
             Target::File(file) => load_file(&file, options),
-        }
+        };
+        env.into_functions_of(loaded)
     }
 }
 
@@ -221,6 +232,7 @@ pub fn load_text(source: Source, root: &Path, options: &LoadOptions) -> Result<L
     let warnings = std::mem::take(&mut found.warnings);
     let project = check::project(&manifest, root, &profile, &found, &mut sink);
     let mut list = sink.list;
+    secrets::mask(&mut list, &source, &manifest);
     list.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
     list.extend(warnings.into_iter().filter(|warning| !is_declared(warning, &manifest)));
     if list.iter().any(Diagnostic::is_error) {
@@ -272,6 +284,9 @@ fn load_file(file: &Path, options: &LoadOptions) -> Result<Loaded, Diagnostics> 
         topics: Default::default(),
         http: HttpSettings::default(),
         dev: DevSettings::default(),
+        secrets: Default::default(),
+        secret_values: Default::default(),
+        env_files: Vec::new(),
         manifest: None,
     };
     Ok(Loaded {

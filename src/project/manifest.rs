@@ -17,6 +17,7 @@ use crate::platform::time::Span;
 pub struct Manifest {
     pub name: Option<At<String>>,
     pub provider: Option<At<String>>,
+    pub secrets: Option<At<Vec<At<String>>>>,
     pub functions: Vec<RawFunction>,
     pub queues: Vec<RawQueue>,
     pub topics: Vec<RawTopic>,
@@ -149,6 +150,7 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
     {
         manifest.name = project.text("name", sink);
         manifest.provider = project.text("provider", sink).filter(|id| known_provider(id, sink));
+        manifest.secrets = project.texts("secrets", sink);
         project.done();
     }
     manifest.functions = named(&section, "functions", &keys::FUNCTION, sink, function);

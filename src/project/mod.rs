@@ -3,6 +3,7 @@
 mod check;
 pub mod diagnostic;
 pub mod discover;
+mod env;
 #[cfg(test)]
 mod find_tests;
 mod foreign;
@@ -13,16 +14,18 @@ mod read;
 pub mod route;
 pub mod router;
 pub mod schema;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{LoadOptions, Loaded, MANIFEST, Target, find, load_text, shown};
 pub use router::{Lookup, Match, Router};
+pub use secrets::SecretValues;
 
 use crate::platform::config::{ColdStarts, Overlap};
 use crate::platform::schedule::Schedule;
@@ -44,6 +47,12 @@ pub struct Project {
     pub kv: BTreeMap<String, KvStore>,
     pub http: HttpSettings,
     pub dev: DevSettings,
+    /// Names whose values must not show, by `[project]`.
+    pub secrets: BTreeSet<String>,
+    /// Values that must not show, as they stand in the functions' environment.
+    pub secret_values: SecretValues,
+    /// Where values of the functions' environment come from besides emu.toml; absolute, also those that are not there.
+    pub env_files: Vec<PathBuf>,
     /// `emu.toml`, when there is one.
     pub manifest: Option<PathBuf>,
 }
@@ -70,6 +79,7 @@ pub struct Function {
     pub keep_alive: Option<Span>,
     /// `api.example.com`, `*.example.com`, with an optional port; `*` for all public hosts.
     pub allow_hosts: Vec<String>,
+    /// With what env files hold, which win.
     pub env: BTreeMap<String, String>,
     pub bind: BTreeMap<String, Binding>,
     pub queue: Option<QueueTrigger>,

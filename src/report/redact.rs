@@ -16,11 +16,24 @@ pub struct Redactor {
 }
 
 impl Redactor {
+    /// Also finds the lines of values that have several, and values as JSON and URLs write them.
     pub fn new(values: impl IntoIterator<Item = String>) -> Redactor {
-        let mut values: Vec<String> = values.into_iter().filter(|v| v.len() >= VALUE_BYTES_MIN).collect();
+        let mut values: Vec<String> = values.into_iter().flat_map(forms).collect();
+        values.retain(|value| value.len() >= VALUE_BYTES_MIN);
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();
         Redactor { values }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// [`Redactor::apply`] in place.
+    pub fn clean(&self, text: &mut String) {
+        if let Cow::Owned(clean) = self.apply(text) {
+            *text = clean;
+        }
     }
 
     pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
@@ -32,6 +45,15 @@ impl Redactor {
         }
         out
     }
+}
+
+fn forms(value: String) -> Vec<String> {
+    let json = serde_json::Value::String(value.clone()).to_string();
+    let url: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    let mut forms = vec![json[1..json.len() - 1].to_owned(), url.replace('+', "%20"), url];
+    forms.extend(value.lines().map(|line| line.trim().to_owned()));
+    forms.push(value);
+    forms
 }
 
 impl std::fmt::Debug for Redactor {
@@ -64,6 +86,15 @@ mod tests {
     #[test]
     fn short_values_and_none_change_nothing() {
         assert_eq!(redactor(&["", "1", "yes"]).apply("1 yes"), "1 yes");
+    }
+
+    #[test]
+    fn values_are_found_as_they_are_written_elsewhere() {
+        let r = redactor(&["two \"words\"", "-----BEGIN-----\nabcdefgh\nijklmnop\n"]);
+        assert_eq!(r.apply(r#"{"p":"two \"words\""}"#), r#"{"p":"[redacted]"}"#);
+        assert_eq!(r.apply("?p=two%20%22words%22&q"), "?p=[redacted]&q");
+        assert_eq!(r.apply("?p=two+%22words%22&q"), "?p=[redacted]&q");
+        assert_eq!(r.apply("it is abcdefgh"), "it is [redacted]");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod crash;
 mod cron;
 mod durable;
 mod engine;
+mod env_files;
 mod examples;
 mod full_disk;
 mod harness;

@@ -101,7 +101,6 @@ impl Bench {
             Ok(loaded) => Ok(Reread {
                 project: loaded.project,
                 warnings: Vec::new(),
-                files: Vec::new(),
             }),
             Err(problems) => Err(Unreadable {
                 rendered: problems.render(false),

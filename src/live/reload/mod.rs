@@ -45,8 +45,6 @@ pub struct Reread {
     pub project: Project,
     /// Rendered, one a diagnostic.
     pub warnings: Vec<String>,
-    /// What was read besides emu.toml and `functions/`, e.g. `.env`; absolute.
-    pub files: Vec<PathBuf>,
 }
 
 /// A project with errors.

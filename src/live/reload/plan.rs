@@ -18,8 +18,6 @@ pub struct View<'a> {
     pub project: &'a Project,
     /// What each function's last load read and looked for.
     pub watched: &'a BTreeMap<String, BTreeSet<PathBuf>>,
-    /// Read for the project besides emu.toml.
-    pub project_files: &'a [PathBuf],
     /// The project as it now stands cannot be read: any file that comes or goes may mend it.
     pub broken: bool,
 }
@@ -56,7 +54,7 @@ impl View<'_> {
         let root = &self.project.root;
         let mut files: BTreeSet<PathBuf> = self.watched.values().flatten().cloned().collect();
         files.insert(root.join(MANIFEST));
-        files.extend(self.project_files.iter().cloned());
+        files.extend(self.project.env_files.iter().cloned());
         let mut trees = BTreeSet::from([root.join(FUNCTIONS)]);
         for function in self.project.functions.values() {
             files.insert(entry(self.project, function));
@@ -101,7 +99,7 @@ impl View<'_> {
 
     fn concerns_project(&self, path: &Path, how: How) -> bool {
         let root = &self.project.root;
-        if path == root.join(MANIFEST) || self.project_files.iter().any(|file| file == path) {
+        if path == root.join(MANIFEST) || self.project.env_files.iter().any(|file| file == path) {
             return true;
         }
         let came_or_went = how != How::Modified;

@@ -56,6 +56,9 @@ fn project(functions: Vec<Function>) -> Project {
         topics: BTreeMap::new(),
         http: HttpSettings::default(),
         dev: DevSettings::default(),
+        secrets: Default::default(),
+        secret_values: Default::default(),
+        env_files: vec!["/p/.env".into()],
         manifest: None,
     }
 }
@@ -95,11 +98,9 @@ fn example() -> (Project, BTreeMap<String, BTreeSet<PathBuf>>) {
 /// be done in words.
 fn check_with(broken: bool, change: &str, expect: &str) {
     let (project, watched) = example();
-    let env = [PathBuf::from("/p/.env")];
     let view = View {
         project: &project,
         watched: &watched,
-        project_files: &env,
         broken,
     };
     let files: Vec<(PathBuf, How)> = change
@@ -187,7 +188,6 @@ fn a_whole_project_as_build_folder_ignores_the_output_only() {
     let view = View {
         project: &project,
         watched: &watched,
-        project_files: &[],
         broken: false,
     };
     let builds = |path: &str| {
@@ -206,7 +206,6 @@ fn the_interest_covers_files_and_trees() {
     let view = View {
         project: &project,
         watched: &watched,
-        project_files: &[],
         broken: false,
     };
     let interest = view.interest();

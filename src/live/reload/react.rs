@@ -142,14 +142,9 @@ impl<L: Loader> Follower<L> {
     }
 
     async fn put_into_force(&mut self, reread: Reread, cause: &Cause) {
-        let Reread {
-            project,
-            warnings,
-            files,
-        } = reread;
+        let Reread { project, warnings } = reread;
         let was_broken = std::mem::replace(&mut self.broken, false);
         let difference = plan::difference(&self.project, &project);
-        self.project_files = files;
         if difference.any || was_broken {
             let old = std::mem::replace(&mut self.project, Arc::new(project));
             for name in &difference.removed {

@@ -58,7 +58,6 @@ pub struct Follower<L: Loader> {
     pub functions: BTreeMap<String, Known>,
     /// What each function's last load read and looked for.
     pub watched: BTreeMap<String, BTreeSet<PathBuf>>,
-    pub project_files: Vec<PathBuf>,
     pub broken: bool,
     pub interest: Arc<Interest>,
     /// Changed files, by when they were found.
@@ -96,7 +95,6 @@ impl<L: Loader> Follower<L> {
             restless: Restless::default(),
             functions: BTreeMap::new(),
             watched: BTreeMap::new(),
-            project_files: Vec::new(),
             broken: false,
             interest: Arc::default(),
             changes: VecDeque::new(),
@@ -172,7 +170,6 @@ impl<L: Loader> Follower<L> {
         View {
             project: &self.project,
             watched: &self.watched,
-            project_files: &self.project_files,
             broken: self.broken,
         }
     }

@@ -359,7 +359,7 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn is_identifier(text: &str) -> bool {
+pub fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && text != "__proto__"

@@ -5,7 +5,7 @@ mod http;
 mod messages;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -115,10 +115,8 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
     let functions = functions::all(manifest, sources, &world, sink);
     let queues = messages::queues(manifest, &world, sink);
     let topics = messages::topics(manifest, &world, sink);
-    let kv = manifest
-        .kv
-        .iter()
-        .map(|(name, ttl)| (name.value.clone(), kv_store(name, ttl.as_ref(), sink)));
+    let kv = manifest.kv.iter();
+    let kv = kv.map(|(name, ttl)| (name.value.clone(), kv_store(name, ttl.as_ref(), sink)));
     let kv = kv.collect();
     messages::triggers(manifest, &world, sink);
     let name = manifest
@@ -141,6 +139,9 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
             cors: manifest.cors.as_ref().map(|cors| http::cors(cors, sink)),
         },
         dev: manifest.dev.clone(),
+        secrets: secrets(manifest, sink),
+        secret_values: Default::default(),
+        env_files: Vec::new(),
         manifest: None,
     }
 }
@@ -156,7 +157,19 @@ fn kv_store(name: &At<String>, ttl: Option<&At<Span>>, sink: &mut Sink) -> KvSto
     }
 }
 
-pub use functions::plain as plain_function;
+fn secrets(manifest: &Manifest, sink: &mut Sink) -> BTreeSet<String> {
+    let names = || manifest.secrets.iter().flat_map(|names| &names.value);
+    for name in names().filter(|name| !is_variable(&name.value)) {
+        sink.error(
+            &name.span,
+            format!("`{}` is no name for an environment variable", name.value),
+        )
+        .remedy("name the variable, not its value");
+    }
+    names().map(|name| name.value.clone()).collect()
+}
+
+pub use functions::{is_identifier as is_variable, plain as plain_function};
 
 pub fn folder_name(root: &Path) -> String {
     root.file_name()

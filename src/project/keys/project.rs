@@ -1,0 +1,28 @@
+//! The keys of the project as a whole.
+
+use super::{Kind, TEXT, Table, Text, key};
+
+pub static PROJECT: Table = Table {
+    path: "project",
+    doc: "The project as a whole.",
+    keys: &[
+        key("name", TEXT, "the folder's name", "Shown in reports."),
+        key(
+            "provider",
+            Kind::Text(Text::Choice(&PROVIDERS)),
+            "`\"aws-lambda\"`",
+            "Whose limits, scaling, cold starts and prices apply.",
+        )
+        .also(&["profile", "platform", "cloud"]),
+        key(
+            "secrets",
+            Kind::List(&TEXT),
+            "`[]`",
+            "Names in the functions' environment whose values never show, besides those in env files that look secret.",
+        )
+        .also(&["secret", "redact", "mask"]),
+    ],
+};
+
+/// Ids of the provider profiles.
+pub static PROVIDERS: [&str; 4] = ["aws-lambda", "gcp-functions", "azure-functions", "cloudflare-workers"];
