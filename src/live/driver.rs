@@ -23,6 +23,7 @@ use crate::project::Isolation;
 
 use super::clock::Clock;
 use super::cron::Arm;
+use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
 use super::messages::Messages;
 use super::names::{Names, PublicIds};
@@ -123,6 +124,8 @@ pub struct Own {
     pub receipt_valid: Option<bool>,
     pub refused: bool,
     pub original: Option<MessageId>,
+    /// What `invocation` answered, for its destination.
+    pub response: Option<Response>,
 }
 
 /// What only the shell knows of an invocation that ended.
@@ -472,7 +475,7 @@ impl Driver {
             } => core.messages.copy(*of, stored.message),
             StoreChange::Gone { message, .. } => core.messages.remove(*message),
             StoreChange::EventDone { first } => core.messages.remove_event(*first),
-            StoreChange::Destination { .. } => return self.send_record(core, now, &change),
+            StoreChange::Destination { .. } => return self.send_record(core, now, &change, own),
             _ => {}
         }
         after.changes.push(change);

@@ -32,6 +32,11 @@ impl Content {
         (self.body.len() + attributes) as u64
     }
 
+    /// The body as JSON, or its text when it is none.
+    pub fn json_or_text(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| String::from_utf8_lossy(&self.body).into())
+    }
+
     /// The body as JSON; null when it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)

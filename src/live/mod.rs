@@ -12,6 +12,7 @@ mod clock;
 mod control;
 mod cors;
 mod cron;
+mod destination;
 mod driver;
 mod events;
 mod history;

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::engine::{
@@ -17,6 +16,7 @@ use crate::platform::input::{Completion, Input, Message, Outcome};
 use crate::platform::time::{Span, Time};
 
 use super::bindings::Bindings;
+use super::destination::Response;
 use super::driver::{Core, Driver, Finish, Own, lock};
 use super::events::{Hub, Summary, What};
 use super::messages::Content;
@@ -105,6 +105,7 @@ pub async fn execute(
         failed_messages: verdict.failed_messages,
         acknowledged: verdict.acknowledged,
     };
+    let function = &entry.function;
     let mut own = Own {
         invocation: Some(run.invocation),
         done: Some(Finish {
@@ -114,6 +115,8 @@ pub async fn execute(
             sandbox_init: Span::from(outcome.init),
             log_bytes_dropped: outcome.log_bytes_dropped,
         }),
+        response: (function.on_failure.is_some() || function.on_success.is_some())
+            .then(|| Response::of(caller.reply.as_ref(), failure.as_ref())),
         ..Own::default()
     };
     driver.step(
@@ -428,20 +431,6 @@ pub fn message(id: MessageId, content: &Content, cause: Option<InvocationId>, op
         deduplication: options.deduplication.as_deref().map(Into::into),
         cause,
     }
-}
-
-/// What a destination receives, in the shape of Lambda's destination records.
-pub fn record(ids: &PublicIds, last: InvocationId, attempts: u32, succeeded: bool, payload: Value) -> Value {
-    let condition = if succeeded { "Success" } else { "RetriesExhausted" };
-    json!({
-        "version": "1.0",
-        "requestContext": {
-            "requestId": ids.invocation(last),
-            "condition": condition,
-            "approximateInvokeCount": attempts,
-        },
-        "requestPayload": payload,
-    })
 }
 
 /// A guest's output on its way to history, sink and watchers.

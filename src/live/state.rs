@@ -7,15 +7,15 @@ use std::sync::{Arc, PoisonError};
 use serde_json::Value;
 
 use crate::engine::{HostError, OutMessage};
-use crate::platform::config::{Config, Destination};
-use crate::platform::effect::{StoreChange, Stored, StoredEvent};
+use crate::platform::config::Config;
+use crate::platform::effect::{Stored, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::input::{Input, TopicContent};
 use crate::platform::time::{Span, Time};
 use crate::project;
 
 use super::bindings::not_found;
-use super::driver::{Core, Driver, Own, lock};
+use super::driver::{Driver, Own, lock};
 use super::messages::Content;
 use super::run::{self, SendOptions};
 use super::store::{Intake, StoreError};
@@ -236,90 +236,10 @@ impl Driver {
         let input = Input::ArriveAsync {
             invocation: id,
             function,
+            cause: None,
         };
         self.step_locked(&mut core, input, &mut Own::default());
         Ok(id)
-    }
-
-    /// Sends the record of an asynchronous invocation that ended to its destination. Its event is needed for that and
-    /// may have left memory.
-    pub(super) fn send_record(&self, core: &mut Core, now: Time, change: &StoreChange) {
-        let StoreChange::Destination {
-            first,
-            message,
-            last,
-            attempts,
-            succeeded,
-            to,
-        } = *change
-        else {
-            return;
-        };
-        let payload = match message {
-            None => core
-                .messages
-                .event(first)
-                .and_then(|event| serde_json::from_str(event).ok()),
-            Some(message) => core.messages.get(message).map(|content| content.json()),
-        };
-        if let (None, None, Destination::Queue(queue)) = (&payload, message, to) {
-            return self.send_stored_record(core, now, change, queue);
-        }
-        // It ran a moment ago, so its event is in memory, unless much larger ones have come since.
-        let payload = payload.unwrap_or_else(|| Value::String(self.0.ids.invocation(first)));
-        let record = run::record(&self.0.ids, last, attempts, succeeded, payload);
-        if let Destination::Function(function) = to {
-            let id = core.platform.new_invocation();
-            let payload: Arc<str> = record.to_string().into();
-            let event = StoredEvent {
-                cause: Some(last),
-                ..first_attempt(id, function, now)
-            };
-            self.0.store.follow_event(event, payload.clone());
-            core.messages.put_event(id, payload);
-            let invocation = id;
-            return core.platform.handle(now, Input::ArriveAsync { invocation, function });
-        }
-        let content = Arc::new(Content {
-            body: record.to_string().into(),
-            content_type: Some("application/json".to_owned()),
-            ..Content::default()
-        });
-        let message = core.platform.new_message();
-        self.0.store.follow_body(message, content.clone());
-        let input = match to {
-            Destination::Topic(topic) => publish_input(topic, message, &content, Some(last)),
-            Destination::Queue(queue) => Input::Send {
-                queue,
-                message: run::message(message, &content, Some(last), &SendOptions::default()),
-            },
-            Destination::Function(_) => return,
-        };
-        core.messages.put(message, content);
-        core.platform.handle(now, input);
-    }
-
-    /// As [`Driver::send_record`] for an event that only the store still has: the record is made there.
-    fn send_stored_record(&self, core: &mut Core, now: Time, change: &StoreChange, queue: QueueId) {
-        let StoreChange::Destination {
-            first,
-            last,
-            attempts,
-            succeeded,
-            ..
-        } = *change
-        else {
-            return;
-        };
-        let message = core.platform.new_message();
-        let ids = self.0.ids;
-        self.0.store.follow_record(first, message, move |payload| {
-            let payload = serde_json::from_str(payload).unwrap_or(Value::Null);
-            run::record(&ids, last, attempts, succeeded, payload).to_string()
-        });
-        let content = Content::default();
-        let message = run::message(message, &content, Some(last), &SendOptions::default());
-        core.platform.handle(now, Input::Send { queue, message });
     }
 
     /// Brings back what a run before this one, or a queue or function that was away, has left.
@@ -394,7 +314,12 @@ impl Driver {
     }
 }
 
-fn publish_input(topic: TopicId, message: MessageId, content: &Content, cause: Option<InvocationId>) -> Input {
+pub(super) fn publish_input(
+    topic: TopicId,
+    message: MessageId,
+    content: &Content,
+    cause: Option<InvocationId>,
+) -> Input {
     Input::Publish {
         topic,
         message: run::message(message, content, cause, &SendOptions::default()),
@@ -405,7 +330,7 @@ fn publish_input(topic: TopicId, message: MessageId, content: &Content, cause: O
     }
 }
 
-fn first_attempt(first: InvocationId, function: FunctionId, now: Time) -> StoredEvent {
+pub(super) fn first_attempt(first: InvocationId, function: FunctionId, now: Time) -> StoredEvent {
     StoredEvent {
         first,
         function,

@@ -225,13 +225,18 @@ fn function_spec(entry: &Entry, profile: &Profile, names: &mut Names) -> Functio
         min_instances: function.min_instances,
         max_concurrency: function.max_concurrency.or(profile.scaling.function_instances_max),
         keep_alive: function.keep_alive,
-        on_failure: function
-            .on_failure
-            .as_ref()
-            .map(|queue| Destination::Queue(names.intern_queue(queue))),
-        on_success: None,
-        async_max_retries: None,
-        async_max_age: None,
+        on_failure: function.on_failure.as_ref().map(|to| destination(to, names)),
+        on_success: function.on_success.as_ref().map(|to| destination(to, names)),
+        async_max_retries: function.max_retries,
+        async_max_age: function.max_age,
+    }
+}
+
+fn destination(to: &project::Destination, names: &mut Names) -> Destination {
+    match to {
+        project::Destination::Queue(name) => Destination::Queue(names.intern_queue(name)),
+        project::Destination::Topic(name) => Destination::Topic(names.intern_topic(name)),
+        project::Destination::Function(name) => Destination::Function(names.intern_function(name)),
     }
 }
 

@@ -355,14 +355,24 @@ pub enum StoreChange {
     /// An asynchronous invocation ended for good: the shell makes a record of its event for this destination.
     Destination {
         first: InvocationId,
+        function: FunctionId,
         /// A topic's delivery: its message is the event.
         message: Option<MessageId>,
         /// The last attempt.
         last: InvocationId,
+        /// Attempts that ran.
         attempts: u32,
-        succeeded: bool,
+        condition: Condition,
         to: Destination,
     },
+}
+
+/// How an event came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Success,
+    RetriesExhausted,
+    EventAgeExceeded,
 }
 
 /// A message in a queue, as a store keeps it.

@@ -33,6 +33,8 @@ pub enum Input {
     ArriveAsync {
         invocation: InvocationId,
         function: FunctionId,
+        /// The invocation whose record it takes, of a destination.
+        cause: Option<InvocationId>,
     },
     /// The caller of a synchronous invocation went away before it started; one that runs is left to finish.
     CallerGone {

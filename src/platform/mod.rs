@@ -214,7 +214,11 @@ impl Platform {
                 package_bytes,
             } => self.deploy(function, version, package_bytes),
             Input::Arrive { invocation, function } => self.arrive(invocation, function),
-            Input::ArriveAsync { invocation, function } => self.arrive_async(invocation, function),
+            Input::ArriveAsync {
+                invocation,
+                function,
+                cause,
+            } => self.arrive_async(invocation, function, cause),
             Input::CallerGone { invocation } => self.caller_gone(invocation),
             Input::Due { trigger, scheduled_at } => self.cron_due(trigger, scheduled_at),
             Input::Fire { trigger, invocation } => self.fire_by_hand(trigger, invocation),

@@ -3,14 +3,14 @@
 use super::Platform;
 use super::config::Destination;
 use super::deadline::Deadline;
-use super::effect::{DropReason, Effect, End, MessageChange, Note, RejectReason, StoreChange, StoredEvent};
+use super::effect::{Condition, DropReason, Effect, End, MessageChange, Note, RejectReason, StoreChange, StoredEvent};
 use super::ids::{FunctionId, InvocationId, MessageId, QueueId, TriggerId};
 use super::invoke::{Invocation, Job, Phase, Retry, throttles};
 use super::time::{Span, Time};
 
 impl Platform {
     /// An asynchronous invocation is accepted.
-    pub(super) fn arrive_async(&mut self, id: InvocationId, function: FunctionId) {
+    pub(super) fn arrive_async(&mut self, id: InvocationId, function: FunctionId, cause: Option<InvocationId>) {
         self.start_event(
             id,
             function,
@@ -18,7 +18,7 @@ impl Platform {
                 first: id,
                 retry: Retry::new(self.now),
             },
-            None,
+            cause,
         );
     }
 
@@ -245,8 +245,11 @@ impl Platform {
         if removed {
             return self.forget_event(&invocation);
         }
-        if invocation.attempt > retries || too_old {
-            return self.gave_up(id, &invocation);
+        if invocation.attempt > retries {
+            return self.gave_up(id, &invocation, invocation.attempt, Condition::RetriesExhausted);
+        }
+        if too_old {
+            return self.gave_up(id, &invocation, invocation.attempt, Condition::EventAgeExceeded);
         }
         let next = self.new_invocation();
         invocation.attempt += 1;
@@ -293,7 +296,11 @@ impl Platform {
     /// Ends an attempt that never ran, and its event with it.
     fn give_up(&mut self, id: InvocationId, invocation: Invocation, end: End) {
         self.record(id, &invocation, end);
-        self.gave_up(id, &invocation);
+        let condition = match end {
+            End::Expired => Condition::EventAgeExceeded,
+            _ => Condition::RetriesExhausted,
+        };
+        self.gave_up(id, &invocation, invocation.attempt - 1, condition);
     }
 
     /// Its function left the manifest. A store keeps the event: the function may come back.
@@ -310,13 +317,13 @@ impl Platform {
         }
     }
 
-    /// No further attempt: the event goes to its destination. `last` was the last.
-    fn gave_up(&mut self, last: InvocationId, invocation: &Invocation) {
+    /// No further attempt: the event goes to its destination. `last` was the last, `ran` of them ran.
+    fn gave_up(&mut self, last: InvocationId, invocation: &Invocation, ran: u32, condition: Condition) {
         let function = invocation.function;
         let to = self.destination(function, false);
         match invocation.job {
             Job::Async { first, .. } | Job::Topic { first, .. } => {
-                self.send_record(first, last, invocation, false);
+                self.send_record(first, last, invocation, ran, condition);
                 self.effects.push_back(Effect::Note(Note::GaveUp {
                     first,
                     function,
@@ -332,17 +339,25 @@ impl Platform {
 
     /// An event's attempt succeeded.
     pub(super) fn event_succeeded(&mut self, last: InvocationId, invocation: &Invocation) {
-        if let Job::Async { first, .. } = invocation.job {
-            self.send_record(first, last, invocation, true);
+        if let Job::Async { first, .. } | Job::Topic { first, .. } = invocation.job {
+            self.send_record(first, last, invocation, invocation.attempt, Condition::Success);
         }
         self.event_done(&invocation.job);
     }
 
-    fn send_record(&mut self, first: InvocationId, last: InvocationId, invocation: &Invocation, succeeded: bool) {
+    fn send_record(
+        &mut self,
+        first: InvocationId,
+        last: InvocationId,
+        invocation: &Invocation,
+        attempts: u32,
+        condition: Condition,
+    ) {
+        let succeeded = condition == Condition::Success;
         let Some(to) = self.destination(invocation.function, succeeded) else {
             return;
         };
-        if let (Job::Topic { message, .. }, Destination::Queue(queue)) = (&invocation.job, to) {
+        if let (Job::Topic { message, .. }, Destination::Queue(queue), false) = (&invocation.job, to, succeeded) {
             // As a dead-letter queue of the subscription: the message itself.
             return self.copy_to(queue, *message, Some(last));
         }
@@ -352,10 +367,11 @@ impl Platform {
         };
         self.effects.push_back(Effect::Store(StoreChange::Destination {
             first,
+            function: invocation.function,
             message,
             last,
-            attempts: invocation.attempt,
-            succeeded,
+            attempts,
+            condition,
             to,
         }));
     }

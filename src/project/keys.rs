@@ -66,6 +66,8 @@ pub enum Text {
     Cron,
     Host,
     Binding,
+    /// A queue, topic or function; a bare name is a queue's.
+    Destination,
     Clock,
     Choice(&'static [&'static str]),
 }
@@ -122,6 +124,7 @@ impl Text {
             Text::Cron => "schedule".to_owned(),
             Text::Host => "host".to_owned(),
             Text::Binding => "binding".to_owned(),
+            Text::Destination => "destination".to_owned(),
             Text::Clock => "`\"real\"` or `\"xN\"`".to_owned(),
             Text::Choice(choices) => choices
                 .iter()

@@ -54,6 +54,9 @@ pub struct RawFunction {
     pub env: Vec<(At<String>, String)>,
     pub bind: Vec<(At<String>, At<String>)>,
     pub on_failure: Option<At<String>>,
+    pub on_success: Option<At<String>>,
+    pub max_retries: Option<At<u32>>,
+    pub max_age: Option<At<Span>>,
     pub args: Vec<String>,
 }
 
@@ -227,6 +230,9 @@ fn function(name: At<String>, section: &Section<'_>, sink: &mut Sink) -> RawFunc
             .collect(),
         bind: read_map(section, "bind", sink),
         on_failure: section.text("on_failure", sink),
+        on_success: section.text("on_success", sink),
+        max_retries: section.integer_u32("max_retries", sink),
+        max_age: section.duration("max_age", sink),
         args: section
             .texts("args", sink)
             .map(|args| args.value.into_iter().map(|arg| arg.value).collect())

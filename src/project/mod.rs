@@ -85,8 +85,12 @@ pub struct Function {
     pub queue: Option<QueueTrigger>,
     pub crons: Vec<CronTrigger>,
     pub topic: Option<TopicTrigger>,
-    /// A queue's name.
-    pub on_failure: Option<String>,
+    /// Where records of asynchronous invocations go that failed for good, and of those that succeeded.
+    pub on_failure: Option<Destination>,
+    pub on_success: Option<Destination>,
+    /// Of asynchronous work; `None`: the provider's.
+    pub max_retries: Option<u32>,
+    pub max_age: Option<Span>,
     /// WASI commands: arguments after the program name.
     pub args: Vec<String>,
 }
@@ -139,6 +143,14 @@ pub enum Binding {
     Queue(String),
     Topic(String),
     Kv(String),
+    Function(String),
+}
+
+/// Where the record of an asynchronous invocation goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    Queue(String),
+    Topic(String),
     Function(String),
 }
 

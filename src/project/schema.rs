@@ -98,6 +98,10 @@ fn text_schema(text: Text) -> Value {
         Text::Duration => with(r"^\s*([0-9.]+\s*(us|ms|s|m|min|h|d)\s*)+$", &["500ms", "30s", "1m30s"]),
         Text::Path => with(r"^[^/]", &["functions/api.ts"]),
         Text::Route => with(r"^\s*(([A-Z]+|\*)\s+)?/", &["/*", "GET /products/{id}"]),
+        Text::Destination => with(
+            &format!("^((queue|topic|function):)?{}", &name_pattern()[1..]),
+            &["queue:failed", "topic:failures", "function:cleanup"],
+        ),
         Text::Binding => with("^(queue|topic|kv|function):", &["queue:orders"]),
         Text::Clock => with("^(real|x[0-9.]+)$", &["real", "x60"]),
         Text::Choice(choices) => json!({ "type": "string", "enum": choices }),

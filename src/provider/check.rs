@@ -61,6 +61,12 @@ impl Profile {
                 && asynchronous.throttle_backoff_min <= asynchronous.throttle_backoff_max,
             "async: throttle_backoff_min must be above zero and at most throttle_backoff_max",
         )?;
+        ensure(
+            asynchronous.retries_max <= asynchronous.retries_most
+                && asynchronous.age_least <= asynchronous.age_max
+                && asynchronous.age_max <= asynchronous.age_most,
+            "async: retries_max and age_max must lie within what a function may ask for",
+        )?;
         let queue = &self.queue;
         ensure(
             queue.pollers.initial > 0 && queue.pollers.initial <= queue.pollers.max,

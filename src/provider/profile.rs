@@ -207,9 +207,16 @@ pub struct Asynchronous {
     /// Before the first, second ... retry; the last one repeats. Never empty when `retries_max` is above zero.
     #[serde(deserialize_with = "spans")]
     pub retry_waits: Vec<Span>,
+    /// What a function may ask for in place of `retries_max`.
+    pub retries_most: u32,
     /// An event older than this is given up.
     #[serde(deserialize_with = "span")]
     pub age_max: Span,
+    /// What a function may ask for in place of `age_max`.
+    #[serde(deserialize_with = "span")]
+    pub age_least: Span,
+    #[serde(deserialize_with = "span")]
+    pub age_most: Span,
     /// Throttled events come back after this, doubled each time up to the maximum. They do not count as attempts.
     #[serde(deserialize_with = "span")]
     pub throttle_backoff_min: Span,

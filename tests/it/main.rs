@@ -4,6 +4,7 @@ mod cli;
 mod control;
 mod crash;
 mod cron;
+mod destinations;
 mod durable;
 mod engine;
 mod env_files;

@@ -26,6 +26,9 @@ pub fn function(name: &str, source: &str) -> Function {
         crons: Vec::new(),
         topic: None,
         on_failure: None,
+        on_success: None,
+        max_retries: None,
+        max_age: None,
         args: Vec::new(),
     }
 }

@@ -349,6 +349,7 @@ impl World {
                 Input::ArriveAsync {
                     invocation,
                     function: FunctionId(function),
+                    cause: None,
                 }
             }
             Op::Leave(at) => match self.callers.get(at) {

@@ -387,6 +387,7 @@ impl Script {
             "async" => Input::ArriveAsync {
                 invocation: self.platform.new_invocation(),
                 function: function(&words),
+                cause: None,
             },
             "leave" => Input::CallerGone {
                 invocation: InvocationId(words.id(0)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Kind, World, source};
+use super::{Kind, World, destinations, source};
 use crate::platform::schedule::{self, Schedule};
 use crate::platform::time::Span;
 use crate::platform::topic::Filter;
@@ -48,6 +48,7 @@ pub fn all(
         }
     }
     check_routes(manifest, &functions, sink);
+    destinations::circles(manifest, sink);
     functions
 }
 
@@ -75,6 +76,9 @@ pub fn plain(name: &str, source: PathBuf, routes: Vec<Route>, profile: &Profile)
         crons: Vec::new(),
         topic: None,
         on_failure: None,
+        on_success: None,
+        max_retries: None,
+        max_age: None,
         args: Vec::new(),
     }
 }
@@ -90,6 +94,7 @@ fn declared(raw: &RawFunction, source: PathBuf, world: &World<'_>, sink: &mut Si
     let base = plain(name, source, routes, profile);
     let kind = base.kind;
     contradictions(raw, kind, sink);
+    destinations::limits(raw, world, sink);
     Function {
         memory_mb: memory(raw.memory.as_ref(), world, sink).unwrap_or(base.memory_mb),
         timeout: timeout(raw, !base.routes.is_empty(), world, sink).unwrap_or(base.timeout),
@@ -124,12 +129,10 @@ fn declared(raw: &RawFunction, source: PathBuf, world: &World<'_>, sink: &mut Si
                 from: trigger.from.value.clone(),
                 filter: trigger.filter.as_ref().and_then(|value| filter(value, sink)),
             }),
-        on_failure: raw.on_failure.as_ref().and_then(|target| {
-            let queue = target.value.strip_prefix("queue:").unwrap_or(&target.value).to_owned();
-            world
-                .resolve(Kind::Queue, &At::new(queue.clone(), target.span.clone()), sink)
-                .then_some(queue)
-        }),
+        on_failure: destinations::resolve(raw.on_failure.as_ref(), world, sink),
+        on_success: destinations::resolve(raw.on_success.as_ref(), world, sink),
+        max_retries: raw.max_retries.as_ref().map(|n| n.value),
+        max_age: raw.max_age.as_ref().map(|span| span.value),
         args: raw.args.clone(),
         ..base
     }

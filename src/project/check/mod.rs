@@ -1,5 +1,6 @@
 //! Holds a manifest against the folder, the provider and itself; what comes out cannot be wrong.
 
+mod destinations;
 mod functions;
 mod http;
 mod messages;

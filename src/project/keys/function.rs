@@ -98,11 +98,32 @@ pub static FUNCTION: Table = Table {
         .also(&["bindings", "binding", "binds"]),
         key(
             "on_failure",
-            NAME,
+            Kind::Text(Text::Destination),
             "",
-            "A queue (`NAME` or `queue:NAME`) for asynchronous invocations that failed for good.",
+            "Where the record of an asynchronous invocation goes that failed for good: `queue:NAME` or `NAME`, `topic:NAME`, `function:NAME`.",
         )
         .also(&["dead_letter", "destination", "dlq", "onfailure", "on_error"]),
+        key(
+            "on_success",
+            Kind::Text(Text::Destination),
+            "",
+            "The same for one that succeeded.",
+        )
+        .also(&["onsuccess", "on_done", "on_complete"]),
+        key(
+            "max_retries",
+            Kind::Integer { min: 0, max: 100 },
+            "the provider's, `2` at AWS",
+            "Attempts after the first, for asynchronous invocations, topic messages and crons.",
+        )
+        .also(&["retries", "max_retry_attempts", "maximum_retry_attempts", "retry_attempts", "retry"]),
+        key(
+            "max_age",
+            DURATION,
+            "the provider's, `\"6h\"` at AWS",
+            "Events older than this are given up.",
+        )
+        .also(&["max_event_age", "maximum_event_age", "event_age", "maximum_event_age_in_seconds"]),
         key("args", Kind::List(&TEXT), "`[]`", "Arguments of a WASI command, after the program's name.").also(&["arguments", "argv"]),
     ],
 };

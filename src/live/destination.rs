@@ -1,0 +1,268 @@
+//! Records of asynchronous invocations that ended, on their way to `on_success` and `on_failure`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::engine::{Failure, FailureKind, Reply};
+use crate::platform::config::Destination;
+use crate::platform::effect::{Condition, StoreChange, StoredEvent};
+use crate::platform::ids::{InvocationId, QueueId};
+use crate::platform::input::Input;
+use crate::platform::time::Time;
+
+use super::clock::rfc3339;
+use super::driver::{Core, Driver, Own};
+use super::messages::Content;
+use super::run::{self, SendOptions};
+use super::state::{first_attempt, publish_input};
+
+/// What the last attempt answered.
+#[derive(Clone, Debug)]
+pub struct Response {
+    failed: bool,
+    payload: Value,
+}
+
+impl Response {
+    pub fn of(reply: Option<&Reply>, failure: Option<&Failure>) -> Response {
+        let payload = match (failure, reply) {
+            (Some(failure), _) => failure_payload(failure),
+            (None, Some(Reply::Json(value))) => value.clone(),
+            (None, _) => Value::Null,
+        };
+        Response {
+            failed: failure.is_some(),
+            payload,
+        }
+    }
+}
+
+/// As Lambda shows an error: `{"errorType", "errorMessage", "stackTrace"}`.
+fn failure_payload(failure: &Failure) -> Value {
+    let is_name = |text: &str| text.ends_with("Error") && text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let named = failure.message.split_once(": ").filter(|(name, _)| is_name(name));
+    let (kind, message) = match failure.kind {
+        FailureKind::Timeout => ("Sandbox.Timedout", failure.message.as_str()),
+        FailureKind::OutOfMemory => ("Runtime.OutOfMemory", failure.message.as_str()),
+        FailureKind::Exit | FailureKind::Trap => ("Runtime.ExitError", failure.message.as_str()),
+        FailureKind::BadResponse => ("Runtime.BadResponse", failure.message.as_str()),
+        FailureKind::Error => named.unwrap_or(("Error", failure.message.as_str())),
+    };
+    json!({ "errorType": kind, "errorMessage": message, "stackTrace": failure.stack })
+}
+
+/// All of a record but its event.
+struct Ended {
+    time: Time,
+    request_id: String,
+    function: Arc<str>,
+    condition: Condition,
+    attempts: u32,
+    response: Option<Response>,
+    /// Beyond it the response's payload stays away, as the largest part that is not needed to try again.
+    bytes_max: u64,
+}
+
+impl Ended {
+    /// In the shape of Lambda's destination records.
+    fn record(&self, payload: &Value) -> Value {
+        let condition = match self.condition {
+            Condition::Success => "Success",
+            Condition::RetriesExhausted => "RetriesExhausted",
+            Condition::EventAgeExceeded => "EventAgeExceeded",
+        };
+        let mut record = json!({
+            "version": "1.0",
+            "timestamp": rfc3339(self.time),
+            "requestContext": {
+                "requestId": self.request_id,
+                "functionArn": format!("arn:aws:lambda:local:000000000000:function:{}:$LATEST", self.function),
+                "condition": condition,
+                "approximateInvokeCount": self.attempts,
+            },
+            "requestPayload": payload,
+        });
+        let Some(response) = &self.response else {
+            return record;
+        };
+        record["responseContext"] = json!({ "statusCode": 200, "executedVersion": "$LATEST" });
+        if response.failed {
+            record["responseContext"]["functionError"] = "Unhandled".into();
+        }
+        let payload = response.payload.to_string().len();
+        if (record.to_string().len() + payload) as u64 > self.bytes_max {
+            tracing::warn!(
+                "{}: its answer of {payload} bytes does not fit into its record",
+                self.request_id
+            );
+        } else {
+            record["responsePayload"] = response.payload.clone();
+        }
+        record
+    }
+}
+
+impl Driver {
+    /// Sends the record of an asynchronous invocation that ended to its destination. Its event is needed for that and
+    /// may have left memory.
+    pub(super) fn send_record(&self, core: &mut Core, now: Time, change: &StoreChange, own: &Own) {
+        let StoreChange::Destination {
+            first,
+            function,
+            message,
+            last,
+            attempts,
+            condition,
+            to,
+        } = *change
+        else {
+            return;
+        };
+        let ended = Ended {
+            time: now,
+            request_id: self.0.ids.invocation(last),
+            function: self.names().function(function),
+            condition,
+            attempts,
+            response: own.response.clone().filter(|_| own.invocation == Some(last)),
+            bytes_max: self.table().limits.message_bytes_max,
+        };
+        let payload = match message {
+            None => core
+                .messages
+                .event(first)
+                .and_then(|event| serde_json::from_str(event).ok()),
+            Some(message) => core.messages.get(message).map(|content| content.json_or_text()),
+        };
+        if let (None, None, Destination::Queue(queue)) = (&payload, message, to) {
+            return self.send_stored_record(core, now, (first, last), ended, queue);
+        }
+        // It ran a moment ago, so its event is in memory, unless much larger ones have come since.
+        let payload = payload.unwrap_or_else(|| Value::String(self.0.ids.invocation(first)));
+        let record = ended.record(&payload).to_string();
+        if let Destination::Function(function) = to {
+            let id = core.platform.new_invocation();
+            let payload: Arc<str> = record.into();
+            let event = StoredEvent {
+                cause: Some(last),
+                ..first_attempt(id, function, now)
+            };
+            self.0.store.follow_event(event, payload.clone());
+            core.messages.put_event(id, payload);
+            let input = Input::ArriveAsync {
+                invocation: id,
+                function,
+                cause: Some(last),
+            };
+            return core.platform.handle(now, input);
+        }
+        let content = Arc::new(Content {
+            body: record.into(),
+            content_type: Some("application/json".to_owned()),
+            ..Content::default()
+        });
+        let message = core.platform.new_message();
+        self.0.store.follow_body(message, content.clone());
+        let input = match to {
+            Destination::Topic(topic) => publish_input(topic, message, &content, Some(last)),
+            Destination::Queue(queue) => Input::Send {
+                queue,
+                message: run::message(message, &content, Some(last), &SendOptions::default()),
+            },
+            Destination::Function(_) => return,
+        };
+        core.messages.put(message, content);
+        core.platform.handle(now, input);
+    }
+
+    /// As [`Driver::send_record`] for an event that only the store still has: the record is made there.
+    fn send_stored_record(
+        &self,
+        core: &mut Core,
+        now: Time,
+        (first, last): (InvocationId, InvocationId),
+        ended: Ended,
+        queue: QueueId,
+    ) {
+        let message = core.platform.new_message();
+        self.0.store.follow_record(first, message, move |payload| {
+            let payload = serde_json::from_str(payload).unwrap_or(Value::Null);
+            ended.record(&payload).to_string()
+        });
+        let content = Content::default();
+        let message = run::message(message, &content, Some(last), &SendOptions::default());
+        core.platform.handle(now, Input::Send { queue, message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(response: Option<Response>, bytes_max: u64) -> Ended {
+        Ended {
+            time: Time(1_700_000_000_000_000_000),
+            request_id: "i1".to_owned(),
+            function: "job".into(),
+            condition: Condition::Success,
+            attempts: 1,
+            response,
+            bytes_max,
+        }
+    }
+
+    #[test]
+    fn a_record_has_lambdas_shape() {
+        let answer = Response::of(Some(&Reply::Json(json!({"done": 1}))), None);
+        assert_eq!(
+            ended(Some(answer), 1 << 20).record(&json!({"n": 1})),
+            json!({
+                "version": "1.0",
+                "timestamp": "2023-11-14T22:13:20.000Z",
+                "requestContext": {
+                    "requestId": "i1",
+                    "functionArn": "arn:aws:lambda:local:000000000000:function:job:$LATEST",
+                    "condition": "Success",
+                    "approximateInvokeCount": 1,
+                },
+                "requestPayload": {"n": 1},
+                "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
+                "responsePayload": {"done": 1},
+            })
+        );
+        let never_ran = ended(None, 1 << 20).record(&Value::Null);
+        assert!(never_ran.get("responseContext").is_none(), "{never_ran}");
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_stays_away() {
+        let answer = Response::of(Some(&Reply::Json("x".repeat(1000).into())), None);
+        let record = ended(Some(answer), 900).record(&json!({"n": 1}));
+        assert!(record.get("responsePayload").is_none() && record["requestPayload"]["n"] == 1);
+    }
+
+    #[test]
+    fn errors_are_named() {
+        let failure = |kind, message: &str| Failure {
+            kind,
+            message: message.to_owned(),
+            stack: Vec::new(),
+        };
+        for (failure, kind, message) in [
+            (failure(FailureKind::Error, "TypeError: no"), "TypeError", "no"),
+            (failure(FailureKind::Error, "see: this"), "Error", "see: this"),
+            (
+                failure(FailureKind::Timeout, "timed out after 3 s"),
+                "Sandbox.Timedout",
+                "timed out after 3 s",
+            ),
+        ] {
+            let payload = Response::of(None, Some(&failure)).payload;
+            assert_eq!(
+                (&payload["errorType"], &payload["errorMessage"]),
+                (&json!(kind), &json!(message))
+            );
+        }
+    }
+}
