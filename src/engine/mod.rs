@@ -15,6 +15,7 @@ pub mod host;
 pub mod js;
 mod keyvalue;
 mod limits;
+mod notification;
 mod output;
 mod preview1;
 mod runtime;
@@ -23,6 +24,7 @@ mod shape;
 mod wasm;
 
 pub use keyvalue::{KeyValue, KvExpiry, KvKey, KvList, KvPage, KvPut, KvValue};
+pub use notification::notification;
 pub use runtime::{Engine, EngineOptions, Loaded, Version};
 pub use sandbox::Sandbox;
 

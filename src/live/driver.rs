@@ -471,6 +471,12 @@ impl Driver {
             // Written before the core heard of it.
             StoreChange::Put { stored, of: None, .. } if own.message == Some(stored.message) => return,
             StoreChange::Put {
+                stored,
+                of: Some(of),
+                wrapped: Some(topic),
+                ..
+            } => self.wrap(core, now, *topic, (*of, stored.message)),
+            StoreChange::Put {
                 stored, of: Some(of), ..
             } => core.messages.copy(*of, stored.message),
             StoreChange::Gone { message, .. } => core.messages.remove(*message),

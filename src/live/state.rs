@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 
-use crate::engine::{HostError, OutMessage};
+use crate::engine::{HostError, OutMessage, notification};
 use crate::platform::config::Config;
 use crate::platform::effect::{Stored, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
@@ -15,7 +15,7 @@ use crate::platform::time::{Span, Time};
 use crate::project;
 
 use super::bindings::not_found;
-use super::driver::{Driver, Own, lock};
+use super::driver::{Core, Driver, Own, lock};
 use super::messages::Content;
 use super::run::{self, SendOptions};
 use super::store::{Intake, StoreError};
@@ -197,6 +197,24 @@ impl Driver {
         let input = publish_input(topic, message, &content, cause);
         core.messages.put(message, content);
         self.step_locked(&mut core, input, &mut Own::default());
+    }
+
+    /// Makes the body of a topic's copy for a queue: an envelope around that of the message.
+    pub(super) fn wrap(&self, core: &mut Core, now: Time, topic: TopicId, (of, to): (MessageId, MessageId)) {
+        let (id, topic) = (self.0.ids.message(of), self.names().topic(topic));
+        let envelope = move |content: &Content| Content {
+            body: notification(&topic, &id, now, &content.body, &content.attributes)
+                .to_string()
+                .into(),
+            content_type: Some("application/json".to_owned()),
+            ..Content::default()
+        };
+        let Some(content) = core.messages.get(of) else {
+            return self.0.store.follow_made(of, to, envelope);
+        };
+        let content = Arc::new(envelope(content));
+        self.0.store.follow_body(to, content.clone());
+        core.messages.put(to, content);
     }
 
     fn contents(&self, messages: Vec<OutMessage>, name: &str) -> Result<Vec<Arc<Content>>, HostError> {

@@ -166,6 +166,7 @@ pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: Cold
             let subscription = Subscription {
                 to: Subscriber::Function(entry.id),
                 filter: topic.filter.clone(),
+                wrapped: false,
             };
             subscriptions.entry(&topic.from).or_default().push(subscription);
         }
@@ -183,10 +184,11 @@ pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: Cold
     let mut topics = BTreeMap::new();
     for topic in project.topics.values() {
         let mut all = subscriptions.remove(topic.name.as_str()).unwrap_or_default();
-        for (queue, filter) in &topic.queues {
+        for subscription in &topic.queues {
             all.push(Subscription {
-                to: Subscriber::Queue(names.intern_queue(queue)),
-                filter: filter.clone(),
+                to: Subscriber::Queue(names.intern_queue(&subscription.queue)),
+                filter: subscription.filter.clone(),
+                wrapped: subscription.wrapped,
             });
         }
         let spec = TopicSpec {

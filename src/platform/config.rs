@@ -108,6 +108,8 @@ pub struct TopicSpec {
 pub struct Subscription {
     pub to: Subscriber,
     pub filter: Option<Filter>,
+    /// A queue gets each message in an envelope that the shell makes, not as it is.
+    pub wrapped: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

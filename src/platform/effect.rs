@@ -309,6 +309,8 @@ pub enum StoreChange {
     Put {
         queue: QueueId,
         of: Option<MessageId>,
+        /// The copy's body is an envelope of this topic around the body of `of`.
+        wrapped: Option<TopicId>,
         stored: Stored,
         /// FIFO queues: its deduplication key, and how long it is remembered.
         key: Option<(Arc<str>, Time)>,

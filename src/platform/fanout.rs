@@ -10,24 +10,27 @@ use super::invoke::{Job, Retry};
 impl Platform {
     pub(super) fn publish(&mut self, topic: TopicId, message: &Message, content: &TopicContent) {
         let spec = self.config.as_ref().and_then(|config| config.topics.get(&topic));
-        let passed: Vec<Subscriber> = spec.map_or_else(Vec::new, |spec| {
+        let passed: Vec<(Subscriber, bool)> = spec.map_or_else(Vec::new, |spec| {
             let passed = spec.subscriptions.iter();
             let passed = passed.filter(|sub| sub.filter.as_ref().is_none_or(|filter| filter.matches(content)));
-            passed.map(|sub| sub.to).collect()
+            passed.map(|sub| (sub.to, sub.wrapped)).collect()
         });
         let deliveries = u32::try_from(passed.len()).unwrap_or(u32::MAX);
         self.note_topic(topic, message.id, MessageChange::FannedOut { deliveries });
-        let functions = passed.iter().filter(|to| matches!(to, Subscriber::Function(_))).count();
+        let functions = passed
+            .iter()
+            .filter(|(to, _)| matches!(to, Subscriber::Function(_)))
+            .count();
         // One more than its deliveries, so that it outlives the loop below.
         self.topic_deliveries.insert(message.id.0, functions + 1);
-        for to in passed {
+        for (to, wrapped) in passed {
             match to {
                 Subscriber::Queue(queue) => {
                     let copy = Message {
                         id: self.new_message(),
                         ..message.clone()
                     };
-                    self.enqueue(queue, copy, Some(message.id));
+                    self.enqueue(queue, copy, Some(message.id), wrapped.then_some(topic));
                 }
                 Subscriber::Function(function) => {
                     let first = self.new_invocation();

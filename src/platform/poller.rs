@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Platform;
 use super::deadline::Deadline;
 use super::effect::{Delivery, Effect, MessageChange, Note, RejectReason, StoreChange, Stored};
-use super::ids::{FunctionId, InvocationId, MessageId, QueueId, ReceiptId};
+use super::ids::{FunctionId, InvocationId, MessageId, QueueId, ReceiptId, TopicId};
 use super::input::{Key, Message};
 use super::invoke::{Invocation, Job, Phase};
 use super::queue::{Entry, Held, MessageState, Queue};
@@ -58,11 +58,18 @@ enum Hold {
 impl Platform {
     /// A message enters a queue. The shell learns what became of it from the notes.
     pub(super) fn send(&mut self, queue: QueueId, message: Message) {
-        self.enqueue(queue, message, None);
+        self.enqueue(queue, message, None, None);
     }
 
-    /// `of`: the message that this one copies. Returns what was noted; `None`: there is no such queue.
-    pub(super) fn enqueue(&mut self, id: QueueId, message: Message, of: Option<MessageId>) -> Option<MessageChange> {
+    /// `of`: the message that this one copies, in the envelope of a topic if `wrapped`. Returns what was noted; `None`:
+    /// there is no such queue.
+    pub(super) fn enqueue(
+        &mut self,
+        id: QueueId,
+        message: Message,
+        of: Option<MessageId>,
+        wrapped: Option<TopicId>,
+    ) -> Option<MessageChange> {
         let Some(polled) = self.queues.get_mut(&id) else {
             self.message_gone(Some(id), message.id);
             return None;
@@ -76,6 +83,7 @@ impl Platform {
                 let put = StoreChange::Put {
                     queue: id,
                     of,
+                    wrapped,
                     stored: held.stored(message.id),
                     key: key.map(|key| (key, self.now + window)),
                 };

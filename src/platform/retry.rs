@@ -417,7 +417,7 @@ impl Platform {
             deduplication: None,
             cause,
         };
-        let change = self.enqueue(queue, message, Some(of));
+        let change = self.enqueue(queue, message, Some(of), None);
         debug_assert!(
             !matches!(change, Some(MessageChange::Deduplicated { .. })),
             "it has no key"

@@ -1,7 +1,7 @@
 //! Filters of subscriptions: SNS's filter policies, over a message's attributes and the JSON of its body.
 //!
-//! A policy is an object; every key of it must match (and), by any of its patterns (or). A key is looked for among the
-//! attributes first, then in the body. An object below a key describes an object in the body.
+//! A policy is an object; every key of it must match (and), by any of its patterns (or). Unless it has a scope, a key is
+//! looked for among the attributes first, then in the body. An object below a key describes an object in the body.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,18 @@ use super::input::TopicContent;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     keys: BTreeMap<String, Rule>,
+    scope: Scope,
+}
+
+/// Where a filter looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Among the attributes, then in the body.
+    #[default]
+    Any,
+    Attributes,
+    /// A body that is no JSON object never passes.
+    Body,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,15 +73,34 @@ impl Filter {
             ));
         };
         let keys = parse_keys(policy, "", 0)?;
-        Ok(Filter { keys })
+        let scope = Scope::default();
+        Ok(Filter { keys, scope })
+    }
+
+    /// The same filter, looking in one place only.
+    ///
+    /// # Errors
+    /// When it describes an object, which attributes are not, as a fragment with the remedy.
+    pub fn within(self, scope: Scope) -> Result<Filter, String> {
+        let nested = self.keys.iter().find(|(_, rule)| matches!(rule, Rule::Nested(_)));
+        match nested {
+            Some((key, _)) if scope == Scope::Attributes => Err(format!(
+                "`{key}` describes an object, and attributes are values; filter on the body, with `filter_scope = \"body\"`"
+            )),
+            _ => Ok(Filter { scope, ..self }),
+        }
     }
 
     /// Whether a message passes. An empty filter lets everything pass.
     pub fn matches(&self, content: &TopicContent) -> bool {
+        let body = content.body.as_object();
+        if self.scope == Scope::Body && body.is_none() {
+            return false;
+        }
         self.keys.iter().all(|(key, rule)| {
-            let attribute = content.attributes.get(key);
-            let value = attribute.or_else(|| content.body.as_object().and_then(|body| body.get(key)));
-            rule.matches(value)
+            let attribute = content.attributes.get(key).filter(|_| self.scope != Scope::Body);
+            let body = body.filter(|_| self.scope != Scope::Attributes);
+            rule.matches(attribute.or_else(|| body.and_then(|body| body.get(key))))
         })
     }
 }

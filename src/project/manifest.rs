@@ -13,7 +13,7 @@ use super::route::RouteFault;
 use super::{ClockSetting, Isolation, Route};
 use crate::platform::config::{ColdStarts, Overlap};
 use crate::platform::time::Span;
-pub use messages::{RawQueue, RawQueueTrigger, RawTopic, RawTopicTrigger};
+pub use messages::{RawFilter, RawQueue, RawQueueTrigger, RawTopic, RawTopicTrigger};
 use messages::{queue, read_queue_trigger, read_topic_trigger, topic};
 
 #[derive(Debug, Default)]

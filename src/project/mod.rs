@@ -191,8 +191,16 @@ pub struct Queue {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topic {
     pub name: String,
-    /// Queues that receive every message that passes the filter.
-    pub queues: Vec<(String, Option<Filter>)>,
+    pub queues: Vec<Subscription>,
+}
+
+/// A queue that receives every message of a topic that passes the filter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscription {
+    pub queue: String,
+    pub filter: Option<Filter>,
+    /// In the envelope of a notification, not as published.
+    pub wrapped: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

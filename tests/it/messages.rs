@@ -144,6 +144,77 @@ fn the_lambda_convention_reports_partial_failures() {
     emu.wait("message", |e| e["id"] == *bad && e["change"] == "dead_lettered");
 }
 
+const ENVELOPES: &str = r#"
+[topics.news]
+queues = [
+    "plain",
+    { to = "wrapped", delivery = "wrapped" },
+    { to = "by-attribute", filter = { plan = ["pro"] }, filter_scope = "attributes" },
+    { to = "by-body", filter = { plan = ["pro"] }, filter_scope = "body" },
+]
+[queues.plain]
+[queues.wrapped]
+dead_letter = "dead"
+max_receives = 1
+visibility_timeout = "1s"
+[queues.by-attribute]
+[queues.by-body]
+[queues.dead]
+"#;
+
+fn take(emu: &Emu, queue: &str) -> Value {
+    let got = emu.control_post(&format!("/_emu/queues/{queue}/receive"), &json!({}));
+    got.json()[0].clone()
+}
+
+#[test]
+fn a_topic_delivers_raw_and_wrapped_also_after_a_restart() {
+    let emu = Project::new(&[("emu.toml", ENVELOPES)]).start();
+    let sent = emu.control_post(
+        "/_emu/topics/news/messages",
+        &json!({"body": {"n": 1}, "attributes": {"plan": "pro", "seats": 3}}),
+    );
+    let id = sent.json()["id"].clone();
+    let emu = emu.kill().start_with(&["--clock", "x60"]);
+    let plain = take(&emu, "plain");
+    assert_eq!(plain["body"], json!({"n": 1}));
+    assert_eq!(plain["attributes"], json!({"plan": "pro", "seats": 3}));
+    let wrapped = take(&emu, "wrapped");
+    let envelope = &wrapped["body"];
+    assert_eq!(
+        (&envelope["Type"], &envelope["MessageId"], &envelope["Message"]),
+        (&json!("Notification"), &id, &json!(r#"{"n":1}"#)),
+        "{wrapped}"
+    );
+    assert_eq!(envelope["TopicArn"], "arn:aws:sns:local:000000000000:news");
+    assert_eq!(
+        envelope["MessageAttributes"],
+        json!({"plan": {"Type": "String", "Value": "pro"}, "seats": {"Type": "Number", "Value": "3"}})
+    );
+    assert_eq!(wrapped["attributes"], json!({}), "they are in the envelope");
+    emu.wait("message", |e| e["change"] == "dead_lettered");
+    assert_eq!(take(&emu, "dead")["body"], *envelope);
+}
+
+#[test]
+fn filters_look_where_their_scope_says() {
+    let emu = Project::new(&[("emu.toml", ENVELOPES)]).start();
+    for (message, attribute, body) in [
+        (json!({"body": {"plan": "pro"}}), 0, 1),
+        (json!({"body": {"plan": "free"}, "attributes": {"plan": "pro"}}), 1, 1),
+        (json!({"body": "text", "attributes": {"plan": "pro"}}), 2, 1),
+    ] {
+        let sent = emu.control_post("/_emu/topics/news/messages", &message);
+        assert!(sent.status.is_success(), "{}", sent.text());
+        let visible = |queue: &str| emu.control(&format!("/_emu/queues/{queue}"))["visible"].clone();
+        assert_eq!(
+            (visible("by-attribute"), visible("by-body")),
+            (json!(attribute), json!(body)),
+            "{message}"
+        );
+    }
+}
+
 #[test]
 fn a_topic_fans_out_to_those_whose_filter_fits() {
     let emu = Project::new(&[

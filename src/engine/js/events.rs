@@ -2,16 +2,15 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use http::HeaderMap;
 use http_body::Body as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::bodies::{self, Bodies};
 use super::{Convention, wire};
 use crate::engine::host::Run;
+use crate::engine::notification::{notification, topic_arn};
 use crate::engine::{Batch, BatchSource, Event, Failure, FailureKind, HttpEvent, InMessage, Scheduled, shape};
-use crate::platform::time::Time;
 
 /// A body of known length up to this goes with the call; a longer one streams.
 const INLINE_BYTES_MAX: u64 = 64 << 10;
@@ -182,35 +181,15 @@ fn content(message: &InMessage) -> Value {
 
 /// Messages of a topic as SNS hands them to a handler.
 fn notifications(topic: &str, messages: &[InMessage]) -> Value {
-    let arn = format!("arn:aws:sns:local:000000000000:{topic}");
-    let time = |time: Time| {
-        let utc = DateTime::<Utc>::from_timestamp_nanos(i64::try_from(time.0).unwrap_or(i64::MAX));
-        utc.to_rfc3339_opts(SecondsFormat::Millis, true)
-    };
-    let attribute = |value: &Value| match value {
-        Value::String(text) => json!({ "Type": "String", "Value": text }),
-        Value::Number(number) => json!({ "Type": "Number", "Value": number.to_string() }),
-        other => json!({ "Type": "String", "Value": other.to_string() }),
-    };
+    let arn = topic_arn(topic);
     let record = |message: &InMessage| {
-        let attributes: Map<String, Value> = message
-            .attributes
-            .iter()
-            .map(|(name, value)| (name.clone(), attribute(value)))
-            .collect();
+        let mut sns = notification(topic, &message.id, message.sent_at, &message.body, &message.attributes);
+        sns["Subject"] = Value::Null;
         json!({
             "EventSource": "aws:sns",
             "EventVersion": "1.0",
             "EventSubscriptionArn": format!("{arn}:{}", message.id),
-            "Sns": {
-                "Type": "Notification",
-                "MessageId": message.id,
-                "TopicArn": arn,
-                "Subject": null,
-                "Message": String::from_utf8_lossy(&message.body),
-                "Timestamp": time(message.sent_at),
-                "MessageAttributes": attributes,
-            },
+            "Sns": sns,
         })
     };
     json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() })

@@ -242,7 +242,7 @@ pub fn topics(driver: &Driver) -> Vec<api::Topic> {
             .into_iter()
             .flat_map(|topic| &topic.queues);
         functions
-            .chain(queues.map(|(queue, _)| format!("queue:{queue}")))
+            .chain(queues.map(|subscription| format!("queue:{}", subscription.queue)))
             .collect()
     };
     let all = table.project.topics.values();

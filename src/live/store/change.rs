@@ -19,9 +19,16 @@ pub(super) fn number(id: u64) -> i64 {
 pub(super) fn apply(connection: &Connection, change: &StoreChange) -> Result<()> {
     let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(params).map(drop);
     match change {
-        StoreChange::Put { queue, of, stored, key } => {
+        StoreChange::Put {
+            queue,
+            of,
+            wrapped,
+            stored,
+            key,
+        } => {
             put(connection, *queue, stored)?;
-            if let Some(of) = of {
+            // An envelope was written before, by the shell.
+            if let (Some(of), None) = (of, wrapped) {
                 copy_body(connection, *of, stored.message)?;
             }
             if let Some((key, until)) = key {

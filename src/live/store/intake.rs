@@ -48,6 +48,7 @@ impl Intake {
                 let put = StoreChange::Put {
                     queue: *queue,
                     of: None,
+                    wrapped: None,
                     stored: stored.clone(),
                     key: key.clone(),
                 };
@@ -131,6 +132,23 @@ impl Store {
                     ..Content::default()
                 };
                 put_body(connection, message, &content)
+            }),
+            class: Class::Follow,
+            done: None,
+        });
+    }
+
+    /// As [`Store::follow_body`], made of the body of another message while that is still there.
+    pub(in crate::live) fn follow_made(
+        &self,
+        of: MessageId,
+        to: MessageId,
+        make: impl Fn(&Content) -> Content + Send + 'static,
+    ) {
+        self.0.push(Op {
+            work: Box::new(move |connection| match body(connection, of)? {
+                Some(content) => put_body(connection, to, &make(&content)),
+                None => Ok(()),
             }),
             class: Class::Follow,
             done: None,

@@ -120,7 +120,12 @@ fn project(variant: u8) -> Config {
         Subscriber::Queue(QueueId(0)),
         Subscriber::Function(FunctionId(1)),
     ];
-    let subscriptions = to.into_iter().map(|to| Subscription { to, filter: None }).collect();
+    let subscription = |to| Subscription {
+        to,
+        filter: None,
+        wrapped: false,
+    };
+    let subscriptions = to.into_iter().map(subscription).collect();
     config.topics.insert(
         TopicId(0),
         TopicSpec {

@@ -329,6 +329,7 @@ impl Script {
             subscriptions.push(Subscription {
                 to,
                 filter: filter.clone(),
+                wrapped: words.get("wrapped") == Some("true"),
             });
         }
         let topic = TopicId(id(&mut self.topics, name));
@@ -713,10 +714,12 @@ impl Script {
             StoreChange::Put {
                 queue: of,
                 of: original,
+                wrapped,
                 stored,
                 ..
             } => {
-                let copy = original.map_or(String::new(), |original| format!(" copy of m{}", original.0));
+                let envelope = if wrapped.is_some() { "wrapped " } else { "" };
+                let copy = original.map_or(String::new(), |original| format!(" {envelope}copy of m{}", original.0));
                 format!(
                     "put m{}{copy} in {} visible at {}",
                     stored.message.0,

@@ -237,3 +237,44 @@ fn errors_say_where_and_what_to_do() {
             .contains("deeper than 8 levels")
     );
 }
+
+#[test]
+fn a_scope_narrows_where_keys_are_looked_for() {
+    let policy = json!({"plan": ["pro"]});
+    let attribute = (json!({"plan": "pro"}), json!({}));
+    let body = (json!({}), json!({"plan": "pro"}));
+    for (scope, by_attribute, by_body) in [
+        (Scope::Any, true, true),
+        (Scope::Attributes, true, false),
+        (Scope::Body, false, true),
+    ] {
+        let filter = Filter::parse(&policy)
+            .expect("a policy")
+            .within(scope)
+            .expect("a scope");
+        let passes = |(attributes, body): &(Value, Value)| {
+            let attributes = attributes.as_object().expect("an object").clone().into_iter().collect();
+            let body = body.clone();
+            filter.matches(&TopicContent { attributes, body })
+        };
+        assert_eq!(
+            (passes(&attribute), passes(&body)),
+            (by_attribute, by_body),
+            "{scope:?}"
+        );
+    }
+    let absent = Filter::parse(&json!({"plan": [{"exists": false}]})).expect("a policy");
+    let absent = absent.within(Scope::Body).expect("a scope");
+    let text = TopicContent {
+        attributes: BTreeMap::new(),
+        body: Value::Null,
+    };
+    assert!(!absent.matches(&text), "a body that is no object has no keys to miss");
+    let nested = Filter::parse(&json!({"user": {"plan": ["pro"]}})).expect("a policy");
+    assert!(
+        nested
+            .within(Scope::Attributes)
+            .expect_err("no object")
+            .contains("`user`")
+    );
+}

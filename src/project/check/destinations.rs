@@ -168,7 +168,7 @@ fn followers<'a>(manifest: &'a Manifest, of: &'a RawFunction, edge: Edge) -> Vec
         Some(("topic", topic)) => {
             let subscribed = manifest.functions.iter().filter(|function| {
                 let trigger = function.topic.as_ref();
-                trigger.is_some_and(|trigger| trigger.from.value == topic && trigger.filter.is_none())
+                trigger.is_some_and(|trigger| trigger.from.value == topic && trigger.filter.policy.is_none())
             });
             subscribed.map(|f| (written, f.name.value.as_str())).collect()
         }

@@ -9,7 +9,7 @@ use crate::platform::time::Span;
 use crate::platform::topic::Filter;
 use crate::project::diagnostic::{list_names, nearest};
 use crate::project::discover::kind_of;
-use crate::project::manifest::{Manifest, RawBuild, RawCron, RawFunction, RawQueueTrigger};
+use crate::project::manifest::{Manifest, RawBuild, RawCron, RawFilter, RawFunction, RawQueueTrigger};
 use crate::project::read::{At, Sink};
 use crate::project::units::format_size;
 use crate::project::{Binding, Build, CronTrigger, Function, Isolation, QueueTrigger, Route, SourceKind, TopicTrigger};
@@ -127,7 +127,7 @@ fn declared(raw: &RawFunction, source: PathBuf, world: &World<'_>, sink: &mut Si
             .filter(|trigger| world.resolve(Kind::Topic, &trigger.from, sink))
             .map(|trigger| TopicTrigger {
                 from: trigger.from.value.clone(),
-                filter: trigger.filter.as_ref().and_then(|value| filter(value, sink)),
+                filter: filter(&trigger.filter, sink),
             }),
         on_failure: destinations::resolve(raw.on_failure.as_ref(), world, sink),
         on_success: destinations::resolve(raw.on_success.as_ref(), world, sink),
@@ -484,12 +484,20 @@ fn parse_schedule(cron: &RawCron, world: &World<'_>, sink: &mut Sink) -> Option<
     None
 }
 
-/// A filter policy, in its JSON form.
-pub fn filter(value: &At<serde_json::Value>, sink: &mut Sink) -> Option<Filter> {
-    match Filter::parse(&value.value) {
+/// A filter policy, in its JSON form, with where it looks.
+pub fn filter(raw: &RawFilter, sink: &mut Sink) -> Option<Filter> {
+    let Some(policy) = &raw.policy else {
+        if let Some(scope) = &raw.scope {
+            sink.error(&scope.span, "`filter_scope` without a `filter`")
+                .remedy("add `filter`, or take `filter_scope` out");
+        }
+        return None;
+    };
+    let scope = raw.scope.as_ref().map(|scope| scope.value).unwrap_or_default();
+    match Filter::parse(&policy.value).and_then(|filter| filter.within(scope)) {
         Ok(filter) => Some(filter),
         Err(fault) => {
-            sink.error(&value.span, fault);
+            sink.error(&policy.span, fault);
             None
         }
     }

@@ -7,7 +7,7 @@ use crate::platform::time::Span;
 use crate::project::manifest::{Manifest, RawQueue};
 use crate::project::read::{At, Sink};
 use crate::project::units::format_span;
-use crate::project::{Queue, Topic};
+use crate::project::{Queue, Subscription, Topic};
 
 const MAX_MESSAGES_DEFAULT: u64 = 100_000;
 
@@ -147,7 +147,8 @@ pub fn topics(manifest: &Manifest, world: &World<'_>, sink: &mut Sink) -> BTreeM
     for raw in &manifest.topics {
         let mut queues = Vec::new();
         let mut seen: BTreeMap<&str, &At<String>> = BTreeMap::new();
-        for (to, filter) in &raw.queues {
+        for subscription in &raw.queues {
+            let to = &subscription.to;
             if !world.resolve(Kind::Queue, to, sink) {
                 continue;
             }
@@ -156,10 +157,11 @@ pub fn topics(manifest: &Manifest, world: &World<'_>, sink: &mut Sink) -> BTreeM
                     .related(&first.span, "first here")
                     .remedy("take one out; each subscriber gets a message once");
             }
-            let filter = filter
-                .as_ref()
-                .and_then(|filter| super::functions::filter(filter, sink));
-            queues.push((to.value.clone(), filter));
+            queues.push(Subscription {
+                queue: to.value.clone(),
+                filter: super::functions::filter(&subscription.filter, sink),
+                wrapped: subscription.wrapped,
+            });
         }
         topics.insert(
             raw.name.value.clone(),

@@ -1,5 +1,6 @@
 //! The keys of functions and of what stands in them.
 
+use super::messages::FILTER_SCOPE;
 use super::{DURATION, Kind, NAME, TEXT, Table, Text, U32, key};
 
 pub static FUNCTION: Table = Table {
@@ -225,5 +226,6 @@ pub static TOPIC_TRIGGER: Table = Table {
             "Only messages that pass, such as `{ plan = [\"pro\"] }`.",
         )
         .also(&["filter_policy", "where"]),
+        FILTER_SCOPE,
     ],
 };

@@ -1,6 +1,6 @@
 //! The keys of queues and topics.
 
-use super::{DURATION, Kind, NAME, Table, key};
+use super::{DURATION, Key, Kind, NAME, Table, Text, key};
 
 pub static QUEUE: Table = Table {
     path: "queues.NAME",
@@ -85,5 +85,21 @@ pub static SUBSCRIPTION: Table = Table {
             "Only messages that pass, such as `{ plan = [\"pro\"] }`.",
         )
         .also(&["filter_policy", "where"]),
+        FILTER_SCOPE,
+        key(
+            "delivery",
+            Kind::Text(Text::Choice(&["raw", "wrapped"])),
+            "`\"raw\"`",
+            "`\"raw\"`: each message as it was published; `\"wrapped\"`: in the JSON envelope of an SNS notification.",
+        )
+        .also(&["raw", "raw_message_delivery", "envelope", "wrapped"]),
     ],
 };
+
+pub(super) const FILTER_SCOPE: Key = key(
+    "filter_scope",
+    Kind::Text(Text::Choice(&["any", "attributes", "body"])),
+    "`\"any\"`",
+    "Where the filter's keys are looked for: `\"attributes\"`, `\"body\"`, or the first and then the second.",
+)
+.also(&["filter_policy_scope", "scope"]);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use crate::platform::time::Span;
+use crate::platform::topic::Scope;
 use crate::project::keys;
 use crate::project::read::{At, Field, Section, Sink, list, text, wrong};
 
@@ -19,7 +20,13 @@ pub struct RawQueueTrigger {
 #[derive(Debug)]
 pub struct RawTopicTrigger {
     pub from: At<String>,
-    pub filter: Option<At<serde_json::Value>>,
+    pub filter: RawFilter,
+}
+
+#[derive(Debug, Default)]
+pub struct RawFilter {
+    pub policy: Option<At<serde_json::Value>>,
+    pub scope: Option<At<Scope>>,
 }
 
 #[derive(Debug)]
@@ -37,7 +44,14 @@ pub struct RawQueue {
 #[derive(Debug)]
 pub struct RawTopic {
     pub name: At<String>,
-    pub queues: Vec<(At<String>, Option<At<serde_json::Value>>)>,
+    pub queues: Vec<RawSubscription>,
+}
+
+#[derive(Debug)]
+pub struct RawSubscription {
+    pub to: At<String>,
+    pub filter: RawFilter,
+    pub wrapped: bool,
 }
 
 pub(super) fn queue(name: At<String>, section: &Section<'_>, sink: &mut Sink) -> RawQueue {
@@ -63,14 +77,35 @@ pub(super) fn topic(name: At<String>, section: &Section<'_>, sink: &mut Sink) ->
             DeValue::Table(_) => {
                 let inner = Section::of(item, &keys::SUBSCRIPTION, sink)?;
                 let to = inner.text("to", sink);
-                let filter = inner.get("filter").map(|filter| filter.at(to_json(filter.value)));
+                let filter = read_filter(&inner, sink);
+                let delivery = inner.choice("delivery", sink);
                 inner.done();
-                Some((to?, filter))
+                Some(RawSubscription {
+                    to: to?,
+                    filter,
+                    wrapped: delivery.is_some_and(|delivery| delivery.value == "wrapped"),
+                })
             }
-            _ => text(item, sink).map(|name| (name, None)),
+            _ => text(item, sink).map(|to| RawSubscription {
+                to,
+                filter: RawFilter::default(),
+                wrapped: false,
+            }),
         })
         .collect();
     RawTopic { name, queues }
+}
+
+fn read_filter(section: &Section<'_>, sink: &mut Sink) -> RawFilter {
+    let policy = section.get("filter").map(|filter| filter.at(to_json(filter.value)));
+    let scope = section.choice("filter_scope", sink).map(|scope| {
+        scope.map(|scope| match scope {
+            "attributes" => Scope::Attributes,
+            "body" => Scope::Body,
+            _ => Scope::Any,
+        })
+    });
+    RawFilter { policy, scope }
 }
 
 pub(super) fn read_queue_trigger(queue: &Field<'_>, sink: &mut Sink) -> Option<RawQueueTrigger> {
@@ -114,12 +149,12 @@ pub(super) fn read_topic_trigger(topic: &Field<'_>, sink: &mut Sink) -> Option<R
     match topic.value {
         DeValue::String(_) => Some(RawTopicTrigger {
             from: text(topic, sink)?,
-            filter: None,
+            filter: RawFilter::default(),
         }),
         DeValue::Table(_) => {
             let section = Section::of(topic, &keys::TOPIC_TRIGGER, sink)?;
             let from = section.text("from", sink);
-            let filter = section.get("filter").map(|filter| filter.at(to_json(filter.value)));
+            let filter = read_filter(&section, sink);
             section.done();
             Some(RawTopicTrigger { from: from?, filter })
         }
