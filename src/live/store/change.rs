@@ -1,5 +1,7 @@
 //! The core's changes as statements. Those of one step stand in one transaction, in the order given.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Result, params};
 
 use crate::platform::effect::{StoreChange, Stored, StoredEvent};
@@ -26,16 +28,9 @@ pub(super) fn apply(connection: &Connection, change: &StoreChange) -> Result<()>
             stored,
             key,
         } => {
-            put(connection, *queue, stored)?;
             // An envelope was written before, by the shell.
-            if let (Some(of), None) = (of, wrapped) {
-                copy_body(connection, *of, stored.message)?;
-            }
-            if let Some((key, until)) = key {
-                let sql = "INSERT OR REPLACE INTO deduplication (queue, key, message, until) VALUES (?1, ?2, ?3, ?4)";
-                run(sql, params![queue.0, &**key, number(stored.message.0), time(*until)])?;
-            }
-            Ok(())
+            let of = of.filter(|_| wrapped.is_none());
+            put_new(connection, *queue, of, stored, key.as_ref())
         }
         StoreChange::Moved { from, to, stored } => {
             take(connection, *from, stored.message)?;
@@ -111,6 +106,27 @@ pub(super) fn put(connection: &Connection, queue: QueueId, stored: &Stored) -> R
         stored.source.map(|source| source.0),
         stored.cause.map(|cause| number(cause.0)),
     ])?;
+    Ok(())
+}
+
+/// A message that was nowhere before, with a copy of the body of `of` if it has not its own.
+fn put_new(
+    connection: &Connection,
+    queue: QueueId,
+    of: Option<MessageId>,
+    stored: &Stored,
+    key: Option<&(Arc<str>, Time)>,
+) -> Result<()> {
+    put(connection, queue, stored)?;
+    if let Some(of) = of {
+        copy_body(connection, of, stored.message)?;
+    }
+    if let Some((key, until)) = key {
+        let sql = "INSERT OR REPLACE INTO deduplication (queue, key, message, until) VALUES (?1, ?2, ?3, ?4)";
+        connection
+            .prepare_cached(sql)?
+            .execute(params![queue.0, &**key, number(stored.message.0), time(*until)])?;
+    }
     Ok(())
 }
 
