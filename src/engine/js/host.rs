@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
 
 use super::script::{script, with_bodies, with_guest};
 use super::wire::Datetime;
-use super::{bodies, outbound, reply, text};
+use super::{bodies, crypto, outbound, reply, text};
 use crate::engine::host::Guest;
 use crate::engine::{Reply, Stream};
 
@@ -175,6 +175,12 @@ fn add_async(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
             Ok(())
         })
     })?;
+    host.func_wrap_concurrent(
+        "compute",
+        |store: &Accessor<Guest>, (op, params, inputs): (String, String, Vec<Vec<u8>>)| {
+            Box::pin(async move { Ok((crypto::compute(store, op, &params, inputs).await,)) })
+        },
+    )?;
     host.func_wrap_concurrent(
         "fetch",
         |store: &Accessor<Guest>,

@@ -3,12 +3,13 @@
 //! user's module from the host's memory, so that a changed source needs no compilation.
 //!
 //! In reading order: [`artefact`] the runtime that ships with emu; `module`, `resolve`, `graph` from files to modules;
-//! `wire`, `host`, `bodies`, `outbound`, `text` what the guest may call; `events`, `reply` an invocation's way in
+//! `wire`, `host`, `bodies`, `outbound`, `text`, `crypto` what the guest may call; `events`, `reply` an invocation's way in
 //! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source.
 
 pub mod artefact;
 
 mod bodies;
+mod crypto;
 mod events;
 mod graph;
 mod host;

@@ -2,6 +2,7 @@
 
 import host from "emu:js/host";
 import { DOMException } from "./errors.js";
+import { subtle } from "./subtle.js";
 
 const RANDOM_MAX = 65536;
 const INTEGERS = new Set([
@@ -12,6 +13,10 @@ const INTEGERS = new Set([
 const HEX = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, "0"));
 
 export class Crypto {
+  get subtle() {
+    return subtle;
+  }
+
   getRandomValues(array) {
     if (!ArrayBuffer.isView(array) || !INTEGERS.has(array[Symbol.toStringTag])) {
       throw new DOMException("getRandomValues fills typed arrays of integers only", "TypeMismatchError");

@@ -6,6 +6,7 @@ import { Blob, File } from "./blob.js";
 import { structuredClone } from "./clone.js";
 import { console } from "./console.js";
 import { Crypto } from "./crypto.js";
+import { CryptoKey } from "./cryptokey.js";
 import { TextDecoder, TextEncoder } from "./encoding.js";
 import { environment } from "./environment.js";
 import { DOMException } from "./errors.js";
@@ -34,6 +35,7 @@ import { random } from "./random.js";
 import { ReadableStream } from "./readable.js";
 import { Request } from "./request.js";
 import { Response } from "./response.js";
+import { SubtleCrypto } from "./subtle.js";
 import { clearTimeout, setImmediate, setInterval, setTimeout } from "./timers.js";
 import { TextDecoderStream, TextEncoderStream, TransformStream } from "./transform.js";
 import { URL, URLSearchParams } from "./url.js";
@@ -99,6 +101,7 @@ const CLASSES = {
   ByteLengthQueuingStrategy,
   CountQueuingStrategy,
   Crypto,
+  CryptoKey,
   CustomEvent,
   DOMException,
   ErrorEvent,
@@ -119,6 +122,7 @@ const CLASSES = {
   ReadableStream,
   Request,
   Response,
+  SubtleCrypto,
   TextDecoder,
   TextDecoderStream,
   TextEncoder,

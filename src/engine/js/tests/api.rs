@@ -13,7 +13,11 @@ fn folder() -> PathBuf {
 /// Runs the tests of one file and fails with all that failed.
 async fn check(name: &str) {
     let read = |name: &str| std::fs::read_to_string(folder().join(format!("{name}.js"))).expect("a file of tests");
-    let project = Project::new(&[("f.js", &read(name)), ("check.js", &read("check"))]);
+    let project = Project::new(&[
+        ("f.js", &read(name)),
+        ("check.js", &read("check")),
+        ("vectors.js", &read("vectors")),
+    ]);
     let version = match project.load("f.js").await {
         Ok(version) => version,
         Err(error) => panic!("{name}: {}", load_error(&error)),
@@ -41,10 +45,41 @@ macro_rules! files {
             let listed = [$(stringify!($name)),*];
             for entry in std::fs::read_dir(folder()).expect("the folder is there") {
                 let name = entry.expect("an entry").file_name().to_string_lossy().replace(".js", "");
-                assert!(name == "check" || listed.contains(&&*name), "{name}.js is not listed");
+                assert!(["check", "vectors"].contains(&&*name) || listed.contains(&&*name), "{name}.js is not listed");
             }
         }
     };
 }
 
-files! { blobs bodies events performance }
+files! { blobs bodies crypto events performance signatures }
+
+/// Keys are drawn from the invocation's seed, and what the host computes is on the guest's account.
+#[tokio::test]
+async fn keys_follow_the_seed_and_derivation_costs_fuel() {
+    let code = |rounds: u32| {
+        format!(
+            "export default {{ async fetch() {{
+                const pair = await crypto.subtle.generateKey({{ name: 'ECDSA', namedCurve: 'P-256' }}, true, ['sign']);
+                const key = await crypto.subtle.importKey('raw', new Uint8Array(8), 'PBKDF2', false, ['deriveBits']);
+                const params = {{ name: 'PBKDF2', hash: 'SHA-256', salt: new Uint8Array(8), iterations: {rounds} }};
+                await crypto.subtle.deriveBits(params, key, 256);
+                return Response.json((await crypto.subtle.exportKey('jwk', pair.privateKey)).d);
+            }} }};"
+        )
+    };
+    let mut project = Project::new(&[("f.js", &code(1)), ("g.js", &code(100_000))]);
+    let cheap = project.load("f.js").await.expect("it loads");
+    let dear = project.load("g.js").await.expect("it loads");
+    let (first, answer) = project.invoke(&cheap, get("/")).await;
+    let first_fuel = first.fuel;
+    let key = show((first, answer)).await;
+    assert_eq!(key, show(project.invoke(&cheap, get("/")).await).await);
+    let (second, _) = project.invoke(&dear, get("/")).await;
+    assert!(
+        second.fuel > first_fuel + 50_000_000,
+        "{first_fuel} and {}",
+        second.fuel
+    );
+    project.seed += 1;
+    assert_ne!(key, show(project.invoke(&cheap, get("/")).await).await);
+}
