@@ -27,7 +27,10 @@ emu collects no data and needs no network.";
 /// The groups of `emu --help`, in this order. A test holds that every command is in one.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["dev", "exec", "invoke"]),
-    ("Make things happen", &["send", "publish", "fire", "load", "reset"]),
+    (
+        "Make things happen",
+        &["send", "publish", "fire", "load", "reset", "snapshot"],
+    ),
     (
         "Look",
         &["status", "functions", "ps", "queue", "kv", "crons", "logs", "bill"],

@@ -22,6 +22,7 @@ mod reset;
 mod schema;
 mod settings;
 mod signals;
+mod snapshot;
 mod validate;
 
 use std::io::IsTerminal as _;
@@ -121,6 +122,7 @@ enum Command {
     Crons(list::CronsArgs),
     Reset(reset::Args),
     Kv(kv::Args),
+    Snapshot(snapshot::Args),
     Logs(logs::Args),
     Bill(bill::Args),
     New(new::Args),
@@ -167,6 +169,7 @@ impl Command {
             Command::Crons(args) => list::crons(args, global),
             Command::Reset(args) => reset::run(args, global),
             Command::Kv(args) => kv::run(args, global),
+            Command::Snapshot(args) => snapshot::run(args, global),
             Command::Logs(args) => logs::run(args, global),
             Command::Bill(args) => bill::run(args, global),
             Command::New(args) => new::run(args),

@@ -310,3 +310,29 @@ pub struct KvPut {
 pub struct KvDone {
     pub key: String,
 }
+
+/// GET `/_emu/snapshots`: an array of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub name: String,
+    pub bytes: u64,
+    pub saved_at: String,
+    /// In queues, and of topics on their way.
+    pub messages: u64,
+    /// Asynchronous invocations and topic deliveries.
+    pub events: u64,
+    /// In key-value stores.
+    pub keys: u64,
+    /// Why it cannot be loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// POST `/_emu/snapshots/{name}/save`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveSnapshot {
+    /// Replace one of this name.
+    #[serde(default)]
+    pub force: bool,
+}

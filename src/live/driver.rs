@@ -59,6 +59,9 @@ pub(super) struct Inner {
     pub functions_url: OnceLock<String>,
     /// Ends streams that would go on for ever.
     pub stopping: CancellationToken,
+    /// Held for writing while the state is replaced; for reading from the store's commit to the core's step of what
+    /// comes in.
+    pub gate: tokio::sync::RwLock<()>,
     timer: Notify,
     cron: mpsc::UnboundedSender<Arm>,
 }
@@ -126,6 +129,8 @@ pub struct Own {
     pub original: Option<MessageId>,
     /// What `invocation` answered, for its destination.
     pub response: Option<Response>,
+    /// The store does not follow this step: it is about to be read anew.
+    pub unwritten: bool,
 }
 
 /// What only the shell knows of an invocation that ended.
@@ -201,6 +206,7 @@ impl Driver {
             running: TaskTracker::new(),
             functions_url: OnceLock::new(),
             stopping: CancellationToken::new(),
+            gate: tokio::sync::RwLock::default(),
             timer: Notify::new(),
             cron: parts.cron,
         }))
@@ -467,6 +473,9 @@ impl Driver {
     }
 
     fn store(&self, core: &mut Core, now: Time, change: StoreChange, own: &Own, after: &mut After) {
+        if own.unwritten {
+            return;
+        }
         match &change {
             // Written before the core heard of it.
             StoreChange::Put { stored, of: None, .. } if own.message == Some(stored.message) => return,

@@ -25,6 +25,7 @@ pub mod reload;
 mod render;
 mod run;
 mod secrets;
+pub mod snapshot;
 mod state;
 mod store;
 mod table;

@@ -26,6 +26,8 @@ pub struct Restoring {
     there: (BTreeSet<QueueId>, BTreeSet<FunctionId>),
     queues: BTreeSet<QueueId>,
     functions: BTreeSet<FunctionId>,
+    /// Raised when all of it is to be read anew: what was read before is void.
+    round: u64,
 }
 
 impl Restoring {
@@ -38,6 +40,13 @@ impl Restoring {
         self.functions.extend(functions.difference(&self.there.1));
         self.functions.retain(|function| functions.contains(function));
         self.there = (queues, functions);
+    }
+
+    /// The core has dropped everything.
+    pub fn anew(&mut self) {
+        self.round += 1;
+        self.queues = self.there.0.clone();
+        self.functions = self.there.1.clone();
     }
 }
 
@@ -76,6 +85,7 @@ impl Driver {
         let options: Vec<SendOptions> = messages.iter().map(SendOptions::of).collect();
         let contents = self.contents(messages, queue)?;
         let window = table.profile.rules.queues.deduplication_window;
+        let _gate = self.0.gate.read().await;
         let Stage {
             mut ids,
             intake,
@@ -168,6 +178,7 @@ impl Driver {
             return Err(not_found("topic", topic, table.project.topics.keys()));
         };
         let contents = self.contents(messages, topic)?;
+        let _gate = self.0.gate.read().await;
         let coming: Vec<Coming> = {
             let mut core = lock(&self.0.core);
             let named = contents.into_iter().map(|content| Coming {
@@ -243,6 +254,7 @@ impl Driver {
     /// `store-full`, `store-failed`.
     pub async fn invoke_async(&self, function: FunctionId, event: &Value) -> Result<InvocationId, HostError> {
         let payload: Arc<str> = event.to_string().into();
+        let _gate = self.0.gate.read().await;
         let id = lock(&self.0.core).platform.new_invocation();
         let intake = Intake::Event {
             event: first_attempt(id, function, self.now()),
@@ -266,19 +278,20 @@ impl Driver {
     /// When the database cannot be read; what has been read is there.
     pub async fn restore(&self) -> Result<(), StoreError> {
         loop {
-            let (queue, function) = {
+            let (round, queue, function) = {
                 let core = lock(&self.0.core);
                 (
+                    core.restoring.round,
                     core.restoring.queues.first().copied(),
                     core.restoring.functions.first().copied(),
                 )
             };
             match (queue, function) {
-                (Some(queue), _) => self.restore_queue(queue).await?,
+                (Some(queue), _) => self.restore_queue(round, queue).await?,
                 (None, Some(function)) => {
                     let events = self.0.store.events(function).await?;
                     let mut core = lock(&self.0.core);
-                    if core.restoring.functions.remove(&function) {
+                    if core.restoring.round == round && core.restoring.functions.remove(&function) {
                         for event in events {
                             self.step_locked(&mut core, Input::RestoreEvent(event), &mut Own::default());
                         }
@@ -289,13 +302,13 @@ impl Driver {
         }
     }
 
-    async fn restore_queue(&self, queue: QueueId) -> Result<(), StoreError> {
+    async fn restore_queue(&self, round: u64, queue: QueueId) -> Result<(), StoreError> {
         let mut after = MessageId(0);
         loop {
             let piece = self.0.store.messages(queue, after).await?;
             let mut core = lock(&self.0.core);
             // It may have left meanwhile, and come back to be read anew.
-            if !core.restoring.queues.contains(&queue) {
+            if core.restoring.round != round || !core.restoring.queues.contains(&queue) {
                 return Ok(());
             }
             let Some(last) = piece.messages.last().map(|stored| stored.message) else {

@@ -466,6 +466,9 @@ impl Platform {
 
     /// What an ended attempt means for its event: done, tried again, or given up.
     fn settle(&mut self, id: InvocationId, invocation: Invocation, succeeded: bool, completion: Option<&Completion>) {
+        if self.cut_off.remove(&id) {
+            return;
+        }
         match invocation.job {
             Job::Request => {}
             Job::Batch { queue, deliveries } => {

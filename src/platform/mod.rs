@@ -93,6 +93,8 @@ pub struct Platform {
     ids_from: u64,
     /// Events of runs before this one whose first attempt this run has made under their own name.
     resumed: BTreeSet<InvocationId>,
+    /// Asynchronous work that runs on after a reset: nothing comes of its end.
+    cut_off: BTreeSet<InvocationId>,
     last_instance: u64,
     last_invocation: u64,
     last_message: u64,
@@ -127,6 +129,7 @@ impl Platform {
             crons: BTreeMap::new(),
             ids_from: 0,
             resumed: BTreeSet::new(),
+            cut_off: BTreeSet::new(),
             last_instance: 0,
             last_invocation: 0,
             last_message: 0,
@@ -137,6 +140,11 @@ impl Platform {
     /// Names things from here on. Of a store that outlives a run no id may come twice.
     pub fn ids_from(&mut self, base: u64) {
         self.ids_from = base;
+        self.ids_above(base);
+    }
+
+    /// Names things above this, too: what another run has named is about to come in.
+    pub fn ids_above(&mut self, base: u64) {
         self.last_invocation = self.last_invocation.max(base);
         self.last_message = self.last_message.max(base);
         self.last_receipt = self.last_receipt.max(base);

@@ -308,7 +308,7 @@ impl Queue {
         Entry::Accepted
     }
 
-    fn forget_keys(&mut self, now: Time) {
+    pub fn forget_keys(&mut self, now: Time) {
         while let Some((until, _)) = self.dedup_until.front()
             && *until <= now
         {

@@ -163,19 +163,33 @@ impl Platform {
         self.deadlines.set(event.at.max(self.now), Deadline::Parked(id));
     }
 
-    /// Drops every message, and all asynchronous work that waits.
+    /// Drops every message, and all asynchronous work that waits. What runs goes on to its end, of which nothing comes:
+    /// what is restored after this may have its names.
     pub(super) fn reset(&mut self) {
         let queues: Vec<QueueId> = self.queues.keys().copied().collect();
         for queue in queues {
             self.purge(queue);
+            if let Some(polled) = self.queues.get_mut(&queue) {
+                polled.queue.forget_keys(Time::NEVER);
+            }
         }
+        // Names of events that are restored now have been used.
+        self.ids_from = 0;
         for id in self.invocations.ids() {
             let id = InvocationId(id);
-            let parked = self
-                .invocations
-                .get(id.0)
-                .is_some_and(|invocation| invocation.phase == Phase::Parked);
-            if !parked {
+            let Some(invocation) = self.invocations.get(id.0) else {
+                continue;
+            };
+            if invocation.phase != Phase::Parked {
+                if let (Some(first), false) = (first_of(&invocation.job), self.cut_off.contains(&id)) {
+                    self.cut_off.insert(id);
+                    let topic = match invocation.job {
+                        Job::Topic { message, .. } => Some(message),
+                        _ => None,
+                    };
+                    self.effects.push_back(Effect::Store(StoreChange::EventDone { first }));
+                    topic.into_iter().for_each(|message| self.topic_delivery_over(message));
+                }
                 continue;
             }
             let invocation = self.invocations.remove(id.0).expect("just seen");

@@ -19,5 +19,6 @@ mod limits;
 mod messages;
 mod readme;
 mod reload;
+mod snapshots;
 mod templates;
 mod tidy;

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use wasmtime::component::Accessor;
 
 use super::bodies::Bodies;
-use super::loader::Graph;
+use super::graph::Graph;
 use crate::engine::Reply;
 use crate::engine::host::Guest;
 

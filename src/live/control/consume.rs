@@ -28,7 +28,7 @@ fn bad_request(code: &'static str, message: String, remedy: &str) -> ApiFailure 
 }
 
 /// The body as what the path takes; none is all defaults.
-fn read<T: DeserializeOwned + Default>(body: &Bytes, example: &str) -> Answer<T> {
+pub fn read<T: DeserializeOwned + Default>(body: &Bytes, example: &str) -> Answer<T> {
     if body.is_empty() {
         return Ok(T::default());
     }
@@ -183,9 +183,7 @@ pub async fn peek(server: &Server, name: &str, max: Option<&str>) -> Answer<Vec<
 
 /// POST `/_emu/reset`: every message and every waiting event goes.
 pub async fn reset(server: &Server) -> Answer<serde_json::Value> {
-    let driver = &server.driver;
-    driver.step(Input::Reset, &mut Own::default());
-    let cleared = driver.0.store.clear().await;
+    let cleared = server.driver.reset().await;
     cleared.map_err(|error| host_failure(store_error(error)))?;
     Ok(serde_json::json!({ "reset": true }))
 }

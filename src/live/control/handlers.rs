@@ -18,7 +18,7 @@ use crate::platform::effect::RejectReason;
 use crate::platform::time::Time;
 use crate::report::bill::Bill;
 
-use super::{Answer, ApiFailure, Reply, answered, consume, json as json_reply, kv, parse, sse, views};
+use super::{Answer, ApiFailure, Reply, answered, consume, json as json_reply, kv, parse, snapshot, sse, views};
 
 /// Invocations that a list shows unless asked for more.
 const LIST_DEFAULT: usize = 100;
@@ -50,6 +50,7 @@ fn unknown_path(what: &str) -> ApiFailure {
         "queues",
         "topics",
         "kv",
+        "snapshots",
         "crons",
         "bill",
         "events",
@@ -187,6 +188,10 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
         ("crons", "fire") => answered(fire(server, name)),
         ("functions", "invoke") => answered(invoke(server, name, &body).await),
         ("functions", "invoke-async") => answered(invoke_async(server, name, &body).await),
+        ("snapshots", _) => match snapshot::act(server, name, action, &body).await {
+            Some(reply) => reply,
+            None => answered::<()>(Err(unknown_path(&format!("{what}/{name}/{action}")))),
+        },
         _ => answered::<()>(Err(unknown_path(&format!("{what}/{name}/{action}")))),
     }
 }
@@ -368,6 +373,7 @@ pub fn page() -> Reply {
         ("queues", "/_emu/queues"),
         ("topics", "/_emu/topics"),
         ("kv", "/_emu/kv"),
+        ("snapshots", "/_emu/snapshots"),
         ("crons", "/_emu/crons"),
         ("bill", "/_emu/bill"),
         ("events", "/_emu/events"),

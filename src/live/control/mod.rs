@@ -5,6 +5,7 @@ mod consume;
 pub mod guard;
 mod handlers;
 mod kv;
+mod snapshot;
 mod sse;
 pub mod views;
 
@@ -197,7 +198,8 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
         .and(warp::path::end())
         .and(body)
         .then(|server: Server, action: String, _body: Bytes| async move { handlers::whole(&server, &action).await });
-    let kv = kv::routes(get_below_kv);
+    let snapshots = snapshot::routes(get_below_kv.clone());
+    let kv = kv::routes(get_below_kv).or(snapshots).unify();
     let page = warp::get().and(warp::path::end()).map(handlers::page);
     kv.or(lists)
         .unify()

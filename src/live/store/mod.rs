@@ -13,6 +13,7 @@ mod intake;
 mod kv;
 mod restore;
 mod schema;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod thread;

@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{Durability, Identity, Kind};
 
 /// Raised with every change of the tables; an older database is brought up to it, a newer one refused.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 1;
 
 /// Ids of one run. Far more than a run uses, few enough that the public form holds sixty thousand runs.
-const IDS_PER_RUN: u64 = 1 << 32;
+pub(super) const IDS_PER_RUN: u64 = 1 << 32;
 
 const PAGE_BYTES: i64 = 4096;
 /// Beyond it sends are refused as on a full disk.
@@ -72,7 +72,7 @@ fn prepare(connection: &Connection, on_disk: bool, durability: Durability) -> an
     }
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == 0 {
-        connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+        make_tables(connection)?;
     } else if version != VERSION {
         bail!("version {version} of its tables is not this emu's, {VERSION}");
     }
@@ -88,6 +88,33 @@ fn prepare(connection: &Connection, on_disk: bool, durability: Durability) -> an
     Ok(())
 }
 
+/// In a new database.
+pub(super) fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))
+}
+
+/// The highest id that rows of `database` (`main`, or one that is attached) have.
+pub(super) fn highest(connection: &Connection, database: &str) -> rusqlite::Result<u64> {
+    let sql = format!(
+        "SELECT max(ifnull((SELECT max(id) FROM {database}.body), 0), ifnull((SELECT max(id) FROM {database}.event), 0))"
+    );
+    connection.query_row(&sql, [], |row| Ok(row.get::<_, i64>(0)? as u64))
+}
+
+/// In the order of their numbers from 0.
+pub(super) fn names(connection: &Connection) -> rusqlite::Result<Vec<(Kind, String)>> {
+    let mut names = connection.prepare("SELECT kind, name FROM name ORDER BY kind, id")?;
+    let names = names.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let kinds = |kind: &str| {
+        [Kind::Function, Kind::Queue, Kind::Topic]
+            .into_iter()
+            .find(|known| known.word() == kind)
+    };
+    let names = names.into_iter().filter_map(|(kind, name)| Some((kinds(&kind)?, name)));
+    Ok(names.collect())
+}
+
 /// Reads who this database is, and takes the ids of this run.
 pub(super) fn identity(connection: &Connection, head: u64) -> anyhow::Result<Identity> {
     let head = match meta(connection, "head")? {
@@ -96,12 +123,7 @@ pub(super) fn identity(connection: &Connection, head: u64) -> anyhow::Result<Ide
     };
     let reserved = meta(connection, "ids")?.unwrap_or(0) as u64;
     // A run that used more than its share must not meet its own messages again.
-    let used: i64 = connection.query_row(
-        "SELECT max(ifnull((SELECT max(id) FROM body), 0), ifnull((SELECT max(id) FROM event), 0))",
-        [],
-        |row| row.get(0),
-    )?;
-    let ids_from = reserved.max(used as u64);
+    let ids_from = reserved.max(highest(connection, "main")?);
     let mut set = connection.prepare("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
     let took = connection.execute_batch("BEGIN").and_then(|()| {
         set.execute(params!["head", head as i64])?;
@@ -115,21 +137,10 @@ pub(super) fn identity(connection: &Connection, head: u64) -> anyhow::Result<Ide
             return Err(error.into());
         }
     }
-    let mut names = connection.prepare("SELECT kind, name FROM name ORDER BY kind, id")?;
-    let names = names.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-    let names = names.collect::<Result<Vec<_>, _>>()?;
-    let kinds = |kind: &str| {
-        [Kind::Function, Kind::Queue, Kind::Topic]
-            .into_iter()
-            .find(|known| known.word() == kind)
-    };
     Ok(Identity {
         ids_from,
         head,
-        names: names
-            .into_iter()
-            .filter_map(|(kind, name)| Some((kinds(&kind)?, name)))
-            .collect(),
+        names: names(connection)?,
     })
 }
 

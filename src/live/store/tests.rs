@@ -25,7 +25,7 @@ fn stored(id: u64) -> Stored {
     }
 }
 
-fn message(id: u64, bytes: usize) -> Intake {
+pub(super) fn message(id: u64, bytes: usize) -> Intake {
     Intake::Message {
         queue: QueueId(1),
         stored: stored(id),
@@ -37,7 +37,7 @@ fn message(id: u64, bytes: usize) -> Intake {
     }
 }
 
-fn open(folder: &std::path::Path) -> (Store, Identity) {
+pub(super) fn open(folder: &std::path::Path) -> (Store, Identity) {
     let opened = Opened::open(&Place::Folder(folder.to_owned()), Durability::Normal, 7).expect("it opens");
     let identity = opened.identity.clone();
     (opened.start(Box::new(|_, _| {})).expect("a thread"), identity)

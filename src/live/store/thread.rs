@@ -37,6 +37,8 @@ pub(super) enum Class {
     /// The core has decided already: as `Shrink`, and kept in memory until there is room.
     Follow,
     Read,
+    /// By itself and outside of a transaction, with all before it written; refused when that has no room.
+    Alone,
 }
 
 /// How far the thread has come.
@@ -59,6 +61,8 @@ struct Inbox {
     ops: Vec<Op>,
     /// Of the last operation that came in.
     seq: u64,
+    /// How many of them are [`Class::Alone`].
+    alone: usize,
     closed: bool,
 }
 
@@ -86,6 +90,7 @@ impl Shared {
             return u64::MAX;
         }
         inbox.seq += 1;
+        inbox.alone += usize::from(op.class == Class::Alone);
         let seq = inbox.seq;
         inbox.ops.push(op);
         let was_empty = inbox.ops.len() == 1;
@@ -117,10 +122,16 @@ impl Shared {
         if inbox.ops.is_empty() && inbox.closed {
             return None;
         }
-        let rest = match inbox.ops.len() > GROUP_MAX {
-            true => inbox.ops.split_off(GROUP_MAX),
-            false => Vec::new(),
-        };
+        let mut count = inbox.ops.len().min(GROUP_MAX);
+        if inbox.alone > 0 {
+            count = match inbox.ops[..count].iter().position(|op| op.class == Class::Alone) {
+                Some(0) => 1,
+                Some(before) => before,
+                None => count,
+            };
+            inbox.alone -= usize::from(inbox.ops[0].class == Class::Alone);
+        }
+        let rest = inbox.ops.split_off(count);
         let ops = std::mem::replace(&mut inbox.ops, rest);
         Some((ops, inbox.seq - inbox.ops.len() as u64))
     }
@@ -198,6 +209,9 @@ impl Writer {
         if ops.is_empty() {
             return;
         }
+        if ops[0].class == Class::Alone {
+            return ops.into_iter().for_each(|op| self.by_itself(op));
+        }
         let calm = !self.full && self.owed.is_empty();
         let writes = ops.iter().any(|op| op.class != Class::Read);
         if calm && writes && !self.has_room() {
@@ -242,7 +256,25 @@ impl Writer {
                     None => Ok(()),
                 }
             }
-            Class::Write | Class::Shrink | Class::Read => self.attempt(&mut work, class),
+            Class::Write | Class::Shrink | Class::Read | Class::Alone => self.attempt(&mut work, class),
+        };
+        if let Some(done) = done {
+            done(outcome);
+        }
+    }
+
+    /// A file beside the database may be full or broken without the database being so.
+    fn by_itself(&mut self, op: Op) {
+        let Op { mut work, done, .. } = op;
+        self.pay();
+        let outcome = match &self.broken {
+            Some(error) => Err(error.clone()),
+            None if !self.owed.is_empty() => Err(StoreError::Full(self.path.clone())),
+            None => work(&self.connection).map_err(|error| match error.sqlite_error_code() {
+                _ if is_full(&error) => StoreError::Failed("there is no room for it on the disk".to_owned()),
+                Some(ErrorCode::SystemIoFailure) => self.judge(&error),
+                _ => StoreError::Failed(error.to_string()),
+            }),
         };
         if let Some(done) = done {
             done(outcome);
@@ -336,9 +368,15 @@ impl Writer {
     }
 }
 
-fn transaction(connection: &Connection, work: impl FnOnce() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+pub(super) fn transaction<T>(
+    connection: &Connection,
+    work: impl FnOnce() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     connection.prepare_cached("BEGIN")?.execute([])?;
-    let outcome = work().and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
+    let outcome = work().and_then(|done| {
+        connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(done)
+    });
     if outcome.is_err() && !connection.is_autocommit() {
         // Some errors have rolled back already.
         let _ = connection.execute_batch("ROLLBACK");

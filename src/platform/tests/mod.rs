@@ -5,6 +5,7 @@ mod forms;
 mod kept;
 mod queues;
 mod random;
+mod reset;
 mod script;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,5 @@ mod faults;
 mod functions;
 mod harness;
 mod modules;
-mod packages;
 mod web;
 mod workers;
