@@ -53,7 +53,7 @@ pub struct Source {
     pub function: String,
     /// Absolute and canonical; imports may not leave it.
     pub project_root: PathBuf,
-    /// Absolute: `.js`, `.mjs`, `.ts`, `.mts`, `.wasm` or `.wat`.
+    /// Absolute: JavaScript or TypeScript by its extension, `.wasm` or `.wat`.
     pub entry: PathBuf,
     /// The function's environment, for the trial import: modules read it when they are evaluated.
     pub env: BTreeMap<String, String>,

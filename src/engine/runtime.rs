@@ -38,6 +38,7 @@ struct Inner {
     compiler: Compiler,
     /// Made when the first script is loaded.
     script_runtime: OnceCell<Arc<js::Runtime>>,
+    script_cache: Arc<js::Cache>,
     slots: Arc<Semaphore>,
     slots_max: u32,
 }
@@ -55,6 +56,7 @@ impl Engine {
             linker,
             compiler,
             script_runtime: OnceCell::new(),
+            script_cache: Arc::default(),
             slots,
             slots_max,
         })))
@@ -77,6 +79,11 @@ impl Engine {
     pub(crate) async fn script_runtime(&self) -> Result<Arc<js::Runtime>, String> {
         let make = async || js::Runtime::new(self).await.map(Arc::new);
         self.0.script_runtime.get_or_try_init(make).await.cloned()
+    }
+
+    /// Sources of scripts that have been parsed.
+    pub(crate) fn script_cache(&self) -> Arc<js::Cache> {
+        Arc::clone(&self.0.script_cache)
     }
 
     /// Waits for room in the pool. A sandbox holds it while its store lives.
@@ -113,10 +120,10 @@ impl Engine {
             .unwrap_or_default();
         match extension {
             "wasm" | "wat" => wasm::load(self, source).await,
-            "js" | "mjs" | "ts" | "mts" => js::load(self, source).await,
+            "js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx" => js::load(self, source).await,
             _ => Err(LoadError {
                 message: format!(
-                    "`{}` is no function: emu runs .js, .mjs, .ts, .mts, .wasm and .wat files",
+                    "`{}` is no function: emu runs .js, .mjs, .cjs, .jsx, .ts, .mts, .cts, .tsx, .wasm and .wat files",
                     source.entry.display()
                 ),
                 place: None,

@@ -12,7 +12,7 @@ use super::diagnostic::Diagnostic;
 pub const FOLDER: &str = "functions";
 
 /// Extensions in order of preference for an index file.
-pub const EXTENSIONS: [&str; 6] = ["ts", "mts", "js", "mjs", "wasm", "wat"];
+pub const EXTENSIONS: [&str; 10] = ["ts", "tsx", "mts", "cts", "js", "jsx", "mjs", "cjs", "wasm", "wat"];
 
 /// What people write functions in that emu runs only after a build.
 const NEEDS_BUILD: [(&str, &str); 9] = [
@@ -38,7 +38,7 @@ pub struct Discovered {
 /// What a source's extension says.
 pub fn kind_of(path: &Path) -> Option<SourceKind> {
     match path.extension()?.to_str()? {
-        "js" | "mjs" | "ts" | "mts" => Some(SourceKind::Script),
+        "js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx" => Some(SourceKind::Script),
         "wasm" | "wat" => Some(SourceKind::Wasm),
         _ => None,
     }
@@ -59,7 +59,7 @@ fn is_left_out(name: &str) -> bool {
     name.starts_with(['_', '.'])
         || name.contains(".test.")
         || name.contains(".spec.")
-        || [".d.ts", ".d.mts"].iter().any(|end| name.ends_with(end))
+        || [".d.ts", ".d.mts", ".d.cts"].iter().any(|end| name.ends_with(end))
         || matches!(name, "node_modules" | "__tests__" | "target")
 }
 
@@ -145,15 +145,6 @@ fn look_at_file(name: &str, found: &mut Discovered) {
         found.warnings.push(Diagnostic::warning(message).remedy(format!(
             "declare `[functions.{stem}]` in emu.toml with `source` (the .wasm file) and `build = \"{command}\"`"
         )));
-    } else if let Some(module) = match extension {
-        "cjs" => Some("mjs"),
-        "cts" => Some("mts"),
-        "jsx" | "tsx" => Some("ts"),
-        _ => None,
-    } {
-        found
-            .warnings
-            .push(Diagnostic::warning(message).remedy(format!("write it as an ES module in {FOLDER}/{stem}.{module}")));
     }
 }
 

@@ -81,7 +81,6 @@ fn files_and_folders_of_functions_are_functions() {
 fn what_is_not_served_is_said() {
     let dir = folder(&[
         ("functions/a.py", ""),
-        ("functions/b.cjs", ""),
         ("functions/[id].js", ""),
         ("functions/lib/util.js", ""),
         ("functions/native/Cargo.toml", ""),
@@ -91,8 +90,6 @@ fn what_is_not_served_is_said() {
     for expected in [
         "functions/a.py is not served",
         "build = \"componentize-py componentize ... -o a.wasm\"",
-        "functions/b.cjs is not served",
-        "write it as an ES module in functions/b.mjs",
         "functions/[id].js is not served: `[id]` is no name for a function",
         "rename it to `id`",
         "functions/lib is not served: it has no index.ts, index.js or lib.wasm",

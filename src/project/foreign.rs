@@ -50,7 +50,7 @@ pub fn nothing_found(folder: &Path, upward: bool) -> Diagnostic {
         if upward { ", " } else { "" }
     ))
     .note(format!(
-        "looked for {MANIFEST} and for a folder {FOLDER}/ with .js, .mjs, .ts, .mts, .wasm or .wat files"
+        "looked for {MANIFEST} and for a folder {FOLDER}/ with JavaScript, TypeScript or .wasm files"
     ));
     for (file, tool) in KNOWN {
         let path = folder.join(file);
@@ -146,7 +146,7 @@ fn with_extension(source: &str, folder: &Path) -> String {
     if kind_of(Path::new(source)).is_some() {
         return source.to_owned();
     }
-    let found = ["ts", "mts", "js", "mjs"]
+    let found = ["ts", "mts", "js", "mjs", "tsx", "cjs"]
         .iter()
         .map(|ext| format!("{source}.{ext}"))
         .find(|file| folder.join(file).is_file());

@@ -97,7 +97,7 @@ pub struct Function {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
-    /// `.js`, `.mjs`, `.ts`, `.mts`.
+    /// JavaScript or TypeScript, with or without JSX.
     Script,
     /// `.wasm` or `.wat`: the engine tells a component from a module by its content.
     Wasm,

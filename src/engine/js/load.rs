@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 
 use super::Offer;
-use super::graph::Graph;
+use super::loader::Graph;
 use super::runtime::Runtime;
 use super::sandbox::{Version, context, failure_of, settings_json};
 use super::script::Script;
@@ -32,7 +32,8 @@ const TRIAL_MEMORY_BYTES: u64 = 512 << 20;
 pub async fn load(engine: &Engine, source: &Source) -> Result<Loaded, LoadError> {
     let started = Instant::now();
     let reading = source.clone();
-    let graph = tokio::task::spawn_blocking(move || Graph::load(&reading)).await;
+    let cache = engine.script_cache();
+    let graph = tokio::task::spawn_blocking(move || Graph::load(&reading, &cache)).await;
     let graph = Arc::new(graph.map_err(|error| plain(format!("failed to read the source: {error}"), source))??);
     let read = started.elapsed();
 

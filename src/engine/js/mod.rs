@@ -2,7 +2,7 @@
 //! evaluated (`runtime/`, built by `scripts/build-js-runtime` from `prelude/` and `wit/`). An instance of it imports the
 //! user's module from the host's memory, so that a changed source needs no compilation.
 //!
-//! In reading order: [`artefact`] the runtime that ships with emu; `module`, `resolve`, `graph` from files to modules;
+//! In reading order: [`artefact`] the runtime that ships with emu; `loader` from files to modules;
 //! `wire`, `host`, `bodies`, `outbound`, `text`, `crypto` what the guest may call; `events`, `reply` an invocation's way in
 //! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source.
 
@@ -11,15 +11,12 @@ pub mod artefact;
 mod bodies;
 mod crypto;
 mod events;
-mod graph;
 mod host;
 mod keyvalue;
 mod load;
-mod module;
+mod loader;
 mod outbound;
-mod positions;
 mod reply;
-mod resolve;
 mod runtime;
 mod sandbox;
 mod script;
@@ -28,6 +25,7 @@ mod text;
 mod wire;
 
 pub(super) use load::load;
+pub(super) use loader::Cache;
 pub(super) use runtime::Runtime;
 pub(super) use sandbox::{Sandbox, Version};
 

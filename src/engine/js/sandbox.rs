@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 use wasmtime::Trap;
 
-use super::graph::Graph;
+use super::loader::Graph;
 use super::runtime::{Handle, Runtime};
 use super::script::{Script, script};
 use super::stack::Thrown;

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use wasmtime::component::Accessor;
 
 use super::bodies::Bodies;
-use super::graph::Graph;
+use super::loader::Graph;
 use crate::engine::Reply;
 use crate::engine::host::Guest;
 

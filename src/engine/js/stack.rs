@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::graph::Graph;
+use super::loader::{FACADE, Graph};
 use crate::engine::{Failure, FailureKind, Place};
 
 /// Stack lines kept of one error.
@@ -50,7 +50,10 @@ fn parse_frame(line: &str) -> Option<Frame<'_>> {
 }
 
 fn is_ours(frame: &Frame<'_>) -> bool {
-    frame.file.starts_with("emu:") || frame.file.starts_with("componentize-qjs:")
+    let loaders = ["emu:", "componentize-qjs:"]
+        .iter()
+        .any(|start| frame.file.starts_with(start));
+    loaders || frame.file.contains(FACADE)
 }
 
 /// The frames of a stack that are the user's (and native ones between them), ready to print.

@@ -11,7 +11,7 @@ pub static FUNCTION: Table = Table {
             "source",
             Kind::Text(Text::Path),
             "`functions/NAME.*` or `functions/NAME/index.*`",
-            "A `.js`, `.mjs`, `.ts`, `.mts`, `.wasm` or `.wat` file in the project.",
+            "A `.js`, `.mjs`, `.cjs`, `.jsx`, `.ts`, `.mts`, `.cts`, `.tsx`, `.wasm` or `.wat` file in the project.",
         )
         .also(&["handler", "main", "entry", "entrypoint", "file", "path", "src", "code"]),
         key(

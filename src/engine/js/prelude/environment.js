@@ -24,7 +24,7 @@ export function beginInvocation(context) {
   parsedFrom = context.settings;
   const settings = JSON.parse(context.settings);
   environment.settings = settings;
-  environment.variables = { ...settings.env };
+  environment.variables = { NODE_ENV: "production", ...settings.env };
   environment.env = { ...settings.env };
   for (const [name, kind] of Object.entries(settings.bindings ?? {})) {
     environment.env[name] = makeBinding(name, kind);

@@ -20,7 +20,7 @@ function conventionOf(module, entry) {
   const names = Object.keys(module);
   const found = names.length === 0 ? "nothing" : names.map((name) => `\`${name}\``).join(", ");
   throw new TypeError(
-    `${entry} exports ${found}, but no handler that emu knows; write either\n  ${WORKERS_SHAPE}\nor\n  ${LAMBDA_SHAPE}`,
+    `${entry.replace(/\?import.*/, "")} exports ${found}, but no handler that emu knows; write either\n  ${WORKERS_SHAPE}\nor\n  ${LAMBDA_SHAPE}`,
   );
 }
 

@@ -6,5 +6,6 @@ mod faults;
 mod functions;
 mod harness;
 mod modules;
+mod packages;
 mod web;
 mod workers;

@@ -131,21 +131,6 @@ async fn missing_imports_name_the_importer() {
 }
 
 #[tokio::test]
-async fn common_js_is_told_apart() {
-    let shown = load(&[("f.js", "exports.handler = async () => 1;")]).await;
-    assert!(
-        shown.starts_with("error: CommonJS modules are not loaded") && shown.contains(" at f.js:1:1"),
-        "{shown}"
-    );
-    let files = [
-        ("f.js", "import old from 'old'; export default { fetch() {} };"),
-        ("node_modules/old/package.json", "{\"main\": \"main.js\"}"),
-        ("node_modules/old/main.js", "module.exports = 1;"),
-    ];
-    assert!(load(&files).await.contains(" at node_modules/old/main.js:1:1"));
-}
-
-#[tokio::test]
 async fn imports_do_not_leave_the_project() {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("secret.js"), "export default 1;").unwrap();

@@ -1,0 +1,23 @@
+//! From files to the modules that QuickJS evaluates, as bundlers and Node do it, without writing anything.
+//!
+//! In reading order: `manifest` what a package.json says; `tsconfig` what a tsconfig.json says; `resolve` from a specifier
+//! to a file; `lower` TypeScript and JSX into JavaScript; `scan` what a file imports, exports and uses; `parsed` one file with
+//! all of that; `cache` files parsed before; `builtin` modules that emu itself brings; `emit` the code that is evaluated;
+//! `graph` one version; `positions` from that code back into the files.
+
+mod builtin;
+mod cache;
+mod emit;
+mod graph;
+mod lower;
+mod manifest;
+mod parsed;
+mod positions;
+mod refused;
+mod resolve;
+mod scan;
+mod tsconfig;
+
+pub use cache::Cache;
+pub use emit::FACADE;
+pub use graph::Graph;
