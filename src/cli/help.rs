@@ -33,7 +33,17 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "Look",
-        &["status", "functions", "ps", "queue", "kv", "crons", "logs", "bill"],
+        &[
+            "status",
+            "functions",
+            "ps",
+            "queue",
+            "kv",
+            "crons",
+            "logs",
+            "why",
+            "bill",
+        ],
     ),
     ("Project", &["new", "validate", "schema"]),
     ("This program", &["cache", "completions"]),

@@ -1,24 +1,31 @@
 //! `emu logs`: what functions wrote and how they ended, from a running emulator's history or as it happens.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::client::{Client, block_on, find};
+use super::client::{Client, Events, block_on, find, try_find};
 use super::failure::{Failure, Outcome};
 use super::output::data;
 use super::{Global, json_line};
-use crate::live::api;
-use crate::report::event::{Event, Invocation, Log, Stamped};
+use crate::live::Archive;
+use crate::report::event::{Event, Stamped};
 use crate::report::line::Renderer;
 use crate::report::redact::Redactor;
 use crate::report::style::{Style, wants_color};
 
+/// Invocations to show when nothing else is said.
+const SHOWN: u32 = 20;
+/// With --since.
+const SHOWN_SINCE: u32 = 10_000;
+
 /// Show what functions logged and how their invocations ended
 #[derive(ClapArgs, Clone, Debug)]
-#[command(after_help = "Examples:\n  emu logs\n  emu logs api --limit 5\n  emu logs -f")]
+#[command(
+    after_help = "Examples:\n  emu logs\n  emu logs api --limit 5\n  emu logs --since 15m\n  emu logs -f\n\nWithout a running emulator: what the history in .emu has."
+)]
 pub struct Args {
     /// Only this function's
     function: Option<String>,
@@ -27,70 +34,94 @@ pub struct Args {
     #[arg(short, long)]
     follow: bool,
 
-    /// Invocations to show, the newest
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-    limit: u16,
+    /// From this time on: 15m, 2h, 1d ago, or an instant such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// Invocations to show, the newest [default: 20; with --since 10000]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=10_000))]
+    limit: Option<u32>,
 
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
 }
 
-/// A row of GET `/_emu/invocations`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Row {
-    time: String,
-    #[serde(flatten)]
-    invocation: Invocation,
+impl Args {
+    fn limit(&self) -> u32 {
+        let default = if self.since.is_some() { SHOWN_SINCE } else { SHOWN };
+        self.limit.unwrap_or(default)
+    }
 }
 
 pub fn run(args: &Args, global: &Global) -> Outcome {
-    let client = find(global)?;
     // Here the lines are the data, so they go to stdout.
     let color = wants_color(std::io::IsTerminal::is_terminal(&std::io::stdout()), &super::env);
     let style = Style::new(color, global.style().verbosity);
     colored::control::set_override(color);
     let mut renderer = Renderer::new(style, Redactor::default());
+    if let (false, Some(archive)) = (args.follow || runs(global)?, archive(global)) {
+        let past = archive.logs(args.function.as_deref(), args.since.as_deref(), args.limit())?;
+        show_all(args, &mut renderer, past)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let client = find(global)?;
     block_on(async {
-        history(args, &client, &mut renderer).await?;
-        if args.follow {
-            follow(args, &client, &mut renderer).await?;
+        // Before the past is read, so that nothing falls between the two.
+        let events = match args.follow {
+            true => Some(client.events().await?),
+            false => None,
+        };
+        let past = history(args, &client).await?;
+        let seen: HashSet<String> = past.iter().filter_map(|told| invocation_of(&told.event)).collect();
+        show_all(args, &mut renderer, past)?;
+        if let Some(events) = events {
+            follow(args, events, &seen, &mut renderer).await?;
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-async fn history(args: &Args, client: &Client, renderer: &mut Renderer) -> Result<(), Failure> {
-    let limit = args.limit.to_string();
+/// Whether there is an emulator to ask; one that was named has to be.
+pub fn runs(global: &Global) -> Result<bool, Failure> {
+    match try_find(global)? {
+        Some(client) => block_on(async { Ok(global.control_url.is_some() || client.answers().await) }),
+        None => Ok(false),
+    }
+}
+
+/// What is kept of a folder that no emulator serves.
+pub fn archive(global: &Global) -> Option<Archive> {
+    match &global.project {
+        Some(path) => Archive::find(path),
+        None => Archive::find(&std::env::current_dir().ok()?),
+    }
+}
+
+async fn history(args: &Args, client: &Client) -> Result<Vec<Stamped>, Failure> {
+    let limit = args.limit().to_string();
     let mut query = vec![("limit", limit.as_str())];
     if let Some(function) = &args.function {
         query.push(("function", function));
     }
-    let mut rows: Vec<Row> = client.get(&["_emu", "invocations"], &query).await?;
-    // Newest first as they come, newest last as people read.
-    rows.reverse();
-    renderer.fit_names(rows.iter().map(|row| row.invocation.function.as_str()));
-    for row in rows {
-        let detail: Result<api::InvocationDetail, Failure> =
-            client.get(&["_emu", "invocations", &row.invocation.id], &[]).await;
-        // It may have left the history in between: then only its line is known.
-        let log = detail.map(|detail| detail.log).unwrap_or_default();
-        for line in log {
-            let event = Event::Log(Log {
-                function: row.invocation.function.clone(),
-                invocation: row.invocation.id.clone(),
-                stream: line.stream,
-                text: line.text,
-            });
-            show(args, renderer, row.time.clone(), event)?;
-        }
-        show(args, renderer, row.time, Event::Invocation(row.invocation))?;
+    if let Some(since) = &args.since {
+        query.push(("since", since));
     }
-    Ok(())
+    client.get(&["_emu", "logs"], &query).await
 }
 
-async fn follow(args: &Args, client: &Client, renderer: &mut Renderer) -> Result<(), Failure> {
-    let mut events = client.events().await?;
+fn show_all(args: &Args, renderer: &mut Renderer, past: Vec<Stamped>) -> Result<(), Failure> {
+    renderer.fit_names(past.iter().filter_map(|told| function_of(&told.event)));
+    past.into_iter().try_for_each(|told| show(args, renderer, &told))
+}
+
+/// `seen`: invocations that the past has shown.
+async fn follow(
+    args: &Args,
+    mut events: Events,
+    seen: &HashSet<String>,
+    renderer: &mut Renderer,
+) -> Result<(), Failure> {
     while let Some(text) = events.next().await {
         // What this version does not know is of a newer one.
         let Ok(stamped) = serde_json::from_str::<Stamped>(&text) else {
@@ -101,15 +132,26 @@ async fn follow(args: &Args, client: &Client, renderer: &mut Renderer) -> Result
             }
             continue;
         };
+        if invocation_of(&stamped.event).is_some_and(|id| seen.contains(&id)) {
+            continue;
+        }
         if args
             .function
             .as_deref()
             .is_none_or(|name| function_of(&stamped.event) == Some(name))
         {
-            show(args, renderer, stamped.time, stamped.event)?;
+            show(args, renderer, &stamped)?;
         }
     }
     Ok(())
+}
+
+fn invocation_of(event: &Event) -> Option<String> {
+    match event {
+        Event::Invocation(e) => Some(e.id.clone()),
+        Event::Log(e) => Some(e.invocation.clone()),
+        _ => None,
+    }
 }
 
 fn function_of(event: &Event) -> Option<&str> {
@@ -119,16 +161,17 @@ fn function_of(event: &Event) -> Option<&str> {
         Event::Reload(e) => Some(&e.function),
         Event::Log(e) => Some(&e.function),
         Event::Throttle(e) => Some(&e.function),
+        Event::Retry(e) => Some(&e.function),
+        Event::GaveUp(e) => Some(&e.function),
         Event::Ready(_) | Event::Message(_) | Event::Cron(_) | Event::Notice(_) => None,
     }
 }
 
-fn show(args: &Args, renderer: &mut Renderer, time: String, event: Event) -> Result<(), Failure> {
-    let stamped = Stamped { time, event };
+fn show(args: &Args, renderer: &mut Renderer, stamped: &Stamped) -> Result<(), Failure> {
     if args.json {
-        data(&json_line(&stamped)?)?;
+        data(&json_line(stamped)?)?;
     } else {
-        for line in renderer.render(&stamped) {
+        for line in renderer.render(stamped) {
             data(&format!("{line}\n"))?;
         }
     }

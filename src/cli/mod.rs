@@ -24,6 +24,7 @@ mod settings;
 mod signals;
 mod snapshot;
 mod validate;
+mod why;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -124,6 +125,7 @@ enum Command {
     Kv(kv::Args),
     Snapshot(snapshot::Args),
     Logs(logs::Args),
+    Why(why::Args),
     Bill(bill::Args),
     New(new::Args),
     Validate(validate::Args),
@@ -171,6 +173,7 @@ impl Command {
             Command::Kv(args) => kv::run(args, global),
             Command::Snapshot(args) => snapshot::run(args, global),
             Command::Logs(args) => logs::run(args, global),
+            Command::Why(args) => why::run(args, global),
             Command::Bill(args) => bill::run(args, global),
             Command::New(args) => new::run(args),
             Command::Validate(args) => validate::run(args, global),

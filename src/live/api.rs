@@ -111,6 +111,65 @@ pub struct Listed {
     pub invocation: event::Invocation,
 }
 
+/// GET `/_emu/why/{id}`: the causal chain of an invocation or a message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Why {
+    pub asked: String,
+    /// What it all began with.
+    pub root: Hop,
+    /// There is more than is shown.
+    pub truncated: bool,
+}
+
+/// An invocation (with all attempts at its event) or a message, and what came of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Hop {
+    /// `invocation`, `message`.
+    pub kind: String,
+    pub id: String,
+    /// How it came from the hop above: `sent to queue orders`, `receive 2`, `attempt 2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// `api POST /orders`, `queue orders`.
+    pub what: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The one that was asked for.
+    #[serde(default)]
+    pub asked: bool,
+    /// In the order of time.
+    #[serde(default)]
+    pub then: Vec<Then>,
+    /// What else came of it and is not on the way, or too much to show.
+    #[serde(default)]
+    pub more: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    Step(Step),
+    Hop(Hop),
+}
+
+/// Something that was decided.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Step {
+    pub time: String,
+    pub what: String,
+    /// By which rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
 /// GET `/_emu/invocations/{id}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InvocationDetail {

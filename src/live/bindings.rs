@@ -9,6 +9,7 @@ use crate::platform::ids::InvocationId;
 
 use super::driver::Driver;
 use super::events::Summary;
+use super::http::{accept_event, is_asynchronous};
 use super::render::{reject_code, reject_text};
 
 /// One invocation's view of the project.
@@ -60,6 +61,10 @@ impl Driver {
         let Some(entry) = table.by_name.get(function).cloned() else {
             return Err(not_found("function", function, table.project.functions.keys()));
         };
+        if is_asynchronous(request.headers()) {
+            let limit = table.limits.request_bytes_max;
+            return Ok(accept_event(self, &entry, request, limit, Some(cause)).await);
+        }
         let summary = Summary::Request {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),

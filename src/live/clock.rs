@@ -99,3 +99,15 @@ pub fn rfc3339(time: Time) -> String {
         Err(_) => "never".to_owned(),
     }
 }
+
+/// An instant of the past as events write it: `15m` before `now`, or an RFC 3339 instant.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn since(text: &str, now: Time) -> Result<String, String> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true));
+    }
+    let span = crate::project::units::parse_span(text).map_err(|error| error.to_string())?;
+    Ok(rfc3339(Time(now.0.saturating_sub(span.0))))
+}

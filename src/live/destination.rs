@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::engine::{Failure, FailureKind, Reply};
 use crate::platform::config::Destination;
-use crate::platform::effect::{Condition, StoreChange, StoredEvent};
+use crate::platform::effect::{Condition, StoreChange};
 use crate::platform::ids::{InvocationId, QueueId};
 use crate::platform::input::Input;
 use crate::platform::time::Time;
@@ -144,10 +144,7 @@ impl Driver {
         if let Destination::Function(function) = to {
             let id = core.platform.new_invocation();
             let payload: Arc<str> = record.into();
-            let event = StoredEvent {
-                cause: Some(last),
-                ..first_attempt(id, function, now)
-            };
+            let event = first_attempt(id, function, now, Some(last));
             self.0.store.follow_event(event, payload.clone());
             core.messages.put_event(id, payload);
             let input = Input::ArriveAsync {

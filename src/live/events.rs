@@ -17,7 +17,7 @@ use crate::platform::time::{Span, Time};
 use crate::report::event::{Event, Stamped};
 
 use super::Sink;
-use super::history::History;
+use super::history::{Budget as Keeping, Past, Recent, Row};
 use super::names::{Names, PublicIds};
 use super::render::Renderer;
 use super::secrets::Secrets;
@@ -89,7 +89,7 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     pending: Mutex<Pending>,
     arrived: Condvar,
-    /// Held while events move from `pending` to the history, so that they arrive in order whoever moves them.
+    /// Held while events move from `pending` to the histories, so that they arrive in order whoever moves them.
     consumer: Mutex<Consumer>,
     sse: broadcast::Sender<Arc<Stamped>>,
     secrets: Secrets,
@@ -103,7 +103,11 @@ struct Pending {
 }
 
 struct Consumer {
-    history: History,
+    recent: Recent,
+    past: Option<Past>,
+    keeping: Keeping,
+    /// On their way to the past.
+    rows: Vec<Row>,
     renderer: Renderer,
     sink: Option<Box<dyn Sink>>,
     budget: Budget,
@@ -129,7 +133,10 @@ impl Hub {
     /// Starts the reporter's thread; it ends after [`Hub::close`].
     pub fn start(names: Arc<RwLock<Names>>, ids: PublicIds, sink: Box<dyn Sink>) -> std::io::Result<Hub> {
         let consumer = Consumer {
-            history: History::default(),
+            recent: Recent::default(),
+            past: None,
+            keeping: Keeping::default(),
+            rows: Vec::new(),
             renderer: Renderer::new(names, ids),
             sink: Some(sink),
             budget: Budget::default(),
@@ -166,11 +173,23 @@ impl Hub {
         }
     }
 
-    /// Reads the history with all that was pushed before this call in it.
-    pub fn read<T>(&self, read: impl FnOnce(&History, &Renderer) -> T) -> T {
+    /// From here on the past is kept.
+    pub fn keep(&self, past: Past) {
+        lock(&self.0.consumer).past = Some(past);
+    }
+
+    /// Reads the recent history with all that was pushed before this call in it.
+    pub fn read<T>(&self, read: impl FnOnce(&Recent, &Renderer) -> T) -> T {
         let mut consumer = lock(&self.0.consumer);
         self.consume(&mut consumer);
-        read(&consumer.history, &consumer.renderer)
+        read(&consumer.recent, &consumer.renderer)
+    }
+
+    /// The database of the past, with all that was pushed before this call on its way there. `None`: none is kept.
+    pub fn past(&self) -> Option<Past> {
+        let mut consumer = lock(&self.0.consumer);
+        self.consume(&mut consumer);
+        consumer.past.clone()
     }
 
     pub fn secrets(&self) -> &Secrets {
@@ -183,12 +202,18 @@ impl Hub {
 
     /// Shows what is pending and lets the sink go.
     pub fn close(&self) {
+        // The sums of the last second as well.
+        let at = lock(&self.0.pending).events.back().map_or(Time::ZERO, |raw| raw.at);
         self.0.closed.store(true, Ordering::Release);
         self.0.arrived.notify_all();
         let mut consumer = lock(&self.0.consumer);
         self.consume(&mut consumer);
         consumer.flush_folded();
         consumer.sink = None;
+        let rest = consumer.keeping.sums(Time::NEVER);
+        if let Some(past) = &consumer.past {
+            past.keep(at, rest);
+        }
     }
 
     fn report(&self) {
@@ -227,16 +252,31 @@ impl Hub {
             )
         };
         consumer.dropped += dropped;
-        let moved = !events.is_empty();
+        let Some(now) = events.back().map(|raw| raw.at) else {
+            return false;
+        };
+        if dropped > 0 {
+            consumer.rows.push(Row::Skipped {
+                at: now,
+                what: "any",
+                count: dropped,
+            });
+        }
         for raw in events {
             self.one(consumer, raw);
         }
-        moved
+        if let Some(past) = &consumer.past {
+            past.keep(now, std::mem::take(&mut consumer.rows));
+        }
+        true
     }
 
     fn one(&self, consumer: &mut Consumer, raw: Raw) {
         let Consumer {
-            history,
+            recent,
+            past,
+            keeping,
+            rows,
             renderer,
             sink,
             budget,
@@ -253,17 +293,24 @@ impl Hub {
         if !shown && sink.is_some() {
             budget.fold(invocation);
         }
-        if shown || listening {
+        let kept = past.is_some() && {
+            rows.extend(keeping.sums(raw.at));
+            keeping.take(&raw, |function| renderer.function(function))
+        };
+        if shown || listening || kept {
             let stamped = Arc::new(renderer.stamped(&raw));
             if let (Some(sink), true) = (sink.as_mut(), shown) {
                 sink.event(&stamped);
+            }
+            if kept {
+                rows.push(Row::Event(stamped.clone()));
             }
             if listening {
                 // Nobody left to listen is no error.
                 let _ = self.0.sse.send(stamped);
             }
         }
-        history.keep(raw);
+        recent.keep(raw);
     }
 }
 

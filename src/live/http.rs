@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::engine::{Body, BodyError, Event, Failure, FailureKind, HttpEvent, Reply};
 use crate::platform::effect::RejectReason;
+use crate::platform::ids::InvocationId;
 use crate::project::{Lookup, Match};
 
 use super::cors;
@@ -133,12 +134,8 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
         drain(request.into_body()).await;
         return too_large(limit);
     }
-    if request
-        .headers()
-        .get(TYPE_HEADER)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"event"))
-    {
-        return accept_event(driver, &entry, request, limit).await;
+    if is_asynchronous(request.headers()) {
+        return accept_event(driver, &entry, request, limit, None).await;
     }
     let summary = Summary::Request {
         method: request.method().clone(),
@@ -161,7 +158,7 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
     response
 }
 
-fn mark(headers: &mut HeaderMap, ids: &PublicIds, id: &crate::platform::ids::InvocationId, cold: bool) {
+fn mark(headers: &mut HeaderMap, ids: &PublicIds, id: &InvocationId, cold: bool) {
     if let Ok(id) = HeaderValue::from_maybe_shared(Bytes::from(ids.invocation(*id))) {
         headers.insert(INVOCATION_HEADER, id);
     }
@@ -256,7 +253,24 @@ impl http_body::Body for Bounded {
     }
 }
 
-async fn accept_event(driver: &Driver, entry: &Entry, request: Request<Incoming>, limit: u64) -> Response<Body> {
+/// Whether the caller wants it run without waiting for it.
+pub(super) fn is_asynchronous(headers: &HeaderMap) -> bool {
+    let kind = headers.get(TYPE_HEADER);
+    kind.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"event"))
+}
+
+/// Takes an asynchronous event in; `cause` is the invocation that sent it.
+pub(super) async fn accept_event<B>(
+    driver: &Driver,
+    entry: &Entry,
+    request: Request<B>,
+    limit: u64,
+    cause: Option<InvocationId>,
+) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let limit = limit.min(driver.table().limits.event_bytes_max);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let body = match http_body_util::Limited::new(request.into_body(), limit).collect().await {
@@ -278,7 +292,7 @@ async fn accept_event(driver: &Driver, entry: &Entry, request: Request<Incoming>
     };
     match event {
         Ok(event) => {
-            let id = match driver.invoke_async(entry.id, &event).await {
+            let id = match driver.invoke_async(entry.id, &event, cause).await {
                 Ok(id) => id,
                 Err(error) => {
                     let remedy = "make room on the disk, or run emu with --ephemeral";

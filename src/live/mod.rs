@@ -55,11 +55,13 @@ use control::Control;
 use control::guard::Guard;
 use driver::{Driver, Own, Parts};
 use events::Hub;
+use history::Past;
 use listen::{Bound, bind};
 use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
 use store::{Opened, Place};
 
+pub use history::Archive;
 pub use store::Durability;
 use table::Table;
 
@@ -115,6 +117,7 @@ pub struct Live {
     stop_accepting: CancellationToken,
     drain: Duration,
     run_file: Option<PathBuf>,
+    past: Option<Past>,
 }
 
 /// Receives every event, in order, on a thread of its own: it may take its time, the data path does not wait.
@@ -148,6 +151,7 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
     names.recall(&opened.identity.names);
     let names = Arc::new(RwLock::new(names));
     let hub = Hub::start(names.clone(), ids, sink).context("cannot start the thread that reports")?;
+    let past = keep_history(&project, &options, &hub, &clock)?;
     let store = opened
         .start(told_by(&hub, &clock))
         .context("cannot start the thread that keeps state")?;
@@ -203,6 +207,7 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
         drain: options.drain,
         run_file: (options.run_file && !runs_beside(&folder, &driver, options.ephemeral))
             .then(|| folder.join(RUN_FILE)),
+        past,
     };
     let guard = Guard {
         port: control.port,
@@ -265,6 +270,27 @@ pub fn forget(root: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// From here on what happens is kept, in the folder of the state or in memory.
+fn keep_history(project: &Project, options: &Options, hub: &Hub, clock: &Clock) -> anyhow::Result<Option<Past>> {
+    let wanted = project.history;
+    if wanted.bytes_max == 0 {
+        return Ok(None);
+    }
+    let (folder, bytes_max) = match options.ephemeral {
+        true => (None, wanted.bytes_max.min(history::MEMORY_BYTES_MAX)),
+        false => (Some(project.root.join(FOLDER)), wanted.bytes_max),
+    };
+    let bounds = history::Bounds {
+        age_max: wanted.age_max,
+        bytes_max,
+    };
+    let tell = told_by(hub, clock);
+    let past = Past::start(folder, bounds, Box::new(move |message| tell("warning", message)))
+        .context("cannot start the thread that keeps the history")?;
+    hub.keep(past.clone());
+    Ok(Some(past))
 }
 
 /// What the store has to say goes where everything else goes.
@@ -427,6 +453,9 @@ impl Live {
         let hub = inner.hub.clone();
         // The sink may write to a slow terminal.
         let _ = tokio::task::spawn_blocking(move || hub.close()).await;
+        if let Some(past) = &self.past {
+            past.close().await;
+        }
         left
     }
 }

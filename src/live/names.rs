@@ -71,6 +71,10 @@ impl Names {
         FunctionId(self.functions.intern(name))
     }
 
+    pub fn find_function(&self, name: &str) -> Option<FunctionId> {
+        self.functions.ids.get(name).copied().map(FunctionId)
+    }
+
     pub fn function(&self, id: FunctionId) -> Arc<str> {
         self.functions.name(id.0)
     }

@@ -9,6 +9,7 @@ use crate::platform::config::Destination;
 use crate::platform::effect::{
     CronSkip, DropReason, End, InstanceState, MessageChange, Note, RejectReason, StopReason, TriggerKind,
 };
+use crate::platform::ids::{FunctionId, InvocationId};
 use crate::platform::input::Outcome;
 use crate::report::event::{self, Event, Stamped};
 
@@ -81,6 +82,8 @@ impl Renderer {
             cost: metered.cost_picodollars as f64 * PICODOLLARS,
             attempt: record.attempt.max(1),
             cause: record.cause.map(|id| self.ids.invocation(id)),
+            first_attempt: record.event.map(|id| self.ids.invocation(id)),
+            message: record.message.map(|id| self.ids.message(id)),
             error: self.error(done),
         }
     }
@@ -139,16 +142,12 @@ impl Renderer {
                 topic,
                 message,
                 change,
-            } => {
-                let (change, detail) = self.change(change);
-                Event::Message(event::Message {
-                    id: self.ids.message(*message),
-                    queue: queue.map(|q| self.name(|n| n.queue(q))),
-                    topic: topic.map(|t| self.name(|n| n.topic(t))),
-                    change: change.to_owned(),
-                    detail,
-                })
-            }
+            } => Event::Message(event::Message {
+                id: self.ids.message(*message),
+                queue: queue.map(|q| self.name(|n| n.queue(q))),
+                topic: topic.map(|t| self.name(|n| n.topic(t))),
+                ..self.change(change)
+            }),
             Note::CronSkipped {
                 trigger,
                 scheduled_at,
@@ -168,36 +167,30 @@ impl Renderer {
             Note::Retry {
                 first,
                 function,
+                failed,
                 attempt,
                 attempts_max,
                 at,
-                ..
-            } => Event::Notice(event::Notice {
-                level: "info".to_owned(),
-                message: format!(
-                    "{}: attempt {attempt} of {attempts_max} of {} at {}",
-                    self.name(|n| n.function(*function)),
-                    self.ids.invocation(*first),
-                    rfc3339(*at)
-                ),
+            } => Event::Retry(event::Retry {
+                function: self.name(|n| n.function(*function)),
+                first_attempt: self.ids.invocation(*first),
+                failed: self.ids.invocation(*failed),
+                attempt: *attempt,
+                attempts_max: *attempts_max,
+                at: rfc3339(*at),
             }),
             Note::GaveUp {
                 first,
                 function,
+                last,
                 attempts,
                 to,
-                ..
-            } => Event::Notice(event::Notice {
-                level: "warning".to_owned(),
-                message: format!(
-                    "{}: gave up on {} after {attempts} attempts{}",
-                    self.name(|n| n.function(*function)),
-                    self.ids.invocation(*first),
-                    match to {
-                        Some(to) => format!(", its event went to {}", self.destination(*to)),
-                        None => "; no on_failure is set, the event is dropped".to_owned(),
-                    }
-                ),
+            } => Event::GaveUp(event::GaveUp {
+                function: self.name(|n| n.function(*function)),
+                first_attempt: self.ids.invocation(*first),
+                last: self.ids.invocation(*last),
+                attempts: *attempts,
+                to: to.map(|to| self.destination(to)),
             }),
         }
     }
@@ -211,30 +204,55 @@ impl Renderer {
         }
     }
 
-    fn change(&self, change: &MessageChange) -> (&'static str, Option<String>) {
+    fn change(&self, change: &MessageChange) -> event::Message {
+        let told = |change: &str, detail: Option<String>| event::Message {
+            change: change.to_owned(),
+            detail,
+            ..event::Message::default()
+        };
+        let by = |id: &InvocationId| self.ids.invocation(*id);
         match change {
-            MessageChange::Sent { .. } => ("sent", None),
+            MessageChange::Sent { cause, of } => event::Message {
+                cause: cause.as_ref().map(by),
+                of: of.map(|of| self.ids.message(of)),
+                ..told("sent", None)
+            },
             MessageChange::Deduplicated { original } => {
-                ("deduplicated", Some(format!("repeats {}", self.ids.message(*original))))
+                told("deduplicated", Some(format!("repeats {}", self.ids.message(*original))))
             }
-            MessageChange::Received { receive_count, .. } => ("received", Some(format!("receive {receive_count}"))),
-            MessageChange::Deleted => ("deleted", None),
-            MessageChange::Purged { messages } => ("purged", Some(format!("{messages} messages"))),
+            MessageChange::Received { receive_count, by: who } => event::Message {
+                by: who.as_ref().map(by),
+                receive_count: Some(*receive_count),
+                ..told("received", Some(format!("receive {receive_count}")))
+            },
+            MessageChange::Deleted => told("deleted", None),
+            MessageChange::Purged { messages } => told("purged", Some(format!("{messages} messages"))),
             MessageChange::Returned { visible_at } => {
-                ("returned", Some(format!("visible again at {}", rfc3339(*visible_at))))
+                told("returned", Some(format!("visible again at {}", rfc3339(*visible_at))))
             }
-            MessageChange::DeadLettered { to, receive_count } => (
-                "dead_lettered",
-                Some(format!(
-                    "to {} after {receive_count} receives",
-                    self.name(|n| n.queue(*to))
-                )),
-            ),
-            MessageChange::Expired => ("expired", None),
-            MessageChange::FannedOut { deliveries } => ("fanned_out", Some(format!("to {deliveries} subscriptions"))),
-            MessageChange::Refused => ("refused", Some("the queue is full".to_owned())),
-            MessageChange::Redriven { to } => ("redriven", Some(format!("to {}", self.name(|n| n.queue(*to))))),
+            MessageChange::DeadLettered { to, receive_count } => {
+                let to = self.name(|n| n.queue(*to));
+                event::Message {
+                    receive_count: Some(*receive_count),
+                    ..told("dead_lettered", Some(format!("to {to} after {receive_count} receives")))
+                }
+                .to(to)
+            }
+            MessageChange::Expired => told("expired", None),
+            MessageChange::FannedOut { deliveries, cause } => event::Message {
+                cause: cause.as_ref().map(by),
+                ..told("fanned_out", Some(format!("to {deliveries} subscriptions")))
+            },
+            MessageChange::Refused => told("refused", Some("the queue is full".to_owned())),
+            MessageChange::Redriven { to } => {
+                let to = self.name(|n| n.queue(*to));
+                told("redriven", Some(format!("to {to}"))).to(to)
+            }
         }
+    }
+
+    pub fn function(&self, id: FunctionId) -> Arc<str> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner).function(id)
     }
 
     fn name(&self, find: impl FnOnce(&Names) -> Arc<str>) -> String {

@@ -252,12 +252,17 @@ impl Driver {
     ///
     /// # Errors
     /// `store-full`, `store-failed`.
-    pub async fn invoke_async(&self, function: FunctionId, event: &Value) -> Result<InvocationId, HostError> {
+    pub async fn invoke_async(
+        &self,
+        function: FunctionId,
+        event: &Value,
+        cause: Option<InvocationId>,
+    ) -> Result<InvocationId, HostError> {
         let payload: Arc<str> = event.to_string().into();
         let _gate = self.0.gate.read().await;
         let id = lock(&self.0.core).platform.new_invocation();
         let intake = Intake::Event {
-            event: first_attempt(id, function, self.now()),
+            event: first_attempt(id, function, self.now(), cause),
             payload: payload.clone(),
         };
         self.0.store.take_in(vec![intake]).await.map_err(store_error)?;
@@ -266,7 +271,7 @@ impl Driver {
         let input = Input::ArriveAsync {
             invocation: id,
             function,
-            cause: None,
+            cause,
         };
         self.step_locked(&mut core, input, &mut Own::default());
         Ok(id)
@@ -361,7 +366,12 @@ pub(super) fn publish_input(
     }
 }
 
-pub(super) fn first_attempt(first: InvocationId, function: FunctionId, now: Time) -> StoredEvent {
+pub(super) fn first_attempt(
+    first: InvocationId,
+    function: FunctionId,
+    now: Time,
+    cause: Option<InvocationId>,
+) -> StoredEvent {
     StoredEvent {
         first,
         function,
@@ -369,7 +379,7 @@ pub(super) fn first_attempt(first: InvocationId, function: FunctionId, now: Time
         accepted_at: now,
         attempt: 1,
         at: now,
-        cause: None,
+        cause,
     }
 }
 

@@ -161,6 +161,10 @@ pub struct Record {
     /// Attempt number from 1, for asynchronous and message work.
     pub attempt: u32,
     pub cause: Option<InvocationId>,
+    /// Asynchronous and topic work: the first attempt, which names the event.
+    pub event: Option<InvocationId>,
+    /// The topic's message that it was handed.
+    pub message: Option<MessageId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -294,6 +298,8 @@ pub enum MessageChange {
     /// Handed to this many subscriptions.
     FannedOut {
         deliveries: u32,
+        /// The invocation that published it.
+        cause: Option<InvocationId>,
     },
     /// Refused: the queue holds its maximum.
     Refused,

@@ -16,7 +16,8 @@ impl Platform {
             passed.map(|sub| (sub.to, sub.wrapped)).collect()
         });
         let deliveries = u32::try_from(passed.len()).unwrap_or(u32::MAX);
-        self.note_topic(topic, message.id, MessageChange::FannedOut { deliveries });
+        let cause = message.cause;
+        self.note_topic(topic, message.id, MessageChange::FannedOut { deliveries, cause });
         let functions = passed
             .iter()
             .filter(|(to, _)| matches!(to, Subscriber::Function(_)))

@@ -33,7 +33,7 @@ pub enum Input {
     ArriveAsync {
         invocation: InvocationId,
         function: FunctionId,
-        /// The invocation whose record it takes, of a destination.
+        /// The invocation that asked for it, or whose record it takes as a destination.
         cause: Option<InvocationId>,
     },
     /// The caller of a synchronous invocation went away before it started; one that runs is left to finish.

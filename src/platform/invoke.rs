@@ -91,6 +91,22 @@ impl Job {
         }
     }
 
+    /// The first attempt at an event that nobody waits for: it names the event.
+    pub fn event(&self) -> Option<InvocationId> {
+        match self {
+            Job::Async { first, .. } | Job::Topic { first, .. } => Some(*first),
+            Job::Request | Job::Cron { .. } | Job::Batch { .. } => None,
+        }
+    }
+
+    /// The topic's message that it hands over.
+    fn topic_message(&self) -> Option<MessageId> {
+        match self {
+            Job::Topic { message, .. } => Some(*message),
+            _ => None,
+        }
+    }
+
     fn work(&self, attempt: u32) -> Work {
         match self {
             Job::Request => Work::Request,
@@ -399,6 +415,8 @@ impl Platform {
             metered: None,
             attempt: invocation.attempt,
             cause: invocation.cause,
+            event: invocation.job.event(),
+            message: invocation.job.topic_message(),
         }));
     }
 
@@ -452,6 +470,8 @@ impl Platform {
             metered,
             attempt: invocation.attempt,
             cause: invocation.cause,
+            event: invocation.job.event(),
+            message: invocation.job.topic_message(),
         }));
         let function = invocation.function;
         self.release(

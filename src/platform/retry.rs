@@ -181,7 +181,7 @@ impl Platform {
                 continue;
             };
             if invocation.phase != Phase::Parked {
-                if let (Some(first), false) = (first_of(&invocation.job), self.cut_off.contains(&id)) {
+                if let (Some(first), false) = (invocation.job.event(), self.cut_off.contains(&id)) {
                     self.cut_off.insert(id);
                     let topic = match invocation.job {
                         Job::Topic { message, .. } => Some(message),
@@ -270,7 +270,7 @@ impl Platform {
         invocation.arrived_at = at;
         invocation.cold = false;
         invocation.cause = Some(id);
-        let (first, attempt) = (first_of(&invocation.job).unwrap_or(id), invocation.attempt);
+        let (first, attempt) = (invocation.job.event().unwrap_or(id), invocation.attempt);
         self.effects.push_back(Effect::Note(Note::Retry {
             first,
             function,
@@ -451,13 +451,6 @@ pub(super) fn cron_retry(invocation: &Invocation) -> Option<TriggerId> {
     match invocation.job {
         Job::Cron { trigger, retry, .. } if invocation.attempt > 1 && retry.throttled == 0 => Some(trigger),
         _ => None,
-    }
-}
-
-fn first_of(job: &Job) -> Option<InvocationId> {
-    match job {
-        Job::Async { first, .. } | Job::Topic { first, .. } => Some(*first),
-        Job::Request | Job::Cron { .. } | Job::Batch { .. } => None,
     }
 }
 

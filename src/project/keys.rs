@@ -1,11 +1,13 @@
 //! Every key of `emu.toml`, once: the reader refuses others, the JSON Schema and the README's reference are made from it.
 
 mod function;
+mod history;
 mod kv;
 mod messages;
 mod project;
 
 pub use function::{BUILD, CRON, FUNCTION, QUEUE_TRIGGER, TOPIC_TRIGGER};
+pub use history::HISTORY;
 pub use kv::KV;
 pub use messages::{QUEUE, SUBSCRIPTION, TOPIC};
 pub use project::{PROJECT, PROVIDERS};
@@ -191,6 +193,7 @@ pub static ROOT: Table = Table {
             "stores",
         ]),
         key("http", Kind::Table(&HTTP), "", "How the functions' port answers."),
+        key("history", Kind::Table(&HISTORY), "", "What is kept of the past.").also(&["logs", "log"]),
         key(
             "dev",
             Kind::Table(&DEV),

@@ -12,7 +12,7 @@ use super::foreign;
 use super::manifest::{self, Manifest};
 use super::read::Sink;
 use super::secrets;
-use super::{DevSettings, HttpSettings, Project, Route};
+use super::{DevSettings, HistorySettings, HttpSettings, Project, Route};
 use crate::provider::{self, Profile};
 
 /// The manifest's file name.
@@ -283,6 +283,7 @@ fn load_file(file: &Path, options: &LoadOptions) -> Result<Loaded, Diagnostics> 
         kv: Default::default(),
         topics: Default::default(),
         http: HttpSettings::default(),
+        history: HistorySettings::default(),
         dev: DevSettings::default(),
         secrets: Default::default(),
         secret_values: Default::default(),

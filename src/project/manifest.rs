@@ -27,6 +27,7 @@ pub struct Manifest {
     /// Names, each with its `ttl`.
     pub kv: Vec<(At<String>, Option<At<Span>>)>,
     pub cors: Option<RawCors>,
+    pub history: super::HistorySettings,
     pub dev: super::DevSettings,
 }
 
@@ -136,6 +137,21 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
     if let Some(http) = section.get("http").and_then(|f| Section::of(&f, &keys::HTTP, sink)) {
         manifest.cors = http.get("cors").and_then(|cors| read_cors(&cors, sink));
         http.done();
+    }
+    if let Some(history) = section
+        .get("history")
+        .and_then(|f| Section::of(&f, &keys::HISTORY, sink))
+    {
+        let default = super::HistorySettings::default();
+        manifest.history = super::HistorySettings {
+            age_max: history
+                .duration("max_age", sink)
+                .map_or(default.age_max, |age| age.value),
+            bytes_max: history
+                .size("max_size", sink)
+                .map_or(default.bytes_max, |size| size.value),
+        };
+        history.done();
     }
     if let Some(dev) = section.get("dev").and_then(|f| Section::of(&f, &keys::DEV, sink)) {
         manifest.dev = read_dev(&dev, sink);

@@ -46,6 +46,7 @@ pub struct Project {
     pub topics: BTreeMap<String, Topic>,
     pub kv: BTreeMap<String, KvStore>,
     pub http: HttpSettings,
+    pub history: HistorySettings,
     pub dev: DevSettings,
     /// Names whose values must not show, by `[project]`.
     pub secrets: BTreeSet<String>,
@@ -224,6 +225,23 @@ pub struct Cors {
     pub headers: Vec<String>,
     pub credentials: bool,
     pub max_age: Span,
+}
+
+/// `[history]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    pub age_max: Span,
+    /// On the disk; 0 keeps nothing.
+    pub bytes_max: u64,
+}
+
+impl Default for HistorySettings {
+    fn default() -> HistorySettings {
+        HistorySettings {
+            age_max: Span::from_secs(7 * 24 * 3600),
+            bytes_max: 128 << 20,
+        }
+    }
 }
 
 /// `[dev]`: what the command line can override.

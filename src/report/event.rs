@@ -25,6 +25,8 @@ pub enum Event {
     Throttle(Throttle),
     Message(Message),
     Cron(Cron),
+    Retry(Retry),
+    GaveUp(GaveUp),
     /// What a user should know but nobody asked for: a warning of the project, a fallback to polling, dropped events.
     Notice(Notice),
 }
@@ -53,7 +55,7 @@ pub struct Invocation {
     /// `succeeded`, `failed`, `timed_out`, `out_of_memory`, `throttled`, `rejected`, `expired`, `dropped`, `cancelled`.
     pub outcome: String,
     /// HTTP only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     pub cold: bool,
     pub instance: Option<u64>,
@@ -68,9 +70,16 @@ pub struct Invocation {
     /// Before the free tier.
     pub cost: f64,
     pub attempt: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The invocation that called, sent or failed before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `async` and `topic`: the first attempt at the same event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_attempt: Option<String>,
+    /// `topic`: the message that it was handed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
 }
 
@@ -91,7 +100,7 @@ pub struct Instance {
     /// `starting`, `idle`, `busy`, `draining`, `gone`.
     pub state: String,
     /// Why it is gone or draining: `idle for 10m`, `replaced by version 4`, `provider update`, ...
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -100,7 +109,7 @@ pub struct Reload {
     pub function: String,
     /// `added`, `changed`, `removed`, `failed`, `unchanged` (a build command ran and its artefact is the same).
     pub outcome: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
     /// Files that caused it, relative to the project.
     pub files: Vec<String>,
@@ -108,7 +117,7 @@ pub struct Reload {
     pub total_ms: f64,
     /// `watch`, `build`, `read`, `compile`, `link`, in this order; those that took place.
     pub phases: Vec<(String, f64)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// A version of this function still serves.
     pub serving: bool,
@@ -125,24 +134,75 @@ pub struct Log {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Throttle {
     pub function: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation: Option<String>,
     pub reason: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Message {
     pub id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// `sent`, `received`, `deleted`, `returned`, `dead_lettered`, `expired`, `fanned_out`, `deduplicated`, `refused`,
-    /// `redriven`.
+    /// `redriven`, `purged`.
     pub change: String,
     /// More of it in words: `attempt 2 of 3`, `to orders-dead`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// `sent`: the invocation that sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// `sent`: the topic's message that it copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// `received`: the invocation that got it; none when a client received it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// `dead_lettered`, `redriven`: the queue it went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// `received`, `dead_lettered`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receive_count: Option<u32>,
+}
+
+impl Message {
+    /// With the queue it went to.
+    #[must_use]
+    pub fn to(mut self, queue: String) -> Message {
+        self.to = Some(queue);
+        self
+    }
+}
+
+/// An asynchronous invocation, or a topic's message on its way to a function, will be tried again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Retry {
+    pub function: String,
+    /// Names the event.
+    pub first_attempt: String,
+    /// The attempt that failed.
+    pub failed: String,
+    /// The one to come, from 2.
+    pub attempt: u32,
+    pub attempts_max: u32,
+    pub at: String,
+}
+
+/// An asynchronous invocation, or a topic's message on its way to a function, has failed for good.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GaveUp {
+    pub function: String,
+    /// Names the event.
+    pub first_attempt: String,
+    pub last: String,
+    pub attempts: u32,
+    /// `queue orders-dead`; none: it is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

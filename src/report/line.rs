@@ -62,6 +62,8 @@ impl Renderer {
             Event::Throttle(t) => (Class::Other, verbose || (normal && t.invocation.is_none())),
             Event::Message(m) => (Class::Other, verbose || (normal && !is_routine(&m.change))),
             Event::Cron(_) => (Class::Other, normal),
+            Event::Retry(_) => (Class::Other, normal),
+            Event::GaveUp(_) => (Class::Failure, true),
             Event::Notice(n) => (Class::Always, normal || n.level != "info"),
         };
         shown.then_some(class)
@@ -82,6 +84,8 @@ impl Renderer {
             Event::Throttle(t) => vec![self.throttle(&clock, t)],
             Event::Message(m) => vec![self.message(&clock, m)],
             Event::Cron(c) => vec![self.cron(&clock, c)],
+            Event::Retry(r) => vec![self.retry(&clock, r)],
+            Event::GaveUp(g) => vec![self.gave_up(&clock, g)],
             Event::Notice(n) => self.notice(&clock, n),
         }
     }
@@ -283,6 +287,29 @@ impl Renderer {
         };
         let what = format!("cron of {at} {}{detail}", self.text(&c.outcome));
         format!("{head}{}", self.style.paint(Tone::Warn, &what))
+    }
+
+    fn retry(&mut self, clock: &str, r: &event::Retry) -> String {
+        let head = self.head(clock, &r.function);
+        let at = super::style::day_and_time(&r.at);
+        let what = format!("attempt {} of {} at {at}", r.attempt, r.attempts_max);
+        let of = self
+            .style
+            .paint(Tone::Dim, &format!("  event {}", self.text(&r.first_attempt)));
+        format!("{head}{}{of}", self.style.paint(Tone::Warn, &what))
+    }
+
+    fn gave_up(&mut self, clock: &str, g: &event::GaveUp) -> String {
+        let head = self.head(clock, &g.function);
+        let to = match &g.to {
+            Some(to) => format!("its event went to {}", self.text(to)),
+            None => "no on_failure is set, its event is dropped".to_owned(),
+        };
+        let what = format!("gave up after {} attempts: {to}", g.attempts);
+        let of = self
+            .style
+            .paint(Tone::Dim, &format!("  event {}", self.text(&g.first_attempt)));
+        format!("{head}{}{of}", self.style.paint(Tone::Bad, &what))
     }
 
     fn notice(&self, clock: &str, n: &event::Notice) -> Vec<String> {

@@ -52,6 +52,8 @@ fn invocation() -> event::Invocation {
         cost: 0.0000004,
         attempt: 1,
         cause: None,
+        first_attempt: None,
+        message: None,
         error: None,
     }
 }
@@ -188,6 +190,7 @@ fn message(change: &str, detail: Option<&str>) -> Event {
         topic: None,
         change: change.to_owned(),
         detail: detail.map(str::to_owned),
+        ..event::Message::default()
     })
 }
 
@@ -209,6 +212,21 @@ fn the_platform_s_doings() {
             invocation: None,
             reason: "account concurrency 1000 reached".to_owned(),
         }),
+        Event::Retry(event::Retry {
+            function: "job".to_owned(),
+            first_attempt: "5f0c".to_owned(),
+            failed: "5f0c".to_owned(),
+            attempt: 2,
+            attempts_max: 3,
+            at: "2026-11-23T12:01:01Z".to_owned(),
+        }),
+        Event::GaveUp(event::GaveUp {
+            function: "job".to_owned(),
+            first_attempt: "5f0c".to_owned(),
+            last: "5f0e".to_owned(),
+            attempts: 3,
+            to: Some("queue dead".to_owned()),
+        }),
         Event::Cron(event::Cron {
             name: "report#2".to_owned(),
             scheduled_at: "2026-01-31T08:00:00Z".to_owned(),
@@ -223,6 +241,8 @@ fn the_platform_s_doings() {
 12:00:01 orders   message m-1 returned, attempt 2 of 3
 12:00:01 orders   message m-1 dead lettered, to orders-dead
 12:00:01 api      throttled: account concurrency 1000 reached
+12:00:01 job      attempt 2 of 3 at Mon 23 Nov 12:01:01 UTC  event 5f0c
+12:00:01 job      gave up after 3 attempts: its event went to queue dead  event 5f0c
 12:00:01 report#2 cron of Sat 31 Jan 08:00 UTC skipped: the last run still goes
 ",
     );
@@ -235,7 +255,8 @@ fn the_platform_s_doings() {
 12:00:01 orders   message m-1 sent
 ",
     );
-    check_at(Verbosity::Quiet, &events, "");
+    let gave_up = "12:00:01 job      gave up after 3 attempts: its event went to queue dead  event 5f0c\n";
+    check_at(Verbosity::Quiet, &events, gave_up);
 }
 
 #[test]

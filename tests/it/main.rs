@@ -11,6 +11,7 @@ mod env_files;
 mod examples;
 mod full_disk;
 mod harness;
+mod history;
 mod hot_reload;
 mod http;
 mod kv;

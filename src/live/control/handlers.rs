@@ -10,27 +10,24 @@ use crate::engine::{Event, HostError, OutMessage, Reply as GuestReply};
 use crate::live::Server;
 use crate::live::api;
 use crate::live::bindings::nearest;
-use crate::live::clock::rfc3339;
-use crate::live::events::{Done, Summary};
+use crate::live::events::Summary;
 use crate::live::render::{reject_code, reject_text};
 use crate::live::table::Entry;
 use crate::platform::effect::RejectReason;
-use crate::platform::time::Time;
 use crate::report::bill::Bill;
 
-use super::{Answer, ApiFailure, Reply, answered, consume, json as json_reply, kv, parse, snapshot, sse, views};
-
-/// Invocations that a list shows unless asked for more.
-const LIST_DEFAULT: usize = 100;
+use super::{Answer, ApiFailure, Reply, answered, consume, json as json_reply, kv, parse, past, snapshot, sse, views};
 
 /// GET `/_emu/{what}`.
-pub fn list(server: &Server, what: &str, query: &HashMap<String, String>) -> Reply {
+pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) -> Reply {
     match what {
         "health" => answered(Ok(views::health(server))),
         "ready" => ready(server),
         "functions" => answered(Ok(views::functions(&server.driver))),
         "instances" => answered(Ok(views::instances(&server.driver))),
-        "invocations" => answered(invocations(server, query)),
+        "invocations" => answered(past::invocations(server, query).await),
+        "logs" => answered(past::logs(server, query).await),
+        "history" => answered(past::history(server, query).await),
         "queues" => answered(Ok(views::queues(&server.driver))),
         "topics" => answered(Ok(views::topics(&server.driver))),
         "crons" => answered(Ok(views::crons(&server.driver))),
@@ -47,6 +44,9 @@ fn unknown_path(what: &str) -> ApiFailure {
         "functions",
         "instances",
         "invocations",
+        "logs",
+        "history",
+        "why",
         "queues",
         "topics",
         "kv",
@@ -70,29 +70,6 @@ fn ready(server: &Server) -> Reply {
     json_reply(status, &json!({ "ready": ready }))
 }
 
-fn invocations(server: &Server, query: &HashMap<String, String>) -> Answer<Vec<api::Listed>> {
-    let limit = match query.get("limit") {
-        None => LIST_DEFAULT,
-        Some(text) => text.parse().map_err(|_| {
-            ApiFailure::new(
-                StatusCode::BAD_REQUEST,
-                "bad-limit",
-                format!("limit is a number, not {text:?}"),
-            )
-        })?,
-    };
-    let function = query.get("function").map(|name| entry(server, name)).transpose()?;
-    let list = server.driver.0.hub.read(|history, renderer| {
-        let found = history.invocations(function.map(|entry| entry.id)).take(limit);
-        let listed = |(at, done): &(Time, Box<Done>)| api::Listed {
-            time: rfc3339(*at),
-            invocation: renderer.invocation(done),
-        };
-        found.map(listed).collect()
-    });
-    Ok(list)
-}
-
 fn bill(server: &Server, query: &HashMap<String, String>) -> Answer<Bill> {
     let provider = query.get("provider").map(String::as_str);
     views::bill(&server.driver, provider)
@@ -100,7 +77,7 @@ fn bill(server: &Server, query: &HashMap<String, String>) -> Answer<Bill> {
 }
 
 /// GET `/_emu/{what}/{name}`.
-pub fn one(server: &Server, what: &str, name: &str) -> Reply {
+pub async fn one(server: &Server, what: &str, name: &str) -> Reply {
     match what {
         "functions" => answered(entry(server, name).and_then(|_| {
             let mut all = views::functions(&server.driver).into_iter();
@@ -110,7 +87,8 @@ pub fn one(server: &Server, what: &str, name: &str) -> Reply {
         "queues" => answered(queue(server, name)),
         "topics" => answered(topic(server, name)),
         "crons" => answered(cron(server, name)),
-        "invocations" => answered(invocation(server, name)),
+        "invocations" => answered(past::invocation(server, name).await),
+        "why" => answered(past::why(server, name).await),
         _ => answered::<()>(Err(unknown_path(what))),
     }
 }
@@ -139,7 +117,7 @@ fn cron(server: &Server, name: &str) -> Answer<api::CronState> {
         .ok_or_else(|| missing("cron", "cron-not-found", name, &known))
 }
 
-fn entry(server: &Server, name: &str) -> Answer<std::sync::Arc<Entry>> {
+pub(super) fn entry(server: &Server, name: &str) -> Answer<std::sync::Arc<Entry>> {
     let table = server.driver.table();
     table.by_name.get(name).cloned().ok_or_else(|| {
         let known: Vec<String> = table.project.functions.keys().cloned().collect();
@@ -154,23 +132,6 @@ pub(super) fn missing(kind: &str, code: &'static str, name: &str, known: &[Strin
         None => format!("there are: {}", known.join(", ")),
     };
     ApiFailure::new(StatusCode::NOT_FOUND, code, format!("no {kind} named {name}")).remedy(remedy)
-}
-
-fn invocation(server: &Server, id: &str) -> Answer<api::InvocationDetail> {
-    let found = server
-        .driver
-        .0
-        .ids
-        .parse_invocation(id)
-        .and_then(|id| views::invocation(&server.driver, id));
-    found.ok_or_else(|| {
-        ApiFailure::new(
-            StatusCode::NOT_FOUND,
-            "invocation-not-found",
-            format!("no finished invocation {id}"),
-        )
-        .remedy("it may still run, or be older than the history; GET /_emu/invocations lists what is kept")
-    })
 }
 
 /// POST `/_emu/{what}/{name}/{action}`.
@@ -286,7 +247,7 @@ fn fire(server: &Server, name: &str) -> Answer<api::Fired> {
 async fn invoke_async(server: &Server, name: &str, body: &Bytes) -> Answer<Value> {
     let entry = entry(server, name)?;
     let event = parse(body)?;
-    let accepted = server.driver.invoke_async(entry.id, &event).await;
+    let accepted = server.driver.invoke_async(entry.id, &event, None).await;
     let id = accepted.map_err(host_failure)?;
     Ok(json!({ "invocation": server.driver.0.ids.invocation(id) }))
 }
@@ -370,6 +331,7 @@ pub fn page() -> Reply {
         ("functions", "/_emu/functions"),
         ("instances", "/_emu/instances"),
         ("invocations", "/_emu/invocations"),
+        ("history", "/_emu/history"),
         ("queues", "/_emu/queues"),
         ("topics", "/_emu/topics"),
         ("kv", "/_emu/kv"),

@@ -5,6 +5,7 @@ mod consume;
 pub mod guard;
 mod handlers;
 mod kv;
+mod past;
 mod snapshot;
 mod sse;
 pub mod views;
@@ -148,29 +149,31 @@ fn parse(body: &Bytes) -> Answer<Value> {
     })
 }
 
-fn routes(server: Server) -> BoxedFilter<(Reply,)> {
+/// GET: what there is.
+fn reads(server: Server) -> BoxedFilter<(Reply,)> {
     let with = warp::any().map(move || server.clone());
-    let root = warp::path("_emu");
-    let body = warp::body::content_length_limit(BODY_BYTES_MAX).and(warp::body::bytes());
     let query = warp::query::<HashMap<String, String>>();
-    let get = warp::get().and(root).and(with.clone());
-    let post = warp::post().and(root).and(with);
-
-    let get_below_kv = get.clone().boxed();
-    let get_below = get.clone();
+    let get = warp::get().and(warp::path("_emu")).and(with);
     let lists = get
         .clone()
         .and(warp::path::param::<String>())
         .and(warp::path::end())
         .and(query)
-        .map(|server: Server, what: String, query: HashMap<String, String>| handlers::list(&server, &what, &query));
+        .then(
+            |server: Server, what: String, query: HashMap<String, String>| async move {
+                handlers::list(&server, &what, &query).await
+            },
+        );
     let one = get
         .clone()
         .and(warp::path::param::<String>())
         .and(warp::path::param::<String>())
         .and(warp::path::end())
-        .map(|server: Server, what: String, name: String| handlers::one(&server, &what, &decode(&name)));
-    let below = get_below
+        .then(|server: Server, what: String, name: String| async move {
+            handlers::one(&server, &what, &decode(&name)).await
+        });
+    let below = get
+        .clone()
         .and(warp::path::param::<String>())
         .and(warp::path::param::<String>())
         .and(warp::path::param::<String>())
@@ -181,6 +184,17 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
                 handlers::below(&server, &what, &decode(&name), &part, &query).await
             },
         );
+    let get = get.boxed();
+    let snapshots = snapshot::routes(get.clone());
+    let kv = kv::routes(get).or(snapshots).unify();
+    kv.or(lists).unify().or(one).unify().or(below).unify().boxed()
+}
+
+fn routes(server: Server) -> BoxedFilter<(Reply,)> {
+    let reads = reads(server.clone());
+    let with = warp::any().map(move || server.clone());
+    let body = warp::body::content_length_limit(BODY_BYTES_MAX).and(warp::body::bytes());
+    let post = warp::post().and(warp::path("_emu")).and(with);
     let act = post
         .clone()
         .and(warp::path::param::<String>())
@@ -198,15 +212,8 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
         .and(warp::path::end())
         .and(body)
         .then(|server: Server, action: String, _body: Bytes| async move { handlers::whole(&server, &action).await });
-    let snapshots = snapshot::routes(get_below_kv.clone());
-    let kv = kv::routes(get_below_kv).or(snapshots).unify();
     let page = warp::get().and(warp::path::end()).map(handlers::page);
-    kv.or(lists)
-        .unify()
-        .or(one)
-        .unify()
-        .or(below)
-        .unify()
+    reads
         .or(act)
         .unify()
         .or(whole)

@@ -58,6 +58,7 @@ fn project(functions: Vec<Function>) -> Project {
         queues: BTreeMap::new(),
         topics: BTreeMap::new(),
         http: HttpSettings::default(),
+        history: Default::default(),
         dev: DevSettings::default(),
         secrets: Default::default(),
         secret_values: Default::default(),

@@ -18,6 +18,7 @@ pub(super) fn number(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
 }
 
+// tidy: long, because it is one arm a change
 pub(super) fn apply(connection: &Connection, change: &StoreChange) -> Result<()> {
     let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(params).map(drop);
     match change {

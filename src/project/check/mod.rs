@@ -120,17 +120,9 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
     let kv = kv.map(|(name, ttl)| (name.value.clone(), kv_store(name, ttl.as_ref(), sink)));
     let kv = kv.collect();
     messages::triggers(manifest, &world, sink);
-    let name = manifest
-        .name
-        .as_ref()
-        .map_or_else(|| folder_name(root), |name| name.value.clone());
-    if let Some(written) = manifest.name.as_ref().filter(|name| name.value.trim().is_empty()) {
-        sink.error(&written.span, "the project's name is empty")
-            .remedy("leave the key out for the folder's name");
-    }
     Project {
         root: root.to_owned(),
-        name,
+        name: name(manifest, root, sink),
         provider: profile.id.clone(),
         functions,
         queues,
@@ -139,12 +131,24 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
         http: HttpSettings {
             cors: manifest.cors.as_ref().map(|cors| http::cors(cors, sink)),
         },
+        history: manifest.history,
         dev: manifest.dev.clone(),
         secrets: secrets(manifest, sink),
         secret_values: Default::default(),
         env_files: Vec::new(),
         manifest: None,
     }
+}
+
+fn name(manifest: &Manifest, root: &Path, sink: &mut Sink) -> String {
+    let Some(written) = &manifest.name else {
+        return folder_name(root);
+    };
+    if written.value.trim().is_empty() {
+        sink.error(&written.span, "the project's name is empty")
+            .remedy("leave the key out for the folder's name");
+    }
+    written.value.clone()
 }
 
 fn kv_store(name: &At<String>, ttl: Option<&At<Span>>, sink: &mut Sink) -> KvStore {

@@ -1,4 +1,4 @@
-//! The last invocations with their logs, bounded by count and by bytes.
+//! The last invocations with their logs in memory, bounded by count and by bytes.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,7 +6,7 @@ use crate::engine::Stream;
 use crate::platform::ids::{FunctionId, InvocationId};
 use crate::platform::time::Time;
 
-use super::events::{Done, Raw, What};
+use crate::live::events::{Done, Raw, What};
 
 /// Invocations kept.
 const INVOCATIONS_MAX: usize = 10_000;
@@ -16,7 +16,7 @@ const LOG_BYTES_MAX: usize = 16 << 20;
 const LINE_OVERHEAD: usize = 64;
 
 #[derive(Default)]
-pub struct History {
+pub struct Recent {
     finished: VecDeque<(Time, Box<Done>)>,
     /// Also of invocations that still run.
     logs: HashMap<InvocationId, Vec<(Stream, String)>>,
@@ -24,7 +24,7 @@ pub struct History {
     log_bytes: usize,
 }
 
-impl History {
+impl Recent {
     pub fn keep(&mut self, raw: Raw) {
         match raw.what {
             What::Invocation(done) => self.finished(raw.at, done),

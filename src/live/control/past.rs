@@ -1,0 +1,155 @@
+//! What has been: invocations with their logs, all events, and why something happened.
+
+use std::collections::{HashMap, HashSet};
+
+use http::StatusCode;
+
+use crate::live::Server;
+use crate::live::api;
+use crate::live::clock::{rfc3339, since};
+use crate::live::history::{self, Query};
+use crate::live::names::PublicIds;
+use crate::report::event::Stamped;
+
+use super::{Answer, ApiFailure, handlers, views};
+
+/// Rows that a list shows unless asked for more.
+const LIST_DEFAULT: u32 = 100;
+const LIST_MAX: u32 = 10_000;
+
+/// `function`, `since`, `kind` and `limit` of a query string.
+fn query(server: &Server, text: &HashMap<String, String>) -> Answer<Query> {
+    let bad =
+        |code, message: String, remedy: &str| ApiFailure::new(StatusCode::BAD_REQUEST, code, message).remedy(remedy);
+    let limit = match text.get("limit") {
+        None => LIST_DEFAULT,
+        Some(text) => text.parse().map_err(|_| {
+            bad(
+                "bad-limit",
+                format!("limit is a number, not {text:?}"),
+                "for example limit=100",
+            )
+        })?,
+    };
+    let since = match text.get("since") {
+        None => None,
+        Some(text) => Some(since(text, server.driver.now()).map_err(|error| {
+            bad(
+                "bad-since",
+                format!("since: {error}"),
+                "give a time span such as 15m, or an instant such as 2026-01-31T12:00:00Z",
+            )
+        })?),
+    };
+    let kinds = text.get("kind").map_or("", String::as_str).split(',');
+    Ok(Query {
+        function: text.get("function").cloned(),
+        since,
+        kinds: kinds.filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
+        limit: limit.min(LIST_MAX),
+    })
+}
+
+async fn ask<T: Send + 'static>(
+    server: &Server,
+    question: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Answer<Option<T>> {
+    let Some(past) = server.driver.0.hub.past() else {
+        return Ok(None);
+    };
+    past.ask(question).await.transpose().map_err(|error| {
+        ApiFailure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "history-failed",
+            format!("the history cannot be read: {error}"),
+        )
+        .remedy("move .emu/history.db away to begin a new one")
+    })
+}
+
+/// The newest first: what memory holds, then what only the database has.
+pub async fn invocations(server: &Server, text: &HashMap<String, String>) -> Answer<Vec<api::Listed>> {
+    let query = query(server, text)?;
+    let limit = query.limit as usize;
+    let function = match &query.function {
+        None => None,
+        // One that left the manifest has a past as well.
+        Some(name) => match server.driver.names().find_function(name) {
+            None => return Err(handlers::entry(server, name).err().unwrap_or_else(|| not_found(name))),
+            some => some,
+        },
+    };
+    let since = query.since.clone();
+    let mut list: Vec<api::Listed> = server.driver.0.hub.read(|recent, renderer| {
+        let found = recent.invocations(function).take(limit);
+        let listed = found.map(|(at, done)| api::Listed {
+            time: rfc3339(*at),
+            invocation: renderer.invocation(done),
+        });
+        listed
+            .take_while(|row| since.as_ref().is_none_or(|since| row.time >= *since))
+            .collect()
+    });
+    if list.len() < limit {
+        let known: HashSet<String> = list.iter().map(|row| row.invocation.id.clone()).collect();
+        let older = ask(server, move |connection| history::invocations(connection, &query)).await?;
+        let older = older.unwrap_or_default().into_iter();
+        list.extend(older.filter(|row| !known.contains(&row.invocation.id)));
+        list.truncate(limit);
+    }
+    Ok(list)
+}
+
+fn not_found(id: &str) -> ApiFailure {
+    ApiFailure::new(
+        StatusCode::NOT_FOUND,
+        "invocation-not-found",
+        format!("no finished invocation {id}"),
+    )
+    .remedy("it may still run, or be older than the history; GET /_emu/invocations lists what is kept")
+}
+
+pub async fn invocation(server: &Server, id: &str) -> Answer<api::InvocationDetail> {
+    let ids: PublicIds = server.driver.0.ids;
+    let recent = ids
+        .parse_invocation(id)
+        .and_then(|id| views::invocation(&server.driver, id));
+    if let Some(found) = recent {
+        return Ok(found);
+    }
+    let wanted = id.to_owned();
+    let older = ask(server, move |connection| history::invocation(connection, &wanted)).await?;
+    older.flatten().ok_or_else(|| not_found(id))
+}
+
+/// Lines and ends of the newest invocations, in the order in which they are read.
+pub async fn logs(server: &Server, text: &HashMap<String, String>) -> Answer<Vec<Stamped>> {
+    if let Some(name) = text.get("function")
+        && server.driver.names().find_function(name).is_none()
+    {
+        handlers::entry(server, name)?;
+    }
+    let query = query(server, text)?;
+    let found = ask(server, move |connection| history::logs(connection, &query)).await?;
+    Ok(found.unwrap_or_default())
+}
+
+/// All kinds of events, the newest, oldest first.
+pub async fn history(server: &Server, text: &HashMap<String, String>) -> Answer<Vec<Stamped>> {
+    let query = query(server, text)?;
+    let found = ask(server, move |connection| history::events(connection, &query)).await?;
+    Ok(found.unwrap_or_default())
+}
+
+pub async fn why(server: &Server, id: &str) -> Answer<api::Why> {
+    let wanted = id.to_owned();
+    let found = ask(server, move |connection| history::why(connection, &wanted)).await?;
+    found.flatten().ok_or_else(|| {
+        ApiFailure::new(
+            StatusCode::NOT_FOUND,
+            "not-in-history",
+            format!("the history knows no invocation or message {id}"),
+        )
+        .remedy("give the id of the x-emu-invocation header, of `emu send`, or of `emu logs --json`; its last digits do, if no other id ends so")
+    })
+}
