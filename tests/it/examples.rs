@@ -110,8 +110,9 @@ fn orders_are_charged_counted_and_reported() {
 }
 
 #[test]
-fn a_declined_card_ends_in_the_dead_letter_queue_after_three_receives() {
+fn a_declined_card_is_tried_three_times_then_dead_and_charged_after_a_redrive() {
     let project = Project::example("orders");
+    project.edit("emu.toml", "FAILURE_RATE = \"0.15\"", "FAILURE_RATE = \"0\"");
     project.edit("emu.toml", "visibility_timeout = \"2s\"", "visibility_timeout = \"1s\"");
     let emu = project.start_with(&["--clock", "x20"]);
 
@@ -129,6 +130,39 @@ fn a_declined_card_ends_in_the_dead_letter_queue_after_three_receives() {
         (&json!(0), &json!(0), &json!(1)),
         "{queue}"
     );
+    let peeked = emu.control("/_emu/queues/orders-dead/messages");
+    assert_eq!(peeked[0]["source"], "orders", "{peeked}");
+    assert!(emu.command(["snapshot", "save", "declined"]).status.success());
+
+    let mark = emu.mark();
+    emu.project.write(".env.local", "DECLINED_CARD=none\n");
+    emu.wait_from(mark, "reload", |e| {
+        e["function"] == "billing" && e["outcome"] == "changed"
+    });
+    let id = order.json()["order"].as_str().expect("an id").to_owned();
+    let charged = format!("order {id}: charged 49.00 to card 0002");
+    for step in ["redrive", "load and redrive"] {
+        if step == "load and redrive" {
+            assert!(emu.command(["snapshot", "load", "declined"]).status.success());
+            assert_eq!(emu.control("/_emu/queues/orders")["dead"], 1);
+        }
+        let mark = emu.mark();
+        let redriven = emu.command(["queue", "redrive", "orders-dead"]);
+        assert!(redriven.status.success(), "{redriven:?}");
+        emu.wait_from(mark, "message", |e| {
+            e["queue"] == "orders-dead" && e["change"] == "redriven"
+        });
+        emu.wait_from(mark, "log", |e| {
+            e["function"] == "billing" && e["text"] == charged.as_str()
+        });
+        emu.wait_from(mark, "message", |e| e["queue"] == "orders" && e["change"] == "deleted");
+        let queue = emu.control("/_emu/queues/orders");
+        assert_eq!(
+            (&queue["visible"], &queue["in_flight"], &queue["dead"]),
+            (&json!(0), &json!(0), &json!(0)),
+            "{step}: {queue}"
+        );
+    }
 }
 
 #[test]

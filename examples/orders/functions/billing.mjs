@@ -1,6 +1,7 @@
 // Charges orders, in the Lambda convention: what it returns names the messages that are to be tried again.
 
 const FAILURE_RATE = Number(process.env.FAILURE_RATE ?? "0");
+const DECLINED_CARD = process.env.DECLINED_CARD;
 
 export const handler = async (event) => {
   const batchItemFailures = [];
@@ -18,6 +19,6 @@ export const handler = async (event) => {
 };
 
 function charge(order) {
-  if (order.card === "0002") throw new Error("card declined"); // fails every time: ends in the dead-letter queue
+  if (order.card === DECLINED_CARD) throw new Error("card declined"); // fails every time: ends in the dead-letter queue
   if (Math.random() < FAILURE_RATE) throw new Error("the payment gateway timed out"); // a retry helps
 }
