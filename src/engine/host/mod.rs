@@ -66,6 +66,9 @@ pub struct Guest {
     pub random: Random,
     pub stdout: Output,
     pub stderr: Output,
+    /// Fuel for work that the host did for this run. Added to what the guest burned itself, and not taken from the store:
+    /// that would begin the yield interval anew, and a guest that does nothing else would never let others run.
+    pub charged: u64,
     /// Whatever a kind of guest needs beyond WASI, e.g. the module map of a script.
     pub extension: Option<Box<dyn Any + Send>>,
     http: WasiHttpCtx,
@@ -86,6 +89,7 @@ impl Guest {
             random: Random::new(seed),
             stdout: Output::default(),
             stderr: Output::default(),
+            charged: 0,
             extension: None,
             http: WasiHttpCtx::new(),
             hooks: http::Hooks { run: run.clone() },
@@ -104,6 +108,7 @@ impl Guest {
         self.hooks.run = run.clone();
         self.run = run;
         self.random = Random::new(seed);
+        self.charged = 0;
         self.arm_limits();
     }
 
@@ -196,9 +201,10 @@ pub fn refuel(store: &mut Store<Guest>) -> wasmtime::Result<()> {
     store.set_fuel(FUEL)
 }
 
-/// Fuel spent since [`refuel`].
+/// Fuel spent since [`refuel`], by the guest and for it.
 pub fn fuel_spent(store: &Store<Guest>) -> u64 {
-    FUEL.saturating_sub(store.get_fuel().unwrap_or(FUEL))
+    let burned = FUEL.saturating_sub(store.get_fuel().unwrap_or(FUEL));
+    burned.saturating_add(store.data().charged)
 }
 
 const FUEL: u64 = u64::MAX / 2;

@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
 
 use super::script::{script, with_bodies, with_guest};
 use super::wire::Datetime;
-use super::{bodies, crypto, outbound, reply, text};
+use super::{bodies, crypto, outbound, reply, text, tools};
 use crate::engine::host::Guest;
 use crate::engine::{Reply, Stream};
 
@@ -100,6 +100,12 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         |_: Store<'_>, (href, part, value): (String, String, String)| Ok((text::set_url_part(&href, &part, &value),)),
     )?;
     host.func_wrap("encode", |_: Store<'_>, (text,): (String,)| Ok((text.into_bytes(),)))?;
+    host.func_wrap(
+        "tool",
+        |mut store: Store<'_>, (op, text, bytes): (String, String, Vec<u8>)| {
+            Ok((tools::run(&mut store, &op, &text, &bytes),))
+        },
+    )?;
     host.func_wrap("encoding", |_: Store<'_>, (label,): (String,)| {
         Ok((text::encoding_name(&label),))
     })?;

@@ -3,7 +3,7 @@
 //! user's module from the host's memory, so that a changed source needs no compilation.
 //!
 //! In reading order: [`artefact`] the runtime that ships with emu; `loader` from files to modules;
-//! `wire`, `host`, `bodies`, `outbound`, `text`, `crypto` what the guest may call; `events`, `reply` an invocation's way in
+//! `wire`, `host`, `bodies`, `outbound`, `text`, `tools` (`pattern`, `zip`), `crypto` what the guest may call; `events`, `reply` an invocation's way in
 //! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source.
 
 pub mod artefact;
@@ -16,13 +16,16 @@ mod keyvalue;
 mod load;
 mod loader;
 mod outbound;
+mod pattern;
 mod reply;
 mod runtime;
 mod sandbox;
 mod script;
 mod stack;
 mod text;
+mod tools;
 mod wire;
+mod zip;
 
 pub(super) use load::load;
 pub(super) use loader::Cache;

@@ -8,6 +8,7 @@ use wasmtime::component::Accessor;
 
 use super::bodies::Bodies;
 use super::loader::Graph;
+use super::zip::Zips;
 use crate::engine::Reply;
 use crate::engine::host::Guest;
 
@@ -15,6 +16,7 @@ use crate::engine::host::Guest;
 pub struct Script {
     pub graph: Arc<Graph>,
     pub bodies: Bodies,
+    pub zips: Zips,
     reply: Option<oneshot::Sender<Reply>>,
     /// When the entry module was there and the handler began.
     pub entered: Option<Instant>,
@@ -25,14 +27,16 @@ impl Script {
         Script {
             graph,
             bodies: Bodies::default(),
+            zips: Zips::default(),
             reply: None,
             entered: None,
         }
     }
 
-    /// Begins an invocation. Bodies of the one before are closed.
+    /// Begins an invocation. Bodies and compression streams of the one before are closed.
     pub fn arm(&mut self, reply: Option<oneshot::Sender<Reply>>) {
         self.bodies = Bodies::default();
+        self.zips = Zips::default();
         self.reply = reply;
         self.entered = None;
     }

@@ -6,6 +6,7 @@ import { bytesOf } from "./encoding.js";
 import { checkUsages, makeKey, materialOf } from "./cryptokey.js";
 import { DOMException } from "./errors.js";
 import { decode64, encode64, jwkOf } from "./jwk.js";
+import { namedError } from "./tools.js";
 
 const EMPTY = new Uint8Array(0);
 const BLOCK_BITS = { "SHA-1": 512, "SHA-256": 512, "SHA-384": 1024, "SHA-512": 1024 };
@@ -18,9 +19,7 @@ export async function compute(op, params, inputs) {
   try {
     return await host.compute(op, JSON.stringify(params), inputs);
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    const [, name = "OperationError", message = text] = /^(\w+Error): (.*)$/s.exec(text) ?? [];
-    throw fail(name, message);
+    throw namedError(error);
   }
 }
 

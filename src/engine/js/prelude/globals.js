@@ -4,6 +4,7 @@ import { throwing } from "./absent.js";
 import { atob, btoa } from "./base64.js";
 import { Blob, File } from "./blob.js";
 import { structuredClone } from "./clone.js";
+import { CompressionStream, DecompressionStream } from "./compression.js";
 import { console } from "./console.js";
 import { Crypto } from "./crypto.js";
 import { CryptoKey } from "./cryptokey.js";
@@ -39,6 +40,7 @@ import { SubtleCrypto } from "./subtle.js";
 import { clearTimeout, setImmediate, setInterval, setTimeout } from "./timers.js";
 import { TextDecoderStream, TextEncoderStream, TransformStream } from "./transform.js";
 import { URL, URLSearchParams } from "./url.js";
+import { URLPattern } from "./urlpattern.js";
 import { WritableStream } from "./writable.js";
 
 function define(target, values) {
@@ -99,10 +101,12 @@ const CLASSES = {
   AbortSignal,
   Blob,
   ByteLengthQueuingStrategy,
+  CompressionStream,
   CountQueuingStrategy,
   Crypto,
   CryptoKey,
   CustomEvent,
+  DecompressionStream,
   DOMException,
   ErrorEvent,
   Event,
@@ -129,6 +133,7 @@ const CLASSES = {
   TextEncoderStream,
   TransformStream,
   URL,
+  URLPattern,
   URLSearchParams,
   WritableStream,
 };

@@ -2,6 +2,7 @@
 
 import host from "emu:js/host";
 import { fromUtf8 } from "./encoding.js";
+import { needs } from "./idl.js";
 
 const HREF = 0, PROTOCOL = 1, USERNAME = 2, PASSWORD = 3, HOST = 4, HOSTNAME = 5, PORT = 6, PATHNAME = 7, SEARCH = 8, HASH = 9, ORIGIN = 10;
 
@@ -61,9 +62,9 @@ export class URLSearchParams {
 
   #fromList(list) {
     for (const pair of list) {
-      const [name, value, ...rest] = pair;
-      if (value === undefined || rest.length > 0) throw new TypeError("each pair must be a name and a value");
-      this.#pairs.push([String(name), String(value)]);
+      const [name, ...values] = pair;
+      if (values.length !== 1) throw new TypeError("each pair must be a name and a value");
+      this.#pairs.push([String(name), String(values[0])]);
     }
   }
 
@@ -87,29 +88,35 @@ export class URLSearchParams {
   }
 
   append(name, value) {
+    needs(2, arguments.length, "append");
     this.#pairs.push([String(name), String(value)]);
     this.#tell();
   }
 
   delete(name, value) {
+    needs(1, arguments.length, "delete");
     const matches = (pair) => pair[0] === String(name) && (value === undefined || pair[1] === String(value));
     this.#pairs = this.#pairs.filter((pair) => !matches(pair));
     this.#tell();
   }
 
   get(name) {
+    needs(1, arguments.length, "get");
     return this.#pairs.find((pair) => pair[0] === String(name))?.[1] ?? null;
   }
 
   getAll(name) {
+    needs(1, arguments.length, "getAll");
     return this.#pairs.filter((pair) => pair[0] === String(name)).map((pair) => pair[1]);
   }
 
   has(name, value) {
+    needs(1, arguments.length, "has");
     return this.#pairs.some((pair) => pair[0] === String(name) && (value === undefined || pair[1] === String(value)));
   }
 
   set(name, value) {
+    needs(2, arguments.length, "set");
     const at = this.#pairs.findIndex((pair) => pair[0] === String(name));
     if (at < 0) return this.append(name, value);
     this.#pairs[at][1] = String(value);
@@ -170,10 +177,12 @@ export class URL {
   }
 
   static canParse(input, base) {
+    needs(1, arguments.length, "canParse");
     return parse(input, base) !== null;
   }
 
   static parse(input, base) {
+    needs(1, arguments.length, "parse");
     return URL.canParse(input, base) ? new URL(input, base) : null;
   }
 

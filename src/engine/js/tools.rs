@@ -1,0 +1,64 @@
+//! `tool` of the prelude: work of Rust that needs no waiting, by name.
+
+use serde::Deserialize;
+use wasmtime::StoreContextMut;
+
+use super::script::script;
+use super::zip::{Format, Step};
+use super::{crypto, pattern};
+use crate::engine::host::Guest;
+
+/// Of one byte that deflate takes in, or gives out when it unpacks: nanoseconds, as fuel counts.
+const PACK_FUEL: usize = 40;
+const UNPACK_FUEL: usize = 5;
+
+/// Text and bytes that a tool answers with, or `Name: message` for the error of that name.
+type Answer = Result<(String, Vec<u8>), String>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Opening {
+    format: Format,
+    unpack: bool,
+}
+
+#[derive(Deserialize)]
+struct Piece {
+    handle: u32,
+    end: bool,
+}
+
+/// # Errors
+/// `Name: message`.
+pub fn run(store: &mut StoreContextMut<'_, Guest>, op: &str, text: &str, bytes: &[u8]) -> Answer {
+    match op {
+        "pattern" => Ok((pattern::compile(text)?, Vec::new())),
+        "pattern-address" => Ok((pattern::address(text)?, Vec::new())),
+        "digest" => {
+            store.data_mut().charged += bytes.len() as u64 * 4;
+            Ok((String::new(), crypto::digest(text, bytes)?))
+        }
+        "zip-open" => {
+            let Opening { format, unpack } = told(text)?;
+            let handle = script(store.data_mut())?.zips.open(format, unpack);
+            let handle = handle.map_err(|message| format!("QuotaExceededError: {message}"))?;
+            Ok((handle.to_string(), Vec::new()))
+        }
+        "zip" => {
+            let Piece { handle, end } = told(text)?;
+            let Step { output, used, over } = script(store.data_mut())?.zips.step(handle, bytes, end)?;
+            store.data_mut().charged += (used * PACK_FUEL + output.len() * UNPACK_FUEL) as u64;
+            Ok((format!("{{\"used\":{used},\"over\":{over}}}"), output))
+        }
+        "zip-close" => {
+            let Piece { handle, .. } = told(text)?;
+            script(store.data_mut())?.zips.close(handle);
+            Ok((String::new(), Vec::new()))
+        }
+        _ => Err(format!("NotSupportedError: there is no tool {op}")),
+    }
+}
+
+fn told<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| format!("TypeError: {error}"))
+}
