@@ -277,6 +277,18 @@ fn a_component_uses_its_store() {
 }
 
 #[test]
+fn a_component_reads_and_writes_several_keys_at_once() {
+    let manifest = "[kv.visits]\n[functions.many]\nsource = \"many.wat\"\nbind = { VISITS = \"kv:visits\" }\n";
+    let component = include_str!("../../fixtures/wasm/keyvalue-batch.wat");
+    let emu = Project::new(&[("emu.toml", manifest), ("many.wat", component)]).start();
+    let run = emu.command(["invoke", "many"]);
+    assert!(run.status.success(), "{run:?}");
+    let keys = emu.control("/_emu/kv/visits");
+    assert_eq!(keys["keys"].as_array().map(Vec::len), Some(1), "{keys}");
+    assert_eq!(emu.control("/_emu/kv/visits/value?key=b")["value"], "22");
+}
+
+#[test]
 fn a_binding_to_no_store_is_refused() {
     let validate = |manifest: &str| {
         let run = Project::new(&[("emu.toml", manifest), ("functions/visits.js", VISITS)]).emu(["validate"]);

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde::de::DeserializeOwned;
 
 use crate::engine::InMessage;
 use crate::live::Server;
@@ -18,26 +17,14 @@ use crate::platform::view::queue_state;
 use crate::project::units::parse_span;
 
 use super::handlers::{host_failure, missing};
-use super::{Answer, ApiFailure, parse};
+use super::{Answer, ApiFailure, bad_request, read};
 
 /// Messages that one receive or one look returns at the most.
 const MESSAGES_MAX: u32 = 1_000;
 
-fn bad_request(code: &'static str, message: String, remedy: &str) -> ApiFailure {
-    ApiFailure::new(StatusCode::BAD_REQUEST, code, message).remedy(remedy)
-}
-
-/// The body as what the path takes; none is all defaults.
-pub fn read<T: DeserializeOwned + Default>(body: &Bytes, example: &str) -> Answer<T> {
-    if body.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_value(parse(body)?)
-        .map_err(|error| bad_request("bad-request", format!("the body cannot be read: {error}"), example))
-}
-
 fn span(text: &str) -> Answer<Span> {
-    parse_span(text).map_err(|error| bad_request("bad-time", format!("visibility: {error}"), "for example \"30s\""))
+    parse_span(text)
+        .map_err(|error| bad_request("bad-time", format!("visibility: {error}")).remedy("for example \"30s\""))
 }
 
 /// A queue of the project, without looking at what it holds.
@@ -59,7 +46,7 @@ pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<ap
     let max = asked.max.unwrap_or(1);
     if max == 0 || max > MESSAGES_MAX {
         let message = format!("max is {max}");
-        return Err(bad_request("bad-max", message, "between 1 and 1000"));
+        return Err(bad_request("bad-max", message).remedy("between 1 and 1000"));
     }
     let visibility = asked.visibility.as_deref().map(span).transpose()?;
     let (deliveries, mut gathered, commit) = {
@@ -126,7 +113,7 @@ fn receipt(asked: &api::ByReceipt) -> Answer<ReceiptId> {
     let number = u64::from_str_radix(&asked.receipt, 16).map(ReceiptId);
     number.map_err(|_| {
         let message = format!("{:?} is no receipt", asked.receipt);
-        bad_request("bad-receipt", message, "use the receipt of the latest receive")
+        bad_request("bad-receipt", message).remedy("use the receipt of the latest receive")
     })
 }
 
@@ -158,7 +145,7 @@ pub async fn peek(server: &Server, name: &str, max: Option<&str>) -> Answer<Vec<
             .parse()
             .ok()
             .filter(|max| *max <= MESSAGES_MAX)
-            .ok_or_else(|| bad_request("bad-max", format!("max is {text:?}"), "at most 1000"))?,
+            .ok_or_else(|| bad_request("bad-max", format!("max is {text:?}")).remedy("at most 1000"))?,
     };
     let views = lock(&driver.0.core).platform.peek(queue, max as usize);
     let ids = views.iter().map(|view| view.id).collect();

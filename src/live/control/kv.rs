@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::StatusCode;
-use serde::de::DeserializeOwned;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
@@ -17,7 +16,7 @@ use crate::live::clock::rfc3339;
 use crate::live::kv::Kv;
 
 use super::handlers::host_failure;
-use super::{Answer, ApiFailure, Reply, answered, decode, parse};
+use super::{Answer, ApiFailure, Reply, answered, bad_request, decode, read};
 
 /// All that is asked by GET.
 pub fn routes(get: BoxedFilter<(Server,)>) -> BoxedFilter<(Reply,)> {
@@ -69,7 +68,7 @@ async fn stores(server: &Server) -> Answer<Vec<api::KvStore>> {
 
 async fn list(server: &Server, store: &str, query: &HashMap<String, String>) -> Answer<api::KvKeys> {
     let limit = query.get("limit").map(|text| text.parse::<u32>()).transpose();
-    let limit = limit.map_err(|_| bad("bad-limit", "limit is a number"))?;
+    let limit = limit.map_err(|_| bad_request("bad-limit", "limit is a number"))?;
     let list = KvList {
         prefix: query.get("prefix").cloned().unwrap_or_default(),
         cursor: query.get("cursor").cloned(),
@@ -90,7 +89,7 @@ async fn list(server: &Server, store: &str, query: &HashMap<String, String>) -> 
 async fn value(server: &Server, store: &str, query: &HashMap<String, String>) -> Answer<api::KvValue> {
     let key = query
         .get("key")
-        .ok_or_else(|| bad("bad-key", "name the key: ?key=KEY"))?;
+        .ok_or_else(|| bad_request("bad-key", "name the key: ?key=KEY"))?;
     let found = kv(server, store)?.get(key.clone()).await.map_err(host_failure)?;
     let Some(found) = found else {
         let message = format!("no key {key:?} in the key-value store {store}");
@@ -117,15 +116,15 @@ pub async fn put(server: &Server, store: &str, body: &Bytes) -> Answer<api::KvDo
         (Some(text), None) => Bytes::from(text),
         (None, Some(base64)) => BASE64
             .decode(base64)
-            .map_err(|error| bad("bad-value", &format!("base64: {error}")))?
+            .map_err(|error| bad_request("bad-value", format!("base64: {error}")))?
             .into(),
-        _ => return Err(bad("bad-value", "give one of `value` (text) and `base64`")),
+        _ => return Err(bad_request("bad-value", "give one of `value` (text) and `base64`")),
     };
     let expiry = match &put.ttl {
         None => KvExpiry::OfStore,
         Some(text) => KvExpiry::In(
             crate::project::units::parse_span(text)
-                .map_err(|error| bad("bad-ttl", &format!("ttl: {error}")).remedy("for example \"10m\""))?,
+                .map_err(|error| bad_request("bad-ttl", format!("ttl: {error}")).remedy("for example \"10m\""))?,
         ),
     };
     let metadata = put.metadata;
@@ -149,13 +148,4 @@ pub async fn delete(server: &Server, store: &str, body: &Bytes) -> Answer<api::K
         .await
         .map_err(host_failure)?;
     Ok(done)
-}
-
-fn read<T: DeserializeOwned>(body: &Bytes, remedy: &str) -> Answer<T> {
-    serde_json::from_value(parse(body)?)
-        .map_err(|error| bad("bad-request", &format!("the request cannot be read: {error}")).remedy(remedy))
-}
-
-fn bad(code: &'static str, message: &str) -> ApiFailure {
-    ApiFailure::new(StatusCode::BAD_REQUEST, code, message)
 }

@@ -18,6 +18,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower_service::Service;
 use warp::Filter;
@@ -188,6 +189,20 @@ fn reads(server: Server) -> BoxedFilter<(Reply,)> {
     let snapshots = snapshot::routes(get.clone());
     let kv = kv::routes(get).or(snapshots).unify();
     kv.or(lists).unify().or(one).unify().or(below).unify().boxed()
+}
+
+/// The body as what the path takes; without one, as an object without members.
+fn read<T: DeserializeOwned>(body: &Bytes, remedy: &str) -> Answer<T> {
+    let value = match body.is_empty() {
+        true => Value::Object(serde_json::Map::new()),
+        false => parse(body)?,
+    };
+    serde_json::from_value(value)
+        .map_err(|error| bad_request("bad-request", format!("the body cannot be read: {error}")).remedy(remedy))
+}
+
+fn bad_request(code: &'static str, message: impl Into<String>) -> ApiFailure {
+    ApiFailure::new(StatusCode::BAD_REQUEST, code, message)
 }
 
 fn routes(server: Server) -> BoxedFilter<(Reply,)> {

@@ -11,7 +11,7 @@ use crate::live::api;
 use crate::live::snapshot::SnapshotError;
 
 use super::handlers::host_failure;
-use super::{Answer, ApiFailure, Reply, answered, consume};
+use super::{Answer, ApiFailure, Reply, answered, read};
 
 /// All that is asked by GET.
 pub fn routes(get: BoxedFilter<(Server,)>) -> BoxedFilter<(Reply,)> {
@@ -35,7 +35,7 @@ pub async fn act(server: &Server, name: &str, action: &str, body: &Bytes) -> Opt
 }
 
 async fn save(server: &Server, name: &str, body: &Bytes) -> Answer<api::Snapshot> {
-    let asked: api::SaveSnapshot = consume::read(body, r#"send {"force": true}, or nothing"#)?;
+    let asked: api::SaveSnapshot = read(body, r#"send {"force": true}, or nothing"#)?;
     server.driver.save_snapshot(name, asked.force).await.map_err(failure)
 }
 

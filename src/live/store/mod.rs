@@ -113,6 +113,11 @@ impl Opened {
             durability,
         )?;
         let identity = schema::identity(&connection, head)?;
+        match restore::sweep(&connection) {
+            Err(error) if !thread::is_full(&error) => return Err(error.into()),
+            // A full disk keeps them until the next start.
+            _ => {}
+        }
         Ok(Opened {
             connection,
             held,

@@ -125,6 +125,30 @@ impl Store {
     }
 }
 
+/// Newest bodies that [`sweep`] looks at. A kill strands those of one commit at most.
+const SWEPT_MAX: i64 = 10_000;
+
+/// Removes bodies that a kill has caught between their own commit and that of the message they were for. They are among
+/// the newest, so that a backlog costs nothing here.
+pub(super) fn sweep(connection: &Connection) -> Result<usize> {
+    let oldest = "SELECT min(id) FROM (SELECT id FROM body ORDER BY id DESC LIMIT ?1)";
+    let oldest: Option<i64> = connection.query_row(oldest, [SWEPT_MAX], |row| row.get(0))?;
+    // Of the queues one row each is read: their messages are in the order of the queues' numbers.
+    let orphans = "WITH RECURSIVE queues (queue) AS (
+            SELECT min(queue) FROM message
+            UNION ALL
+            SELECT (SELECT min(queue) FROM message WHERE queue > queues.queue) FROM queues WHERE queue IS NOT NULL)
+        DELETE FROM body WHERE id >= ?1 AND id NOT IN (
+            SELECT message.id FROM queues CROSS JOIN message
+                ON message.queue = queues.queue AND message.id >= ?1
+            UNION ALL SELECT id FROM publication WHERE id >= ?1
+            UNION ALL SELECT message FROM event WHERE message >= ?1)";
+    match oldest {
+        Some(oldest) => connection.execute(orphans, [oldest]),
+        None => Ok(0),
+    }
+}
+
 fn id(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
 }

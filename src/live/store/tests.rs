@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::live::messages::Content;
-use crate::platform::effect::Stored;
-use crate::platform::ids::{MessageId, QueueId};
+use crate::platform::effect::{Stored, StoredEvent};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
 
 fn stored(id: u64) -> Stored {
@@ -79,6 +79,46 @@ async fn a_second_run_finds_what_the_first_left_and_makes_other_ids() {
     let bodies = store.bodies(vec![MessageId(1), MessageId(2)]).await.expect("read");
     assert_eq!(bodies.len(), 1);
     assert_eq!(bodies[0].1.body.len(), 20);
+}
+
+#[tokio::test]
+async fn a_start_sweeps_bodies_that_a_kill_has_stranded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(folder.path());
+    store
+        .take_in(vec![message(1, 10), message(5, 10)])
+        .await
+        .expect("taken");
+    let publication = Intake::Publication {
+        topic: TopicId(0),
+        message: MessageId(3),
+        cause: None,
+        content: Arc::default(),
+    };
+    store.take_in(vec![publication]).await.expect("taken");
+    let delivery = StoredEvent {
+        first: InvocationId(9),
+        function: FunctionId(0),
+        topic: Some((TopicId(0), MessageId(4))),
+        accepted_at: Time::ZERO,
+        attempt: 1,
+        at: Time::ZERO,
+        cause: None,
+    };
+    for id in [2, 4, 6] {
+        store.follow_body(MessageId(id), Arc::default());
+    }
+    store
+        .follow(vec![StoreChange::Event(delivery)])
+        .wait()
+        .await
+        .expect("written");
+    store.close().await;
+    let (store, _) = open(folder.path());
+    let all = (1..=6).map(MessageId).collect();
+    let left = store.bodies(all).await.expect("read");
+    let left: Vec<u64> = left.iter().map(|(id, _)| id.0).collect();
+    assert_eq!(left, [1, 3, 4, 5]);
 }
 
 #[tokio::test]
