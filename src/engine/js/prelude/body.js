@@ -46,6 +46,18 @@ export function streamOfHandle(handle, signal) {
   );
 }
 
+/** A stream over bytes in memory, which become its own. */
+function streamOfBytes(bytes) {
+  return new ReadableStream({
+    type: "bytes",
+    pull(controller) {
+      if (bytes.length > 0) controller.enqueue(bytes);
+      controller.close();
+      controller.byobRequest?.respond(0);
+    },
+  }, { highWaterMark: 0 });
+}
+
 /** The bytes of a chunk that a stream of a body gave. */
 export function chunkBytes(chunk) {
   if (chunk instanceof Uint8Array) return chunk;
@@ -91,7 +103,7 @@ export class Content {
   stream() {
     const { tag, val } = this.source;
     if (tag === "none" || tag === "stream") return val ?? null;
-    const stream = tag === "handle" ? streamOfHandle(val) : ReadableStream.from(tag === "text" ? [utf8(val)] : [val]);
+    const stream = tag === "handle" ? streamOfHandle(val) : streamOfBytes(tag === "text" ? utf8(val) : val.slice());
     if (this.taken) stream.cancel();
     this.source = { tag: "stream", val: stream };
     return stream;

@@ -33,15 +33,16 @@ import { MessageChannel, MessagePort } from "./message.js";
 import { Performance, performance, PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance.js";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./queuing.js";
 import { random } from "./random.js";
-import { ReadableStream } from "./readable.js";
+import { ReadableByteStreamController, ReadableStreamBYOBRequest, readerClass } from "./bytestream.js";
+import { ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader, ReaderFace } from "./readable.js";
 import { Request } from "./request.js";
 import { Response } from "./response.js";
 import { SubtleCrypto } from "./subtle.js";
 import { clearTimeout, setImmediate, setInterval, setTimeout } from "./timers.js";
-import { TextDecoderStream, TextEncoderStream, TransformStream } from "./transform.js";
+import { TextDecoderStream, TextEncoderStream, TransformStream, TransformStreamDefaultController } from "./transform.js";
 import { URL, URLSearchParams } from "./url.js";
 import { URLPattern } from "./urlpattern.js";
-import { WritableStream } from "./writable.js";
+import { WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter } from "./writable.js";
 
 function define(target, values) {
   for (const [name, value] of Object.entries(values)) {
@@ -123,7 +124,12 @@ const CLASSES = {
   PerformanceMark,
   PerformanceMeasure,
   PromiseRejectionEvent,
+  ReadableByteStreamController,
   ReadableStream,
+  ReadableStreamBYOBReader: readerClass(),
+  ReadableStreamBYOBRequest,
+  ReadableStreamDefaultController,
+  ReadableStreamDefaultReader,
   Request,
   Response,
   SubtleCrypto,
@@ -132,11 +138,15 @@ const CLASSES = {
   TextEncoder,
   TextEncoderStream,
   TransformStream,
+  TransformStreamDefaultController,
   URL,
   URLPattern,
   URLSearchParams,
   WritableStream,
+  WritableStreamDefaultController,
+  WritableStreamDefaultWriter,
 };
+dress(ReaderFace);
 for (const [name, Class] of Object.entries(CLASSES)) dress(Class, name);
 
 define(globalThis, {

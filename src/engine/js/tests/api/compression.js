@@ -1,4 +1,4 @@
-import { bytes, collect, equal, hex, ok, run, text, unhex } from "./check.js";
+import { bytes, collect, equal, hex, ok, rejects, run, text, throws, unhex } from "./check.js";
 
 async function through(pair, ...chunks) {
   const out = await collect(ReadableStream.from(chunks).pipeThrough(pair));
@@ -35,6 +35,24 @@ export default run({
     const { value } = await reader.read();
     ok(value.length <= 65536);
     await reader.cancel();
+  },
+  "what is not packed": async () => {
+    const gzip = unhex("1f8b0800000000000203cb48cdc9c95728cf2fca49010085114a0d0b000000");
+    const unpack = (...chunks) => through(new DecompressionStream("gzip"), ...chunks);
+    equal(text(await unpack(gzip)), "hello world");
+    await rejects("TypeError", unpack(gzip.subarray(0, 20)));
+    await rejects("TypeError", unpack(gzip.subarray(0, gzip.length - 1)));
+    await rejects("TypeError", unpack(gzip, new Uint8Array([1])));
+    await rejects("TypeError", unpack());
+    await rejects("TypeError", unpack(bytes("hello")));
+    const wrong = gzip.slice();
+    wrong[wrong.length - 5] ^= 1;
+    await rejects("TypeError", unpack(wrong));
+    await rejects("TypeError", through(new DecompressionStream("deflate-raw"), unhex("ff")));
+    await rejects("TypeError", through(new CompressionStream("gzip"), "text"));
+    throws("TypeError", () => new CompressionStream("zip"));
+    throws("TypeError", () => new CompressionStream());
+    equal(String(new CompressionStream("gzip")), "[object CompressionStream]");
   },
   "a response that is packed": async () => {
     const packed = new Response("hello".repeat(1000)).body.pipeThrough(new CompressionStream("gzip"));
