@@ -92,6 +92,12 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     host.func_wrap("random", |mut store: Store<'_>, (length,): (u32,)| {
         Ok((store.data_mut().random.bytes(length.min(RANDOM_BYTES_MAX).into())?,))
     })?;
+    host.func_wrap(
+        "compute-now",
+        |mut store: Store<'_>, (op, params, inputs): (String, String, Vec<Vec<u8>>)| {
+            Ok((crypto::compute_now(store.data_mut(), &op, &params, &inputs),))
+        },
+    )?;
     host.func_wrap("url-parse", |_: Store<'_>, (input, base): (String, Option<String>)| {
         Ok((text::parse_url(&input, base.as_deref()),))
     })?;

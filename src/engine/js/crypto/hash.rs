@@ -75,6 +75,20 @@ pub fn hmac(params: &Params, all: &[Vec<u8>]) -> Answer {
     Ok(vec![code])
 }
 
+/// For what packages still name things by; no web API has it.
+pub fn md5(all: &[Vec<u8>]) -> Answer {
+    let [data] = inputs(all)?;
+    Ok(vec![md5::Md5::digest(data).to_vec()])
+}
+
+/// Of a key and data.
+pub fn hmac_md5(all: &[Vec<u8>]) -> Answer {
+    let [key, data] = inputs(all)?;
+    let mut mac = Hmac::<md5::Md5>::new_from_slice(key).map_err(|error| operation(&error.to_string()))?;
+    mac.update(data);
+    Ok(vec![mac.finalize().into_bytes().to_vec()])
+}
+
 /// Of a key, a salt and an info.
 pub fn hkdf(params: &Params, all: &[Vec<u8>]) -> Answer {
     let [key, salt, info] = inputs(all)?;

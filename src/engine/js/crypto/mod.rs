@@ -23,6 +23,8 @@ mod symmetric;
 
 /// Work above this much fuel leaves the workers: about a millisecond.
 const INLINE_FUEL_MAX: u64 = 1_000_000;
+/// Work that may be done while the guest stands still: half a second.
+const NOW_FUEL_MAX: u64 = 500_000_000;
 /// Operations that run off the workers at a time, of all functions: key derivation of one leaves room for the others.
 static PLACES: Semaphore = Semaphore::const_new(4);
 
@@ -178,6 +180,30 @@ pub async fn compute(store: &Accessor<Guest>, op: String, params: &str, all: Vec
 pub fn digest(hash: &str, data: &[u8]) -> Result<Vec<u8>, String> {
     let hash: hash::Hash = serde_json::from_value(hash.into()).map_err(|error| unsupported(&error.to_string()))?;
     Ok(hash.of(data))
+}
+
+/// `compute-now` of the prelude: the guest waits, and with it the worker that runs it.
+///
+/// # Errors
+/// `Name: message`, also for work that takes long.
+pub fn compute_now(guest: &mut Guest, op: &str, params: &str, all: &[Vec<u8>]) -> Answer {
+    let params: Params = serde_json::from_str(params).map_err(|error| operation(&error.to_string()))?;
+    params.check(op)?;
+    let fuel = fuel(op, &params, all);
+    if fuel > NOW_FUEL_MAX {
+        return Err(unsupported(
+            "this takes too long to be done at once; use the asynchronous form",
+        ));
+    }
+    guest.charged += fuel;
+    let mut seed = [0; 32];
+    let drawn = guest.random.bytes(32).map_err(|error| operation(&error.to_string()))?;
+    seed.copy_from_slice(&drawn);
+    match op {
+        "md5" => hash::md5(all),
+        "hmac-md5" => hash::hmac_md5(all),
+        _ => run(op, &params, all, seed),
+    }
 }
 
 fn run(op: &str, params: &Params, all: &[Vec<u8>], seed: [u8; 32]) -> Answer {

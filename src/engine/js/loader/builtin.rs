@@ -12,8 +12,9 @@ pub const BUFFER: &str = "node:buffer";
 pub const LOWERED: &str = "emu:lower";
 
 /// A module's name and source. Modules of Node have their `node:` names.
-const ALL: [(&str, &str); 6] = [
+const ALL: [(&str, &str); 35] = [
     (COMMON_JS, include_str!("../node/commonjs.js")),
+    ("emu:equal", include_str!("../node/equal.js")),
     (EMPTY, "export default {};"),
     ("emu:lower/helpers/decorate", include_str!("../node/lower_decorate.js")),
     (
@@ -25,6 +26,37 @@ const ALL: [(&str, &str); 6] = [
         include_str!("../node/lower_param.js"),
     ),
     ("emu:lower/helpers/usingCtx", include_str!("../node/lower_using.js")),
+    ("node:assert", include_str!("../node/assert.js")),
+    ("node:assert/strict", include_str!("../node/assert_strict.js")),
+    ("node:async_hooks", include_str!("../node/async_hooks.js")),
+    ("node:buffer", include_str!("../node/buffer.js")),
+    ("node:console", include_str!("../node/console.js")),
+    ("node:crypto", include_str!("../node/crypto.js")),
+    (
+        "node:diagnostics_channel",
+        include_str!("../node/diagnostics_channel.js"),
+    ),
+    ("node:events", include_str!("../node/events.js")),
+    ("node:module", include_str!("../node/module.js")),
+    ("node:os", include_str!("../node/os.js")),
+    ("node:path", include_str!("../node/path.js")),
+    ("node:path/posix", include_str!("../node/path.js")),
+    ("node:perf_hooks", include_str!("../node/perf_hooks.js")),
+    ("node:process", include_str!("../node/process.js")),
+    ("node:punycode", include_str!("../node/punycode.js")),
+    ("node:querystring", include_str!("../node/querystring.js")),
+    ("node:stream", include_str!("../node/stream.js")),
+    ("node:stream/consumers", include_str!("../node/stream_consumers.js")),
+    ("node:stream/promises", include_str!("../node/stream_promises.js")),
+    ("node:stream/web", include_str!("../node/stream_web.js")),
+    ("node:string_decoder", include_str!("../node/string_decoder.js")),
+    ("node:sys", include_str!("../node/util.js")),
+    ("node:timers", include_str!("../node/timers.js")),
+    ("node:timers/promises", include_str!("../node/timers_promises.js")),
+    ("node:tty", include_str!("../node/tty.js")),
+    ("node:url", include_str!("../node/url.js")),
+    ("node:util", include_str!("../node/util.js")),
+    ("node:util/types", include_str!("../node/util_types.js")),
 ];
 
 /// A module by its full name.
@@ -44,4 +76,9 @@ pub fn find_bare(specifier: &str) -> Option<&'static str> {
 pub fn source(name: &str) -> Option<&'static str> {
     let found = ALL.iter().find(|(known, _)| *known == name);
     found.map(|(_, source)| *source)
+}
+
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|(name, _)| *name)
 }

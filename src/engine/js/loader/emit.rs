@@ -152,6 +152,14 @@ fn module(name: &str, parsed: &Parsed, requires: &Requires, contexts: bool) -> E
             quoted(COMMON_JS),
             quoted(name)
         );
+    } else if !requires.is_empty() {
+        let (imports, object) = links(requires);
+        let _ = write!(
+            before,
+            "{imports}import{{link as $emuL}}from{};$emuL({},{object});",
+            quoted(COMMON_JS),
+            quoted(name)
+        );
     }
     let (path, folder) = file_names(name);
     if uses.import_meta {

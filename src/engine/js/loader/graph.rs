@@ -82,6 +82,10 @@ impl Graph {
         if let Some(name) = builtin::find(specifier) {
             return Ok(name.into());
         }
+        // Those that emu brings build upon the prelude, whose modules the interpreter already has.
+        if builtin::find(referrer).is_some() && specifier.starts_with("emu:") {
+            return Ok(specifier.into());
+        }
         self.find_computed(referrer, specifier)
             .ok_or_else(|| format!("cannot find {specifier:?} imported from {referrer}: computed imports reach only files that are also imported by name"))
     }

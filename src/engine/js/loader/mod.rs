@@ -21,3 +21,9 @@ mod tsconfig;
 pub use cache::Cache;
 pub use emit::FACADE;
 pub use graph::Graph;
+
+/// Names of the modules that emu brings.
+#[cfg(test)]
+pub fn builtins() -> impl Iterator<Item = &'static str> {
+    builtin::names()
+}

@@ -1,10 +1,9 @@
 //! Modules that are known elsewhere and absent here, each with what to use instead.
 
 /// Modules of Node that emu does not bring, and the nearest it has.
-const NODE: [(&str, &str); 28] = [
+const NODE: [(&str, &str); 26] = [
     ("child_process", PROCESSES),
     ("cluster", PROCESSES),
-    ("console", "use the global `console`"),
     ("constants", FILES),
     ("dgram", SOCKETS),
     ("dns", SOCKETS),
@@ -27,7 +26,6 @@ const NODE: [(&str, &str); 28] = [
     ("test", "run tests outside: `emu exec -- npm test`"),
     ("tls", SOCKETS),
     ("trace_events", "use `console`"),
-    ("tty", "a function has no terminal; its input is the event"),
     ("v8", "use `structuredClone` to copy values"),
     ("vm", "import the code instead"),
     ("wasi", "write the function itself as WebAssembly: emu runs .wasm files"),

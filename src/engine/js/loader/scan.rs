@@ -88,6 +88,7 @@ pub fn scan(program: &Program<'_>, scoping: &Scoping, node_env: &str) -> Scanned
         source: program.source_text,
         node_env,
         namespaces: HashMap::new(),
+        created: false,
         guarded: false,
         functions: 0,
         maybe: 0,
@@ -124,6 +125,8 @@ struct Walker<'s> {
     node_env: &'s str,
     /// Local names of `import * as name`: which import.
     namespaces: HashMap<String, usize>,
+    /// `require` was made by `createRequire`.
+    created: bool,
     /// `typeof Buffer` was seen.
     guarded: bool,
     functions: u32,
@@ -194,7 +197,7 @@ impl Walker<'_> {
         let Expression::Identifier(callee) = &call.callee else {
             return None;
         };
-        if callee.name != "require" || call.arguments.len() != 1 || !self.is_free(callee) {
+        if callee.name != "require" || call.arguments.len() != 1 || !(self.is_free(callee) || self.created) {
             return None;
         }
         match call.arguments.first()? {
@@ -317,6 +320,15 @@ impl Walker<'_> {
             }
             _ => {}
         }
+    }
+}
+
+/// `createRequire(...)`, or the same as a member.
+fn is_create_require(call: &CallExpression<'_>) -> bool {
+    match &call.callee {
+        Expression::Identifier(name) => name.name == "createRequire",
+        Expression::StaticMemberExpression(member) => member.property.name == "createRequire",
+        _ => false,
     }
 }
 
@@ -451,6 +463,17 @@ impl<'ast> Visit<'ast> for Walker<'_> {
 
     fn visit_variable_declaration(&mut self, declaration: &VariableDeclaration<'ast>) {
         self.out.must_lower |= declaration.kind.is_using();
+        for declarator in &declaration.declarations {
+            let is_require = declarator
+                .id
+                .get_identifier_name()
+                .is_some_and(|name| name == "require");
+            if is_require
+                && matches!(&declarator.init, Some(Expression::CallExpression(call)) if is_create_require(call))
+            {
+                self.created = true;
+            }
+        }
         walk::walk_variable_declaration(self, declaration);
     }
 

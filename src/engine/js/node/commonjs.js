@@ -43,6 +43,17 @@ function resolve(from, links, specifier) {
   return Object.hasOwn(links, specifier) ? links[specifier] : computed(from, specifier);
 }
 
+const linked = new Map();
+
+/** Notes what a module of the newer kind requires by way of `createRequire`. */
+export function link(name, links) {
+  linked.set(name, links);
+}
+
+export function linksOf(name) {
+  return linked.get(name) ?? {};
+}
+
 const cache = Object.create(null);
 
 /** The `require` of a file. A link is a name, a module that has been imported, or why there is none. */

@@ -13,6 +13,9 @@ export const environment = {
   remainingMs: 0,
 };
 
+/** What a module wants done when an invocation begins. */
+export const beginnings = [];
+
 let parsedFrom;
 
 /** Takes the context of a call over. In an instance that is kept, settings that did not change are not parsed again. */
@@ -20,6 +23,7 @@ export function beginInvocation(context) {
   seedRandom(context.seedLow, context.seedHigh);
   environment.id = context.id;
   environment.remainingMs = context.remainingMs;
+  for (const begin of beginnings) begin();
   if (context.settings === parsedFrom) return;
   parsedFrom = context.settings;
   const settings = JSON.parse(context.settings);

@@ -32,6 +32,7 @@ import { dress } from "./idl.js";
 import { MessageChannel, MessagePort } from "./message.js";
 import { Performance, performance, PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance.js";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./queuing.js";
+import { process } from "./process.js";
 import { random } from "./random.js";
 import { ReadableByteStreamController, ReadableStreamBYOBRequest, readerClass } from "./bytestream.js";
 import { ReadableStream, ReadableStreamDefaultController, ReadableStreamDefaultReader, ReaderFace } from "./readable.js";
@@ -49,13 +50,6 @@ function define(target, values) {
     Object.defineProperty(target, name, { value, writable: true, configurable: true, enumerable: false });
   }
 }
-
-const process = {
-  get env() {
-    return environment.variables;
-  },
-  nextTick: (callback, ...args) => queueMicrotask(() => callback(...args)),
-};
 
 function queueMicrotask(callback) {
   if (typeof callback !== "function") throw new TypeError("queueMicrotask needs a function");

@@ -6,6 +6,7 @@ mod faults;
 mod functions;
 mod harness;
 mod modules;
+mod node;
 mod packages;
 mod web;
 mod workers;
