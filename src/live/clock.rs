@@ -14,6 +14,8 @@ pub struct Clock(Arc<Inner>);
 
 struct Inner {
     started: Instant,
+    /// [`since_boot`] at the start.
+    awake: Duration,
     /// The machine's wall clock at the start.
     epoch: Time,
     factor: f64,
@@ -21,40 +23,46 @@ struct Inner {
 }
 
 impl Clock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one room that reads the machine's clock"
-    )]
     pub fn start(setting: ClockSetting) -> Clock {
         let factor = match setting {
             ClockSetting::Real => 1.0,
             ClockSetting::Scaled(factor) => factor,
         };
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Clock(Arc::new(Inner {
             started: Instant::now(),
-            epoch: Time(epoch.as_nanos() as u64),
+            awake: since_boot(),
+            epoch: machine_wall(),
             factor,
             setting,
         }))
     }
 
-    /// Emu's time. In real time it follows the machine's wall clock, also over a suspend or a manual change (a step
-    /// back is seen as standing still by whoever compares); scaled time is monotonic.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one room that reads the machine's clock"
-    )]
+    /// Emu's time. It began with the machine's wall clock and then only goes forward, through a suspend as well, however
+    /// somebody sets that clock: what waits, waits as long as it should.
     pub fn now(&self) -> Time {
         match self.0.setting {
-            ClockSetting::Real => {
-                let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Time(wall.as_nanos() as u64)
-            }
+            ClockSetting::Real => self.0.epoch + Span::from(since_boot().saturating_sub(self.0.awake)),
             ClockSetting::Scaled(factor) => {
                 let elapsed = self.0.started.elapsed().as_nanos() as f64 * factor;
                 self.0.epoch + Span(elapsed as u64)
             }
+        }
+    }
+
+    /// How far the machine's wall clock is ahead of emu's time, in nanoseconds: not zero when it was set meanwhile. A
+    /// scaled clock has nothing to do with it.
+    pub fn wall_ahead_ns(&self) -> i64 {
+        match self.0.setting {
+            ClockSetting::Real => machine_wall().0.wrapping_sub(self.now().0).cast_signed(),
+            ClockSetting::Scaled(_) => 0,
+        }
+    }
+
+    /// What a guest's `Date` shows.
+    pub fn wall(&self) -> Time {
+        match self.0.setting {
+            ClockSetting::Real => machine_wall(),
+            ClockSetting::Scaled(_) => self.now(),
         }
     }
 
@@ -92,6 +100,40 @@ impl Clock {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one room that reads the machine's clock"
+)]
+fn machine_wall() -> Time {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Time that nobody sets, and that goes on while the machine sleeps: tokio's and std's clocks stop then on Linux and macOS.
+#[cfg(unix)]
+fn since_boot() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let clock = ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let clock = ClockId::Monotonic;
+    let time = clock_gettime(clock);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
+#[cfg(not(unix))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one room that reads the machine's clock"
+)]
+fn since_boot() -> Duration {
+    static FIRST: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    FIRST.get_or_init(Instant::now).elapsed()
+}
+
 /// RFC 3339 with milliseconds, UTC.
 pub fn rfc3339(time: Time) -> String {
     match i64::try_from(time.0) {
@@ -110,4 +152,39 @@ pub fn since(text: &str, now: Time) -> Result<String, String> {
     }
     let span = crate::project::units::parse_span(text).map_err(|error| error.to_string())?;
     Ok(rfc3339(Time(now.0.saturating_sub(span.0))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun_at(epoch: Time) -> Clock {
+        Clock(Arc::new(Inner {
+            epoch,
+            ..Arc::into_inner(Clock::start(ClockSetting::Real).0).expect("the only one")
+        }))
+    }
+
+    #[test]
+    fn a_clock_that_was_set_changes_the_wall_and_not_the_time() {
+        // As if the machine's clock had been set forward by an hour since the start.
+        let clock = begun_at(Time(machine_wall().0 - 3_600_000_000_000));
+        let ahead = clock.wall_ahead_ns();
+        assert!((3_599_000_000_000..3_601_000_000_000).contains(&ahead), "{ahead}");
+        assert!(clock.wall().since(clock.now()) > Span::from_secs(3_599));
+        let before = clock.now();
+        assert!(clock.now() >= before);
+        assert!(clock.now().since(clock.started_at()) < Span::from_secs(60));
+    }
+
+    #[test]
+    fn an_instant_of_the_past_is_a_span_or_a_date() {
+        let now = Time::from_secs(7_200);
+        assert_eq!(since("1h", now).as_deref(), Ok("1970-01-01T01:00:00.000Z"));
+        assert_eq!(
+            since("1970-01-01T03:00:00+02:00", now).as_deref(),
+            Ok("1970-01-01T01:00:00.000Z")
+        );
+        assert!(since("yesterday", now).is_err());
+    }
 }

@@ -22,6 +22,7 @@ use super::clock::Clock;
 pub struct Arm {
     pub trigger: TriggerId,
     pub at: Time,
+    pub wake_at: Time,
 }
 
 /// Serves arm requests until the sender is gone. `due` is called on the scheduler's task.
@@ -39,7 +40,7 @@ pub async fn run(
     let mut armed = BTreeMap::new();
     while let Some(arm) = arms.recv().await {
         if let Some((at, job)) = armed.remove(&arm.trigger) {
-            if at == arm.at && at > clock.now() {
+            if at == arm.wake_at && at > clock.now() {
                 armed.insert(arm.trigger, (at, job));
                 continue;
             }
@@ -49,14 +50,14 @@ pub async fn run(
         }
         // The scheduler drops the fraction of the second of the instant it computes from this. An instant on a full
         // second is met all the same; any other needs a second more, so as never to fire before it.
-        let whole = arm.at.0.is_multiple_of(1_000_000_000);
-        let wait = clock.until(arm.at) + Duration::from_millis(if whole { 1 } else { 1_000 });
+        let whole = arm.wake_at.0.is_multiple_of(1_000_000_000);
+        let wait = clock.until(arm.wake_at) + Duration::from_millis(if whole { 1 } else { 1_000 });
         let due = due.clone();
         let job = Job::new_one_shot(wait, move |_, _| due(arm));
         match job {
             Ok(job) => match scheduler.add(job).await {
                 Ok(id) => {
-                    armed.insert(arm.trigger, (arm.at, id));
+                    armed.insert(arm.trigger, (arm.wake_at, id));
                 }
                 Err(error) => tracing::warn!("cron wake-up not armed, the timer takes over: {error}"),
             },

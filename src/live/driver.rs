@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -31,10 +30,6 @@ use super::run::{self, Job};
 use super::state::Restoring;
 use super::store::{Commit, Store};
 use super::table::{Entry, Table};
-
-/// The timer looks at the clock this often however far the next deadline is, since a machine that slept wakes with
-/// timers that did not count.
-const CLOCK_CHECK: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub struct Driver(pub(super) Arc<Inner>);
@@ -62,7 +57,7 @@ pub(super) struct Inner {
     /// Held for writing while the state is replaced; for reading from the store's commit to the core's step of what
     /// comes in.
     pub gate: tokio::sync::RwLock<()>,
-    timer: Notify,
+    pub(super) timer: Notify,
     cron: mpsc::UnboundedSender<Arm>,
 }
 
@@ -74,7 +69,7 @@ pub(super) struct Core {
     waiting: HashMap<InvocationId, Waiting>,
     slots: HashMap<InstanceId, Slot>,
     /// The deadline that the timer knows of.
-    armed: Time,
+    pub(super) armed: Time,
     /// Of the last changes that the store was given.
     commit: Option<Commit>,
     pub restoring: Restoring,
@@ -220,26 +215,6 @@ impl Driver {
         self.0.clock.now()
     }
 
-    /// Serves deadlines for ever; drop it to stop.
-    pub async fn run_timer(self) {
-        loop {
-            let next = {
-                let mut core = lock(&self.0.core);
-                core.armed = core.platform.next_deadline().unwrap_or(Time::NEVER);
-                core.armed
-            };
-            let wait = self.0.clock.until(next);
-            if wait.is_zero() {
-                self.step(Input::Tick, &mut Own::default());
-                continue;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(wait.min(CLOCK_CHECK)) => {}
-                () = self.0.timer.notified() => {}
-            }
-        }
-    }
-
     /// One input, all its effects.
     pub fn step(&self, input: Input, own: &mut Own) {
         let mut core = lock(&self.0.core);
@@ -304,9 +279,9 @@ impl Driver {
                 }
                 self.0.hub.push(now, What::Note(note));
             }
-            Effect::ArmCron { trigger, at } => {
+            Effect::ArmCron { trigger, at, wake_at } => {
                 // Closed only while shutting down.
-                let _ = self.0.cron.send(Arm { trigger, at });
+                let _ = self.0.cron.send(Arm { trigger, at, wake_at });
             }
             Effect::Received { deliveries, .. } => own.received = deliveries,
             Effect::ReceiptChecked { valid, .. } => own.receipt_valid = Some(valid),

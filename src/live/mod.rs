@@ -29,6 +29,7 @@ pub mod snapshot;
 mod state;
 mod store;
 mod table;
+mod timer;
 pub mod watch;
 
 use std::net::IpAddr;

@@ -56,7 +56,7 @@ pub async fn execute(
         id: inner.ids.invocation(run.invocation),
         settings: entry.settings.clone(),
         event,
-        now: inner.clock.now(),
+        now: inner.clock.wall(),
         seed: inner.seed ^ run.invocation.0.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         host: Arc::new(Bindings::new(driver.clone(), run.invocation)),
         log: Arc::new(Log {

@@ -18,14 +18,17 @@ pub const CATCH_UP_MAX: Span = Span::from_secs(3_600);
 /// How long the shell's own wake may be late before the platform fires a trigger by itself.
 const WAKE_PATIENCE: Span = Span::from_secs(1);
 
+/// A clock that is set back further was wrong: crons begin anew from what it shows now. As cron daemons do it.
+const SET_BACK_MAX: Span = Span::from_secs(3 * 3_600);
+
 /// Missed instants are counted up to here, so that a long sleep costs no more than that.
 const MISSED_COUNTED_MAX: u32 = 10_000;
 
 pub(super) struct Cron {
     pub spec: CronSpec,
-    /// The instant it waits for; `None`: never again.
+    /// The instant it waits for, on the wall clock; `None`: never again.
     pub next: Option<Time>,
-    /// The last instant that it ran for.
+    /// The last instant that it ran for, on the wall clock.
     pub last: Option<Time>,
     /// Runs that have not ended, throttled ones too; not retries that wait for their time.
     pub running: u32,
@@ -42,9 +45,9 @@ impl Platform {
             .filter(|cron| cron.spec.schedule == spec.schedule);
         let schedule = match same {
             Some(cron) => cron.spec.schedule.clone(),
-            None => spec.schedule.clone().counted_from(self.now),
+            None => spec.schedule.clone().counted_from(self.wall(self.now)),
         };
-        let next = same.map_or_else(|| schedule.next_after(self.now), |cron| cron.next);
+        let next = same.map_or_else(|| schedule.next_after(self.wall(self.now)), |cron| cron.next);
         let spec = CronSpec {
             schedule,
             ..spec.clone()
@@ -84,8 +87,40 @@ impl Platform {
         let Some(at) = self.crons.get(&trigger).and_then(|cron| cron.next) else {
             return;
         };
-        self.effects.push_back(Effect::ArmCron { trigger, at });
-        self.deadlines.set(at + self.cron_patience(), Deadline::Cron(trigger));
+        let wake_at = self.of_wall(at);
+        self.effects.push_back(Effect::ArmCron { trigger, at, wake_at });
+        self.deadlines
+            .set(wake_at + self.cron_patience(), Deadline::Cron(trigger));
+    }
+
+    /// What the wall clock shows at an instant of the platform's time.
+    fn wall(&self, at: Time) -> Time {
+        Time(at.0.saturating_add_signed(self.wall_ahead_ns))
+    }
+
+    /// When the wall clock shows this.
+    pub(super) fn of_wall(&self, wall: Time) -> Time {
+        if wall == Time::NEVER {
+            return wall;
+        }
+        Time(wall.0.saturating_sub_signed(self.wall_ahead_ns))
+    }
+
+    /// Somebody set the machine's clock. Only crons follow it: instants that it jumped over were missed, and those that
+    /// come a second time have been served, unless it was set back so far that it must have been wrong before.
+    pub(super) fn clock_set(&mut self, wall_ahead_ns: i64) {
+        let before = self.wall(self.now);
+        self.wall_ahead_ns = wall_ahead_ns;
+        let wall = self.wall(self.now);
+        let triggers: Vec<TriggerId> = self.crons.keys().copied().collect();
+        for trigger in triggers {
+            if before.since(wall) > SET_BACK_MAX
+                && let Some(cron) = self.crons.get_mut(&trigger)
+            {
+                cron.next = cron.spec.schedule.next_after(wall);
+            }
+            self.arm_cron(trigger);
+        }
     }
 
     pub(super) fn cron_patience(&self) -> Span {
@@ -98,7 +133,7 @@ impl Platform {
         if cron.next != Some(scheduled_at) {
             return;
         }
-        if scheduled_at > self.now {
+        if scheduled_at > self.wall(self.now) {
             // Woken too early: the clock was set back, or the shell rounds down.
             return self.arm_cron(trigger);
         }
@@ -108,10 +143,10 @@ impl Platform {
     /// The platform's own deadline.
     pub(super) fn cron_deadline(&mut self, trigger: TriggerId) {
         let next = self.crons.get(&trigger).and_then(|cron| cron.next);
-        let Some(at) = next.filter(|at| *at + self.cron_patience() <= self.now) else {
+        let Some(at) = next.filter(|at| self.of_wall(*at) + self.cron_patience() <= self.now) else {
             return;
         };
-        if self.handled_at.since(at) > self.cron_grace && self.now < self.handled_at {
+        if self.handled_at.since(self.of_wall(at)) > self.cron_grace && self.now < self.handled_at {
             // Slept through: everything else that fell due meanwhile comes first, then this, at the time it now is.
             self.deadlines.set(self.handled_at, Deadline::Cron(trigger));
         } else {
@@ -120,7 +155,7 @@ impl Platform {
     }
 
     fn serve_cron(&mut self, trigger: TriggerId, due: Time) {
-        let wall = self.handled_at;
+        let wall = self.wall(self.handled_at);
         if wall.since(due) <= self.cron_grace {
             self.advance_cron(trigger, due);
             self.fire_cron(trigger, due);
@@ -189,13 +224,14 @@ impl Platform {
             return;
         };
         let (function, busy, taken) = (spec.function, *running > 0, queued.is_some());
-        match spec.overlap {
-            Overlap::Skip if busy => self.drop_cron(id, trigger, function, self.now, true, DropReason::CronOverlap),
+        let (overlap, at) = (spec.overlap, self.wall(self.now));
+        match overlap {
+            Overlap::Skip if busy => self.drop_cron(id, trigger, function, at, true, DropReason::CronOverlap),
             Overlap::Queue if busy && taken => {
-                self.drop_cron(id, trigger, function, self.now, true, DropReason::CronOverlap);
+                self.drop_cron(id, trigger, function, at, true, DropReason::CronOverlap);
             }
-            Overlap::Queue if busy => self.queue_cron(trigger, id, self.now, true),
-            Overlap::Skip | Overlap::Queue | Overlap::Allow => self.run_cron(trigger, id, self.now, true),
+            Overlap::Queue if busy => self.queue_cron(trigger, id, at, true),
+            Overlap::Skip | Overlap::Queue | Overlap::Allow => self.run_cron(trigger, id, at, true),
         }
     }
 

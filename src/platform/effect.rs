@@ -39,8 +39,14 @@ pub enum Effect {
     Record(Record),
     /// Something a watcher wants to see (terminal, events, dashboard).
     Note(Note),
-    /// Wake the platform at this instant for this trigger (real time: the scheduler; the deadline covers the rest).
-    ArmCron { trigger: TriggerId, at: Time },
+    /// Wake the platform for this trigger's instant (real time: the scheduler; the deadline covers the rest).
+    ArmCron {
+        trigger: TriggerId,
+        /// On the wall clock: what [`super::input::Input::Due`] names.
+        at: Time,
+        /// When that is, in the platform's time.
+        wake_at: Time,
+    },
     /// Answer to `Receive`.
     Received { queue: QueueId, deliveries: Vec<Delivery> },
     /// Answer to `Delete` and `ChangeVisibility`: whether the receipt was still valid.

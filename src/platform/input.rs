@@ -40,6 +40,10 @@ pub enum Input {
     CallerGone {
         invocation: InvocationId,
     },
+    /// The machine's wall clock is this far ahead of the platform's time from now on.
+    ClockSet {
+        wall_ahead_ns: i64,
+    },
     /// A cron instant has come (either wake may say so; the pair makes a double one harmless).
     Due {
         trigger: TriggerId,

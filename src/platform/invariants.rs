@@ -228,7 +228,9 @@ impl Platform {
             }
         }
         for (&trigger, cron) in &self.crons {
-            let by = cron.next.map(|at| (at + self.cron_patience()).max(self.now));
+            let by = cron
+                .next
+                .map(|at| (self.of_wall(at) + self.cron_patience()).max(self.now));
             if by.is_some_and(|by| by < Time::NEVER && !has(Deadline::Cron(trigger), by)) {
                 return Err(format!("cron {} would never fire", trigger.0));
             }

@@ -63,6 +63,8 @@ pub struct Platform {
     now: Time,
     /// The time of the input, which may lie after the deadlines served before it.
     handled_at: Time,
+    /// How far the machine's wall clock is ahead of the platform's time, which nobody sets.
+    wall_ahead_ns: i64,
     rng: Rng,
     effects: VecDeque<Effect>,
     deadlines: Deadlines,
@@ -107,6 +109,7 @@ impl Platform {
         Platform {
             now: Time::ZERO,
             handled_at: Time::ZERO,
+            wall_ahead_ns: 0,
             rng: Rng::new(seed),
             effects: VecDeque::new(),
             deadlines: Deadlines::default(),
@@ -228,6 +231,7 @@ impl Platform {
                 cause,
             } => self.arrive_async(invocation, function, cause),
             Input::CallerGone { invocation } => self.caller_gone(invocation),
+            Input::ClockSet { wall_ahead_ns } => self.clock_set(wall_ahead_ns),
             Input::Due { trigger, scheduled_at } => self.cron_due(trigger, scheduled_at),
             Input::Fire { trigger, invocation } => self.fire_by_hand(trigger, invocation),
             Input::Send { queue, message } => self.send(queue, message),

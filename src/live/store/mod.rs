@@ -17,6 +17,7 @@ pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod wall;
 
 use std::path::PathBuf;
 use std::sync::Arc;

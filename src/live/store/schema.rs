@@ -128,6 +128,7 @@ pub(super) fn identity(connection: &Connection, head: u64) -> anyhow::Result<Ide
     let took = connection.execute_batch("BEGIN").and_then(|()| {
         set.execute(params!["head", head as i64])?;
         set.execute(params!["ids", (ids_from + IDS_PER_RUN) as i64])?;
+        super::wall::settle(connection)?;
         connection.execute_batch("COMMIT")
     });
     if let Err(error) = took {

@@ -401,6 +401,9 @@ impl Script {
                 instance: InstanceId(words.id(0)),
             },
             "finish" => self.finished(&words),
+            "clock" => Input::ClockSet {
+                wall_ahead_ns: words.number::<i64>("ahead").expect("seconds") * 1_000_000_000,
+            },
             "due" => {
                 let trigger = TriggerId(id(&mut self.triggers, words.at(0)));
                 Input::Due {
@@ -541,7 +544,7 @@ impl Script {
             }
             Effect::Record(record) => self.show_record(record),
             Effect::Note(note) => format!("note {}", self.show_note(note)),
-            Effect::ArmCron { trigger: of, at } => format!("arm {} {}", trigger(*of), at.since(START)),
+            Effect::ArmCron { trigger: of, at, .. } => format!("arm {} {}", trigger(*of), at.since(START)),
             Effect::Received { queue: of, deliveries } => {
                 format!("received {}{}", queue(*of), show_deliveries(deliveries))
             }
