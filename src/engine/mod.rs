@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod cache;
+pub mod cloudevents;
 mod command;
 pub mod compile;
 mod component;

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
 
+use super::cloudevents;
 use super::host::Run;
 use super::{
     Batch, BatchSource, Body, Event, Failure, FailureKind, HttpEvent, InMessage, Reply, RetryMessage, Scheduled,
@@ -204,6 +205,9 @@ fn record(message: &InMessage, source: &BatchSource) -> Value {
         "eventSourceARN": format!("arn:aws:{kind}:{REGION}:{ACCOUNT}:{name}"),
         "awsRegion": REGION,
     });
+    if let Some(event) = cloudevents::of_message(&message.attributes, message.content_type.as_deref()) {
+        record["cloudEvent"] = event.into();
+    }
     if let Some(group) = &message.group {
         record["attributes"]["MessageGroupId"] = (**group).into();
     }
@@ -334,16 +338,16 @@ fn retries(output: &[u8], ids: &[String]) -> Result<Vec<RetryMessage>, Failure> 
 /// `emu invoke` goes as it is.
 pub(super) fn cloud_event_request(event: &Event, run: &Run) -> Request<Body> {
     let (content_type, body) = match event {
-        Event::Scheduled(event) => ("application/cloudevents+json", scheduled_cloud_event(event, run)),
+        Event::Scheduled(event) => (cloudevents::STRUCTURED, scheduled_cloud_event(event, run)),
         Event::Batch(batch) => {
             let events = batch
                 .messages
                 .iter()
                 .map(|message| message_cloud_event(message, &batch.source))
                 .collect();
-            ("application/cloudevents-batch+json", Value::Array(events))
+            (cloudevents::BATCH, Value::Array(events))
         }
-        Event::Json(value) => ("application/json", value.clone()),
+        Event::Json(value) => (json_type(value), value.clone()),
         // The caller hands HTTP over as it is.
         Event::Http(_) => ("application/json", Value::Null),
     };
@@ -361,6 +365,15 @@ pub(super) fn cloud_event_request(event: &Event, run: &Run) -> Request<Body> {
     request
 }
 
+/// What the JSON of an invocation is.
+pub(super) fn json_type(value: &Value) -> &'static str {
+    if cloudevents::is_event(value) {
+        cloudevents::STRUCTURED
+    } else {
+        "application/json"
+    }
+}
+
 fn scheduled_cloud_event(event: &Scheduled, run: &Run) -> Value {
     let time = time_of(event.scheduled_at).to_rfc3339_opts(SecondsFormat::AutoSi, true);
     json!({
@@ -374,22 +387,37 @@ fn scheduled_cloud_event(event: &Scheduled, run: &Run) -> Value {
     })
 }
 
+/// A message that is a CloudEvent stays what it is; emu's own facts of the delivery stand beside as extensions.
 fn message_cloud_event(message: &InMessage, source: &BatchSource) -> Value {
     let (source, kind) = match source {
         BatchSource::Queue(name) => (format!("/emu/queues/{name}"), "emu.queue.message"),
         BatchSource::Topic(name) => (format!("/emu/topics/{name}"), "emu.topic.message"),
     };
+    let content_type = message.content_type.as_deref();
+    let mut event = match cloudevents::of_message(&message.attributes, content_type) {
+        Some(mut event) => {
+            cloudevents::put_data(&mut event, content_type, &message.body);
+            event.insert("emumessageid".to_owned(), message.id.as_str().into());
+            event.insert("emusource".to_owned(), source.into());
+            Value::Object(event)
+        }
+        None => plain_cloud_event(message, &source, kind),
+    };
+    event["emureceivecount"] = message.receive_count.into();
+    if let Some(group) = &message.group {
+        event["emugroup"] = (**group).into();
+    }
+    event
+}
+
+fn plain_cloud_event(message: &InMessage, source: &str, kind: &str) -> Value {
     let mut event = json!({
         "specversion": "1.0",
         "id": message.id,
         "source": source,
         "type": kind,
         "time": time_of(message.sent_at).to_rfc3339_opts(SecondsFormat::AutoSi, true),
-        "emureceivecount": message.receive_count,
     });
-    if let Some(group) = &message.group {
-        event["emugroup"] = (**group).into();
-    }
     let is_json = message.content_type.as_deref().is_none_or(|kind| kind.contains("json"));
     match serde_json::from_slice::<Value>(&message.body) {
         Ok(data) if is_json => {
@@ -416,7 +444,40 @@ pub(super) fn cloud_event_reply(event: &Event, response: Response<Bytes>) -> Res
             format!("the handler answered {}: {text}", parts.status),
         ));
     }
-    reply(Wants::of(event), body.to_vec())
+    let output = match event {
+        Event::Batch(batch) => by_message(&body, batch).unwrap_or_else(|| body.to_vec()),
+        _ => body.to_vec(),
+    };
+    reply(Wants::of(event), output)
+}
+
+/// A handler of CloudEvents may name what failed by the events' own ids: the same answer by the ids of the messages.
+/// `None`: there is nothing to change.
+fn by_message(output: &[u8], batch: &Batch) -> Option<Vec<u8>> {
+    let of_event = |id: &str| -> Vec<Value> {
+        let named = |message: &&InMessage| message.attributes.get("ce-id").is_some_and(|own| own == id);
+        let messages = batch.messages.iter().filter(named);
+        messages
+            .map(|message| json!({ "itemIdentifier": message.id }))
+            .collect()
+    };
+    let mut answer: Value = serde_json::from_slice(output).ok()?;
+    let failures = answer.get_mut("batchItemFailures")?.as_array_mut()?;
+    let translated = failures.iter().flat_map(|failure| {
+        let id = failure
+            .get("itemIdentifier")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let is_own = batch.messages.iter().any(|message| message.id == id);
+        let messages = if is_own { Vec::new() } else { of_event(id) };
+        if messages.is_empty() {
+            vec![failure.clone()]
+        } else {
+            messages
+        }
+    });
+    *failures = translated.collect();
+    Some(answer.to_string().into_bytes())
 }
 
 /// The whole response, within `bytes_max`.
@@ -464,3 +525,6 @@ fn text_or_base64(bytes: &[u8]) -> (String, bool) {
 fn time_of(time: Time) -> DateTime<Utc> {
     DateTime::from_timestamp_nanos(i64::try_from(time.0).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

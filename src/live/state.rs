@@ -172,23 +172,43 @@ impl Driver {
         messages: Vec<OutMessage>,
         cause: Option<InvocationId>,
     ) -> Result<Vec<String>, HostError> {
+        let messages = messages.into_iter().map(|message| (topic, message)).collect();
+        self.publish_each(messages, cause).await
+    }
+
+    /// Publishes each message to its own topic, all or none.
+    ///
+    /// # Errors
+    /// As [`Driver::publish`].
+    pub async fn publish_each(
+        &self,
+        messages: Vec<(&str, OutMessage)>,
+        cause: Option<InvocationId>,
+    ) -> Result<Vec<String>, HostError> {
         let table = self.table();
-        let known = table.project.topics.contains_key(topic);
-        let Some(id) = self.names().find_topic(topic).filter(|_| known) else {
-            return Err(not_found("topic", topic, table.project.topics.keys()));
-        };
-        let contents = self.contents(messages, topic)?;
+        let mut known = Vec::with_capacity(messages.len());
+        for (topic, message) in messages {
+            let declared = table.project.topics.contains_key(topic);
+            let Some(id) = self.names().find_topic(topic).filter(|_| declared) else {
+                return Err(not_found("topic", topic, table.project.topics.keys()));
+            };
+            known.extend(
+                self.contents(vec![message], topic)?
+                    .into_iter()
+                    .map(|content| (id, content)),
+            );
+        }
         let _gate = self.0.gate.read().await;
-        let coming: Vec<Coming> = {
+        let coming: Vec<(TopicId, Coming)> = {
             let mut core = lock(&self.0.core);
-            let named = contents.into_iter().map(|content| Coming {
-                id: core.platform.new_message(),
-                content,
+            let named = known.into_iter().map(|(topic, content)| {
+                let id = core.platform.new_message();
+                (topic, Coming { id, content })
             });
             named.collect()
         };
-        let publication = |coming: &Coming| Intake::Publication {
-            topic: id,
+        let publication = |(topic, coming): &(TopicId, Coming)| Intake::Publication {
+            topic: *topic,
             message: coming.id,
             cause,
             content: coming.content.clone(),
@@ -196,9 +216,9 @@ impl Driver {
         let intake = coming.iter().map(publication).collect();
         self.0.store.take_in(intake).await.map_err(store_error)?;
         let mut ids = Vec::with_capacity(coming.len());
-        for one in coming {
+        for (topic, one) in coming {
             ids.push(self.0.ids.message(one.id));
-            self.fan_out(id, one.id, one.content, cause);
+            self.fan_out(topic, one.id, one.content, cause);
         }
         Ok(ids)
     }
@@ -258,23 +278,50 @@ impl Driver {
         event: &Value,
         cause: Option<InvocationId>,
     ) -> Result<InvocationId, HostError> {
-        let payload: Arc<str> = event.to_string().into();
+        let ids = self
+            .invoke_async_each(function, std::slice::from_ref(event), cause)
+            .await?;
+        Ok(ids[0])
+    }
+
+    /// As [`Driver::invoke_async`] for several events, all or none.
+    ///
+    /// # Errors
+    /// As [`Driver::invoke_async`].
+    pub async fn invoke_async_each(
+        &self,
+        function: FunctionId,
+        events: &[Value],
+        cause: Option<InvocationId>,
+    ) -> Result<Vec<InvocationId>, HostError> {
         let _gate = self.0.gate.read().await;
-        let id = lock(&self.0.core).platform.new_invocation();
-        let intake = Intake::Event {
-            event: first_attempt(id, function, self.now(), cause),
+        let now = self.now();
+        let coming: Vec<(InvocationId, Arc<str>)> = {
+            let mut core = lock(&self.0.core);
+            let named = events
+                .iter()
+                .map(|event| (core.platform.new_invocation(), event.to_string().into()));
+            named.collect()
+        };
+        let intake = |(id, payload): &(InvocationId, Arc<str>)| Intake::Event {
+            event: first_attempt(*id, function, now, cause),
             payload: payload.clone(),
         };
-        self.0.store.take_in(vec![intake]).await.map_err(store_error)?;
+        let intake = coming.iter().map(intake).collect();
+        self.0.store.take_in(intake).await.map_err(store_error)?;
         let mut core = lock(&self.0.core);
-        core.messages.put_event(id, payload);
-        let input = Input::ArriveAsync {
-            invocation: id,
-            function,
-            cause,
-        };
-        self.step_locked(&mut core, input, &mut Own::default());
-        Ok(id)
+        let mut ids = Vec::with_capacity(coming.len());
+        for (invocation, payload) in coming {
+            core.messages.put_event(invocation, payload);
+            let input = Input::ArriveAsync {
+                invocation,
+                function,
+                cause,
+            };
+            self.step_locked(&mut core, input, &mut Own::default());
+            ids.push(invocation);
+        }
+        Ok(ids)
     }
 
     /// Brings back what a run before this one, or a queue or function that was away, has left.

@@ -1,6 +1,5 @@
 //! `http://NAME.queue.internal/`, `NAME.topic.internal` and `NAME.function.internal`: the project's own, by plain HTTP.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Run;
 use super::outbound::OutboundError;
+use crate::engine::cloudevents::{self, CloudEvent, Fault};
 use crate::engine::{BindTarget, Body, HostError, OutMessage, Settings};
 
 const DOMAIN: &str = ".internal";
@@ -119,7 +119,10 @@ pub(super) async fn send(
     };
     let messages = match messages(&parts.headers, body) {
         Ok(messages) => messages,
-        Err(text) => return Ok(answer(StatusCode::BAD_REQUEST, &problem("invalid-batch", &text))),
+        Err(fault) => {
+            let text = format!("{}: {}", fault.message, fault.remedy);
+            return Ok(answer(StatusCode::BAD_REQUEST, &problem("bad-event", &text)));
+        }
     };
     let sent = match target.kind {
         Kind::Queue => run.host.send(name, messages).await,
@@ -131,37 +134,16 @@ pub(super) async fn send(
     })
 }
 
-/// One message, or one for each CloudEvent of a batch. The attributes of a binary CloudEvent travel beside the body.
-fn messages(headers: &HeaderMap, body: Bytes) -> Result<Vec<OutMessage>, String> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    let essence = content_type
-        .as_deref()
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    if essence.eq_ignore_ascii_case("application/cloudevents-batch+json") {
-        let events: Vec<Value> = serde_json::from_slice(&body)
-            .map_err(|error| format!("a batch is a JSON array of CloudEvents: {error}"))?;
-        let one = |event: Value| OutMessage {
-            body: event.to_string().into(),
-            content_type: Some("application/cloudevents+json".to_owned()),
-            ..OutMessage::default()
-        };
-        return Ok(events.into_iter().map(one).collect());
+/// One message, or one for each CloudEvent in any of the three modes.
+fn messages(headers: &HeaderMap, body: Bytes) -> Result<Vec<OutMessage>, Fault> {
+    if cloudevents::is_announced(headers) {
+        let events = cloudevents::read(headers, &body)?;
+        return Ok(events.into_iter().map(CloudEvent::into_message).collect());
     }
-    let mut attributes = BTreeMap::new();
-    for (name, value) in headers {
-        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("ce-"), value.to_str()) {
-            attributes.insert(name.to_owned(), Value::from(value));
-        }
-    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     Ok(vec![OutMessage {
         body,
-        content_type,
-        attributes,
+        content_type: content_type.map(str::to_owned),
         ..OutMessage::default()
     }])
 }
@@ -205,31 +187,26 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_cloud_events_becomes_messages_of_their_own() {
+    fn cloud_events_are_read_and_other_bodies_left_as_they_are() {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_TYPE,
-            "application/cloudevents-batch+json; charset=utf-8".parse().unwrap(),
-        );
-        let got = messages(&headers, Bytes::from_static(br#"[{"id":"1"},{"id":"2"}]"#)).unwrap();
-        assert_eq!(got.len(), 2);
-        assert_eq!(got[1].body, Bytes::from_static(br#"{"id":"2"}"#));
-        assert!(
-            messages(&headers, Bytes::from_static(b"{}"))
-                .unwrap_err()
-                .contains("JSON array")
-        );
-    }
-
-    #[test]
-    fn a_binary_cloud_event_keeps_its_attributes() {
-        let mut headers = HeaderMap::new();
-        headers.insert("ce-type", "order.placed".parse().unwrap());
-        headers.insert("x-other", "no".parse().unwrap());
-        let got = messages(&headers, Bytes::from_static(b"{}")).unwrap();
-        assert_eq!(
-            got[0].attributes,
-            BTreeMap::from([("type".to_owned(), Value::from("order.placed"))])
-        );
+        headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+        let plain = messages(&headers, Bytes::from_static(b"{\"id\":1}")).unwrap();
+        assert_eq!(plain[0].body, Bytes::from_static(b"{\"id\":1}"));
+        assert_eq!(plain[0].content_type.as_deref(), Some("application/json"));
+        assert!(plain[0].attributes.is_empty());
+        for (name, value) in [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "/s"),
+            ("ce-type", "t"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let binary = messages(&headers, Bytes::from_static(b"{\"id\":1}")).unwrap();
+        assert_eq!(binary[0].body, plain[0].body);
+        assert_eq!(binary[0].attributes["ce-type"], "t");
+        headers.remove("ce-source");
+        let fault = messages(&headers, Bytes::new()).unwrap_err();
+        assert!(fault.message.contains("`source`"), "{}", fault.message);
     }
 }

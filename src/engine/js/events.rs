@@ -69,8 +69,9 @@ pub async fn prepare(
         }
         (Event::Json(value), Convention::Workers) => {
             let head = format!(
-                "POST http://{}.function.internal/\ncontent-type: application/json",
-                run.settings.function
+                "POST http://{}.function.internal/\ncontent-type: {}",
+                run.settings.function,
+                shape::json_type(&value)
             );
             Ok((
                 wire::Event::Http((head, wire::Body::Text(value.to_string()))),
@@ -157,6 +158,7 @@ fn queue(batch: &Batch) -> Value {
                 "id": message.id,
                 "timestamp": message.sent_at.as_millis(),
                 "attempts": message.receive_count,
+                "attributes": message.attributes,
                 "body": content(message),
             })
         })

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode, Uri};
 
-use crate::engine::Body;
+use crate::engine::{Body, cloudevents};
 use crate::live::http::refuse;
 
 /// What the guard knows of this server.
@@ -157,7 +157,8 @@ fn check_fetch_site(asked: &Asked<'_>) -> Option<Response<Body>> {
     ))
 }
 
-/// A form can post text and multipart across sites without asking; it cannot post JSON.
+/// A form can post text and multipart across sites without asking; it cannot post JSON or CloudEvents, and a header of
+/// theirs needs the leave of a preflight, which emu never gives.
 fn check_content_type(asked: &Asked<'_>) -> Option<Response<Body>> {
     if matches!(*asked.method, Method::GET | Method::HEAD) {
         return None;
@@ -176,13 +177,13 @@ fn check_content_type(asked: &Asked<'_>) -> Option<Response<Body>> {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    if json {
+    if json || cloudevents::is_announced(asked.headers) {
         return None;
     }
     Some(refuse(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "json-required",
-        "a POST to the control API has content type application/json",
+        "a POST to the control API has content type application/json, or is a CloudEvent",
         "add `-H 'content-type: application/json'`",
     ))
 }
@@ -325,6 +326,34 @@ mod tests {
             ),
             415
         );
+        for event in [
+            ("content-type", "application/cloudevents+json"),
+            ("content-type", "application/cloudevents-batch+json; charset=utf-8"),
+            ("ce-specversion", "1.0"),
+        ] {
+            assert_eq!(
+                status(&guard, Method::POST, "/_emu/cloudevents", &[own, event, right]),
+                200,
+                "{event:?}"
+            );
+            let foreign = ("sec-fetch-site", "cross-site");
+            assert_eq!(
+                status(&guard, Method::POST, "/_emu/cloudevents", &[own, event, foreign, right]),
+                403
+            );
+        }
+        for form in ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"] {
+            assert_eq!(
+                status(
+                    &guard,
+                    Method::POST,
+                    "/_emu/cloudevents",
+                    &[own, ("content-type", form), right]
+                ),
+                415
+            );
+        }
+        assert_eq!(status(&guard, Method::OPTIONS, "/_emu/cloudevents", &[own, right]), 405);
         assert_eq!(status(&guard, Method::PUT, "/_emu/reset", &[own, json, right]), 405);
         assert_eq!(status(&guard, Method::GET, "/_emu/bill", &[own]), 401);
         assert_eq!(

@@ -1,6 +1,7 @@
 //! The control API on its own port: what runs, what it cost, and the means to make things happen. Warp routes it; the
 //! guard stands before all of it.
 
+mod cloudevents;
 mod consume;
 pub mod guard;
 mod handlers;
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Serialize;
@@ -216,17 +217,31 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
         .and(warp::path::param::<String>())
         .and(warp::path::param::<String>())
         .and(warp::path::end())
+        .and(warp::header::headers_cloned())
         .and(body)
         .then(
-            |server: Server, what: String, name: String, action: String, body: Bytes| async move {
-                handlers::act(&server, &what, &decode(&name), &action, body).await
+            |server: Server, what: String, name: String, action: String, headers: HeaderMap, body: Bytes| async move {
+                let name = decode(&name);
+                match cloudevents::target(&what, &name, &action, &headers) {
+                    Some(target) => cloudevents::to(&server, target, &headers, &body).await,
+                    None => handlers::act(&server, &what, &name, &action, body).await,
+                }
             },
         );
     let whole = post
         .and(warp::path::param::<String>())
         .and(warp::path::end())
+        .and(warp::query::<HashMap<String, String>>())
+        .and(warp::header::headers_cloned())
         .and(body)
-        .then(|server: Server, action: String, _body: Bytes| async move { handlers::whole(&server, &action).await });
+        .then(
+            |server: Server, action: String, query: HashMap<String, String>, headers: HeaderMap, body: Bytes| async move {
+                match action.as_str() {
+                    "cloudevents" => cloudevents::post(&server, &query, &headers, &body).await,
+                    _ => handlers::whole(&server, &action).await,
+                }
+            },
+        );
     let page = warp::get().and(warp::path::end()).map(handlers::page);
     reads
         .or(act)

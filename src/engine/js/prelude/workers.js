@@ -115,11 +115,12 @@ class Verdicts {
 export async function handleQueue(target, env, json) {
   const { queue, messages: arrived } = JSON.parse(json);
   const verdicts = new Verdicts();
-  const messages = arrived.map(({ id, timestamp, attempts, body }) => ({
+  const messages = arrived.map(({ id, timestamp, attempts, body, attributes }) => ({
     id,
     timestamp: new Date(timestamp),
     attempts,
     body,
+    attributes,
     ack: () => verdicts.say(id, "ack"),
     retry: (options) => verdicts.say(id, "retry", options),
   }));
