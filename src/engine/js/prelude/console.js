@@ -5,6 +5,9 @@ import { format, inspect } from "./inspect.js";
 
 const LEVELS = { debug: 0, info: 1, warn: 2, error: 3 };
 
+/** Groups deeper than this are not told apart. */
+const INDENT_MAX = 80;
+
 let indent = "";
 const counts = new Map();
 const began = new Map();
@@ -64,11 +67,14 @@ export const console = {
     write(LEVELS.error, `Trace: ${format(args)}\n${stack}`.trimEnd());
   },
   assert(condition, ...args) {
-    if (!condition) write(LEVELS.error, args.length === 0 ? "Assertion failed" : `Assertion failed: ${format(args)}`);
+    if (condition) return;
+    if (args.length === 0) write(LEVELS.error, "Assertion failed");
+    else if (typeof args[0] === "string") write(LEVELS.error, format([`Assertion failed: ${args[0]}`, ...args.slice(1)]));
+    else write(LEVELS.error, format(["Assertion failed:", ...args]));
   },
   group(...args) {
     if (args.length > 0) write(LEVELS.info, format(args));
-    indent += "  ";
+    if (indent.length < INDENT_MAX) indent += "  ";
   },
   groupCollapsed: (...args) => console.group(...args),
   groupEnd() {
@@ -80,10 +86,11 @@ export const console = {
     write(LEVELS.info, `${label}: ${count}`);
   },
   countReset(label = "default") {
-    counts.delete(label);
+    if (!counts.delete(label)) write(LEVELS.warn, `no such count: ${label}`);
   },
   time(label = "default") {
-    if (!began.has(label)) began.set(label, host.elapsedMs());
+    if (began.has(label)) write(LEVELS.warn, `the timer ${label} runs already`);
+    else began.set(label, host.elapsedMs());
   },
   timeLog(label = "default", ...args) {
     const text = sinceText(label);
@@ -94,4 +101,9 @@ export const console = {
     write(text === null ? LEVELS.warn : LEVELS.info, text ?? `no such timer: ${label}`);
     began.delete(label);
   },
+  timeStamp() {},
+  profile() {},
+  profileEnd() {},
 };
+
+Object.defineProperty(console, Symbol.toStringTag, { value: "console", configurable: true });

@@ -3,7 +3,7 @@
 import { throwing } from "./absent.js";
 import { atob, btoa } from "./base64.js";
 import { Blob, File } from "./blob.js";
-import { structuredClone } from "./clone.js";
+import { refuseClones, structuredClone } from "./clone.js";
 import { CompressionStream, DecompressionStream } from "./compression.js";
 import { console } from "./console.js";
 import { Crypto } from "./crypto.js";
@@ -141,7 +141,10 @@ const CLASSES = {
   WritableStreamDefaultWriter,
 };
 dress(ReaderFace);
-for (const [name, Class] of Object.entries(CLASSES)) dress(Class, name);
+for (const [name, Class] of Object.entries(CLASSES)) {
+  dress(Class, name);
+  refuseClones(Class);
+}
 
 define(globalThis, {
   ...CLASSES,

@@ -29,7 +29,9 @@ function inspectFunction(value) {
   const source = Function.prototype.toString.call(value);
   const kind = source.startsWith("class") ? "class" : value[Symbol.toStringTag] ?? "Function";
   const name = value.name === "" ? "(anonymous)" : value.name;
-  return kind === "class" ? `[class ${name}]` : `[${kind}${value.name === "" ? " " : ": "}${name}]`;
+  const parent = kind === "class" ? Object.getPrototypeOf(value)?.name : "";
+  if (kind === "class") return parent === "" || parent === undefined ? `[class ${name}]` : `[class ${name} extends ${parent}]`;
+  return `[${kind}${value.name === "" ? " " : ": "}${name}]`;
 }
 
 function inspectPrimitive(value, top) {
@@ -105,15 +107,17 @@ class Walk {
       return `ArrayBuffer { [Uint8Contents]: <${hex}>, byteLength: ${value.byteLength} }`;
     }
     if (value instanceof Map) {
-      const items = Array.from(value, ([key, item]) => `${this.value(key)} => ${this.value(item)}`);
+      const items = this.some(value, value.size, ([key, item]) => `${this.value(key)} => ${this.value(item)}`);
       return this.braces(`${name}(${value.size})`, [...items, ...this.properties(value)]);
     }
     if (value instanceof Set) {
-      const items = Array.from(value, (item) => this.value(item));
+      const items = this.some(value, value.size, (item) => this.value(item));
       return this.braces(`${name}(${value.size})`, [...items, ...this.properties(value)]);
     }
+    if (value instanceof WeakMap || value instanceof WeakSet) return `${name} { <items unknown> }`;
+    if (value instanceof DataView) return this.braces(name, [`byteLength: ${value.byteLength}`, `byteOffset: ${value.byteOffset}`, `buffer: ${this.value(value.buffer)}`]);
     if (typeof value.entries === "function" && SHOWN_AS_ENTRIES.has(name)) {
-      const items = Array.from(value.entries(), ([key, item]) => `${quote(key)} => ${quote(item)}`);
+      const items = Array.from(value.entries(), ([key, item]) => `${quote(key)} => ${this.value(item)}`);
       return this.braces(name, items);
     }
     const shown = SHOWN_PROPERTIES[name];
@@ -127,9 +131,23 @@ class Walk {
     const head = `${error.name}: ${error.message}`;
     const stack = typeof error.stack === "string" ? error.stack.trimEnd() : "";
     const body = stack === "" ? (this.path.length > 1 ? `[${head}]` : head) : stack.startsWith(head) ? stack : `${head}\n${stack}`;
-    const extra = this.properties(error).filter((item) => !/^(name|message|stack|cause): /.test(item));
+    const extra = this.properties(error).filter((item) => !/^(name|message|stack|cause|errors): /.test(item));
     const cause = error.cause === undefined ? [] : [`[cause]: ${this.value(error.cause)}`];
-    return this.braces(body, [...extra, ...cause], true);
+    const many = error instanceof AggregateError && Array.isArray(error.errors) ? [`[errors]: ${this.value(error.errors)}`] : [];
+    return this.braces(body, [...extra, ...many, ...cause], true);
+  }
+
+  /** The first items of a collection, and how many more there are. */
+  some(collection, size, show) {
+    const shown = [];
+    for (const item of collection) {
+      if (shown.length >= ITEMS_MAX) {
+        shown.push(`... ${size - ITEMS_MAX} more item${size - ITEMS_MAX === 1 ? "" : "s"}`);
+        break;
+      }
+      shown.push(show(item));
+    }
+    return shown;
   }
 
   items(list) {
@@ -185,14 +203,26 @@ class Walk {
   }
 }
 
-const SHOWN_AS_ENTRIES = new Set(["Headers", "URLSearchParams"]);
+const SHOWN_AS_ENTRIES = new Set(["FormData", "Headers", "URLSearchParams"]);
 
 const SHOWN_PROPERTIES = {
   URL: ["href", "origin", "protocol", "username", "password", "host", "hostname", "port", "pathname", "search", "searchParams", "hash"],
   Request: ["method", "url", "headers", "bodyUsed", "redirect"],
   Response: ["status", "statusText", "headers", "ok", "bodyUsed", "redirected", "type", "url"],
-  Event: ["type", "defaultPrevented"],
+  AbortController: ["signal"],
   AbortSignal: ["aborted"],
+  Blob: ["size", "type"],
+  CryptoKey: ["type", "extractable", "algorithm", "usages"],
+  CustomEvent: ["type", "defaultPrevented", "detail"],
+  ErrorEvent: ["type", "message", "error"],
+  Event: ["type", "defaultPrevented"],
+  File: ["size", "type", "name", "lastModified"],
+  MessageEvent: ["type", "data"],
+  PerformanceMark: ["name", "entryType", "startTime", "duration", "detail"],
+  PerformanceMeasure: ["name", "entryType", "startTime", "duration", "detail"],
+  ReadableStream: ["locked"],
+  URLPattern: ["protocol", "username", "password", "hostname", "port", "pathname", "search", "hash"],
+  WritableStream: ["locked"],
 };
 
 function prefixOf(value, name) {

@@ -138,7 +138,7 @@ async fn clones_and_crypto() {
     check(&[
         ("structuredClone({ a: [1, new Date(5)], m: new Map([[1, new Set([2])]]), r: /x/g }).a[1].getTime()", json!(5)),
         ("(() => { const o = { n: 1 }; o.self = o; const c = structuredClone(o); return c.self === c && c !== o; })()", json!(true)),
-        ("structuredClone(() => 1)", json!("DataCloneError: function  could not be cloned")),
+        ("structuredClone(() => 1)", json!("DataCloneError: a function could not be cloned")),
         ("structuredClone(new RangeError('x')) instanceof RangeError", json!(true)),
         ("[...structuredClone(new Uint8Array([1, 2]))]", json!([1, 2])),
         ("/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())", json!(true)),
@@ -201,4 +201,41 @@ Error Assertion failed: math
 Info Headers { 'a' => '1' } URLSearchParams {}
 Info [Object: null prototype] {} -0 [ undefined, <empty>, null ]";
     assert_eq!(project.lines().join("\n"), expected);
+}
+
+#[tokio::test]
+async fn console_knows_the_rest_too() {
+    let project = Project::new(&[(
+        "f.js",
+        r#"export default { fetch() {
+            class A {} class B extends A {}
+            console.log(B, new B(), [new A()], Symbol.iterator);
+            console.log(new Map(Array.from({ length: 102 }, (_, at) => [at, 0])).size, new Set([[1], { a: 1 }]));
+            console.log(new WeakMap(), new DataView(new ArrayBuffer(2), 1), [1.5, -0, 10n], Object(1));
+            console.log(new File(['x'], 'a.txt', { type: 'a/b', lastModified: 1 }), new Blob(['y']));
+            const form = new FormData(); form.append('a', '1'); form.append('f', new File(['z'], 'n', { lastModified: 2 }));
+            console.log(form.get('a'), form);
+            const error = Object.assign(new TypeError('bad'), { code: 'E_BAD' });
+            error.stack = ''; console.log(error);
+            console.log(Object.assign(new Error('outer', { cause: 'inner' }), { stack: '' }));
+            console.log(Object.assign(new AggregateError([1], 'many'), { stack: '' }));
+            console.log({ get a() { return 1; }, set b(v) {}, [Symbol('s')]: 2, 'x y': 3, f() {} });
+            console.log('%c styled %s %d %i %f %% %x', 'css', { a: { b: 1 } }, '7', 7.9, '1.5', 'rest', { z: 1 });
+            console.log('%s', null, undefined, 5n, Symbol('q'));
+            console.group('one'); console.group(); console.log('deep'); console.groupEnd(); console.groupEnd(); console.groupEnd(); console.log('out');
+            console.count('c'); console.countReset('c'); console.count('c'); console.countReset('none');
+            console.time('t'); console.time('t'); console.timeEnd('none'); console.timeLog('none');
+            console.assert(true, 'no'); console.assert(false); console.assert(false, '%s!', 'yes');
+            console.table([[1, 2], [3, 4]]); console.table(new Map([['k', 1]])); console.table([{ a: 1, b: 2 }], ['b']); console.table('text');
+            console.dir({ a: { b: { c: { d: 1 } } } }, { depth: 0 });
+            console.timeStamp(); console.profile(); console.profileEnd();
+            console.log(Object.prototype.toString.call(console), [undefined, null], [[[[1]]]], 'a\nb', ['a\nb']);
+            return new Response();
+        } };"#,
+    )]);
+    let version = project.load("f.js").await.unwrap();
+    let (outcome, _) = project.invoke(&version, get("/")).await;
+    assert!(outcome.result.is_ok(), "{outcome:?}");
+    let expected = include_str!("console.txt");
+    assert_eq!(project.lines().join("\n"), expected.trim_end());
 }
