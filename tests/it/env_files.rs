@@ -133,6 +133,26 @@ fn secrets_show_nowhere() {
         "{functions}"
     );
     assert!(!emu.transcript().contains("hunter-22"), "{}", emu.transcript());
+
+    // Nor in what is kept.
+    for args in [&["logs"][..], &["functions"]] {
+        let said = crate::harness::emu(emu.project.path())
+            .args(args)
+            .output()
+            .expect("run emu");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(!said.contains("hunter-22"), "{args:?}: {said}");
+    }
+    let project = emu.kill();
+    let kept = std::fs::read_dir(project.path().join(".emu")).expect("the folder of the state");
+    for file in kept
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file())
+    {
+        let bytes = std::fs::read(&file).expect("read");
+        let found = bytes.windows(9).any(|part| part == b"hunter-22");
+        assert!(!found, "{}", file.display());
+    }
 }
 
 #[test]

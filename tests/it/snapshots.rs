@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::process::Output;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -189,4 +191,45 @@ fn state_in_memory_is_saved_and_loaded() {
     assert!(peek(&other).is_empty());
     succeeded(&other.command(["snapshot", "load", "kept"]));
     assert_eq!(peek(&other)[0].1, "one");
+}
+
+/// What is sent while a snapshot is loaded is replaced with the rest, or comes on top of it; never is it only half there.
+#[test]
+fn a_load_under_load_leaves_what_a_restart_finds() {
+    let emu = project().start();
+    let kept = send(&emu, "kept");
+    succeeded(&emu.command(["snapshot", "save", "one"]));
+    let stop = AtomicBool::new(false);
+    let sent = AtomicUsize::new(0);
+    let later = thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    send(&emu, "more");
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..5 {
+            let loaded = emu.control_post("/_emu/snapshots/one/load", &json!({}));
+            assert_eq!(loaded.status, 200, "{}", loaded.text());
+        }
+        let later = send(&emu, "later");
+        stop.store(true, Ordering::Relaxed);
+        later
+    });
+    assert!(sent.load(Ordering::Relaxed) > 0);
+    let ids = |emu: &Emu| -> BTreeSet<String> {
+        let messages = emu.control("/_emu/queues/jobs/messages?max=1000");
+        let messages = messages.as_array().expect("an array").iter();
+        messages
+            .map(|one| one["id"].as_str().expect("an id").to_owned())
+            .collect()
+    };
+    let count = |emu: &Emu| emu.control("/_emu/queues/jobs")["visible"].as_u64();
+    let (there, visible) = (ids(&emu), count(&emu));
+    assert!(there.contains(&kept) && there.contains(&later), "{there:?}");
+    assert_eq!(visible, Some(there.len() as u64), "every message has its body");
+    let emu = emu.kill().start();
+    assert_eq!((ids(&emu), count(&emu)), (there, visible));
 }
