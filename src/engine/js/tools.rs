@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use wasmtime::StoreContextMut;
 
+use super::pattern;
 use super::script::script;
 use super::zip::{Format, Step};
-use super::{crypto, pattern};
 use crate::engine::host::Guest;
 
 /// Of one byte that deflate takes in, or gives out when it unpacks: nanoseconds, as fuel counts.
@@ -34,10 +34,6 @@ pub fn run(store: &mut StoreContextMut<'_, Guest>, op: &str, text: &str, bytes: 
     match op {
         "pattern" => Ok((pattern::compile(text)?, Vec::new())),
         "pattern-address" => Ok((pattern::address(text)?, Vec::new())),
-        "digest" => {
-            store.data_mut().charged += bytes.len() as u64 * 4;
-            Ok((String::new(), crypto::digest(text, bytes)?))
-        }
         "zip-open" => {
             let Opening { format, unpack } = told(text)?;
             let handle = script(store.data_mut())?.zips.open(format, unpack);

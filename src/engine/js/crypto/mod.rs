@@ -173,15 +173,6 @@ pub async fn compute(store: &Accessor<Guest>, op: String, params: &str, all: Vec
     task.await.map_err(|error| operation(&error.to_string()))?
 }
 
-/// A digest at once, for those who cannot wait: the name of the hash and data.
-///
-/// # Errors
-/// When there is no such hash.
-pub fn digest(hash: &str, data: &[u8]) -> Result<Vec<u8>, String> {
-    let hash: hash::Hash = serde_json::from_value(hash.into()).map_err(|error| unsupported(&error.to_string()))?;
-    Ok(hash.of(data))
-}
-
 /// `compute-now` of the prelude: the guest waits, and with it the worker that runs it.
 ///
 /// # Errors

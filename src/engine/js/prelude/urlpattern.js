@@ -19,6 +19,15 @@ function inputOf(input, base, more) {
   return JSON.stringify({ input: parts, base: base === undefined ? null : String(base).toWellFormed(), ...more });
 }
 
+/** By the rules of the flag u; what these refuse (set notation) by those of v, which in QuickJS refuse too much to come first. */
+function regexpOf(text, flags) {
+  try {
+    return new RegExp(text, `u${flags}`);
+  } catch {
+    return new RegExp(text, `v${flags}`);
+  }
+}
+
 export class URLPattern {
   #parts;
   #flags;
@@ -27,7 +36,7 @@ export class URLPattern {
     const given = typeof base === "object" && base !== null && options === undefined ? [undefined, base] : [base, options];
     const ignoreCase = Boolean(dictionary(given[1], "the options of URLPattern").ignoreCase);
     this.#parts = JSON.parse(tool("pattern", inputOf(input, given[0], { ignoreCase }))[0]);
-    this.#flags = ignoreCase ? "iv" : "v";
+    this.#flags = ignoreCase ? "i" : "";
     // What the pattern's author wrote as a regular expression may be none.
     if (this.#parts.hasRegexpGroups) for (const part of PARTS) this.#regexp(part);
   }
@@ -36,9 +45,9 @@ export class URLPattern {
     const component = this.#parts[part];
     if (component.regexp === undefined) {
       try {
-        component.regexp = new RegExp(component.regexpString, this.#flags);
+        component.regexp = regexpOf(component.regexpString, this.#flags);
       } catch (error) {
-        throw new TypeError(`the ${part} of the pattern is no regular expression: ${error.message}`);
+        throw new TypeError(`the ${part} of the pattern is no regular expression ${component.regexpString}: ${error.message}`);
       }
     }
     return component.regexp;
