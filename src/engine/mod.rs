@@ -12,6 +12,7 @@ pub mod compile;
 mod component;
 mod config;
 mod failure;
+mod gateway;
 pub mod host;
 pub mod js;
 mod keyvalue;
@@ -158,6 +159,8 @@ pub struct Settings {
     pub allow_hosts: Vec<String>,
     /// WASI commands: arguments after the program name.
     pub args: Vec<String>,
+    /// Requests reach handlers as events of API Gateway in format 1.0, not 2.0.
+    pub payload_v1: bool,
     /// Longest body of a buffered (not streamed) answer, and of a request handed over as text.
     pub body_bytes_max: u64,
     /// Guest output kept and forwarded for one invocation; the rest is counted.

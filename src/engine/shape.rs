@@ -11,15 +11,13 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
 
-use super::cloudevents;
 use super::host::Run;
-use super::{
-    Batch, BatchSource, Body, Event, Failure, FailureKind, HttpEvent, InMessage, Reply, RetryMessage, Scheduled,
-};
+use super::{Batch, BatchSource, Body, Event, Failure, FailureKind, InMessage, Reply, RetryMessage, Scheduled};
+use super::{cloudevents, gateway};
 use crate::platform::time::Time;
 
 /// Account and region that the emulated events name.
-const ACCOUNT: &str = "000000000000";
+pub(super) const ACCOUNT: &str = "000000000000";
 const REGION: &str = "local";
 
 /// What kind of reply an event wants.
@@ -45,113 +43,12 @@ impl Wants {
 /// The event as a command reads it: API Gateway 2.0 for HTTP, the scheduled and SQS shapes, or the JSON as it is.
 pub(super) async fn event_json(event: Event, run: &Run) -> Result<Vec<u8>, Failure> {
     let value = match event {
-        Event::Http(event) => gateway_event(event, run).await?,
+        Event::Http(event) => gateway::event(event, run).await?,
         Event::Scheduled(event) => scheduled_event(&event, run),
         Event::Batch(batch) => batch_event(&batch),
         Event::Json(value) => value,
     };
     Ok(value.to_string().into_bytes())
-}
-
-async fn gateway_event(event: HttpEvent, run: &Run) -> Result<Value, Failure> {
-    let HttpEvent {
-        request,
-        peer,
-        route_key,
-        path_parameters,
-    } = event;
-    let (parts, body) = request.into_parts();
-    let body = collect_bytes(body, run.settings.body_bytes_max).await?;
-    let (headers, cookies) = headers_and_cookies(&parts.headers);
-    let text = |name: HeaderName| {
-        headers
-            .get(name.as_str())
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let query = parts.uri.query().unwrap_or_default();
-    let query_parameters = query_parameters(query);
-    let now = time_of(run.clock.arrival());
-    let mut value = json!({
-        "version": "2.0",
-        "routeKey": &*route_key,
-        "rawPath": parts.uri.path(),
-        "rawQueryString": query,
-        "headers": headers,
-        "requestContext": {
-            "accountId": ACCOUNT,
-            "apiId": "emu",
-            "domainName": text(header::HOST),
-            "domainPrefix": text(header::HOST).split('.').next().unwrap_or_default(),
-            "http": {
-                "method": parts.method.as_str(),
-                "path": parts.uri.path(),
-                "protocol": format!("{:?}", parts.version),
-                "sourceIp": peer.to_string(),
-                "userAgent": text(header::USER_AGENT),
-            },
-            "requestId": run.id,
-            "routeKey": &*route_key,
-            "stage": "$default",
-            "time": now.format("%d/%b/%Y:%H:%M:%S %z").to_string(),
-            "timeEpoch": now.timestamp_millis(),
-        },
-        "isBase64Encoded": false,
-    });
-    if !cookies.is_empty() {
-        value["cookies"] = cookies.into();
-    }
-    if !query_parameters.is_empty() {
-        value["queryStringParameters"] = query_parameters.into();
-    }
-    if !path_parameters.is_empty() {
-        value["pathParameters"] = path_parameters
-            .into_iter()
-            .map(|(name, value)| (name, Value::from(value)))
-            .collect();
-    }
-    if !body.is_empty() {
-        let (text, encoded) = text_or_base64(&body);
-        value["body"] = text.into();
-        value["isBase64Encoded"] = encoded.into();
-    }
-    Ok(value)
-}
-
-/// Repeated headers are joined by commas; cookies go by themselves.
-fn headers_and_cookies(from: &HeaderMap) -> (Map<String, Value>, Vec<String>) {
-    let mut headers = Map::new();
-    let mut cookies = Vec::new();
-    for name in from.keys() {
-        let values = from
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
-        if name == header::COOKIE {
-            cookies.extend(values.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()));
-        } else {
-            headers.insert(name.to_string(), values.collect::<Vec<_>>().join(",").into());
-        }
-    }
-    (headers, cookies)
-}
-
-/// Repeated parameters are joined by commas.
-fn query_parameters(query: &str) -> Map<String, Value> {
-    let mut parameters: Map<String, Value> = Map::new();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match parameters.get_mut(&*name) {
-            Some(Value::String(joined)) => {
-                joined.push(',');
-                joined.push_str(&value);
-            }
-            _ => {
-                parameters.insert(name.into_owned(), value.into_owned().into());
-            }
-        }
-    }
-    parameters
 }
 
 fn scheduled_event(event: &Scheduled, run: &Run) -> Value {
@@ -490,7 +387,7 @@ pub(super) async fn collect(
     Ok(Response::from_parts(parts, body))
 }
 
-async fn collect_bytes<B>(body: B, bytes_max: u64) -> Result<Bytes, Failure>
+pub(super) async fn collect_bytes<B>(body: B, bytes_max: u64) -> Result<Bytes, Failure>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -515,14 +412,14 @@ fn full(body: Vec<u8>) -> Body {
         .boxed_unsync()
 }
 
-fn text_or_base64(bytes: &[u8]) -> (String, bool) {
+pub(super) fn text_or_base64(bytes: &[u8]) -> (String, bool) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), false),
         Err(_) => (BASE64.encode(bytes), true),
     }
 }
 
-fn time_of(time: Time) -> DateTime<Utc> {
+pub(super) fn time_of(time: Time) -> DateTime<Utc> {
     DateTime::from_timestamp_nanos(i64::try_from(time.0).unwrap_or(i64::MAX))
 }
 

@@ -129,6 +129,7 @@ fn settings(function: &project::Function, limits: &Limits) -> Settings {
             .collect(),
         allow_hosts: function.allow_hosts.clone(),
         args: function.args.clone(),
+        payload_v1: function.payload_v1,
         body_bytes_max: limits.response_bytes_max,
         log_bytes_max: LOG_BYTES_MAX,
     }

@@ -47,6 +47,7 @@ pub struct RawFunction {
     pub timeout: Option<At<Span>>,
     pub runtime: Option<At<String>>,
     pub isolation: Isolation,
+    pub payload_v1: bool,
     pub min_instances: Option<At<u32>>,
     pub max_concurrency: Option<At<u32>>,
     pub concurrency: Option<At<u32>>,
@@ -232,6 +233,9 @@ fn function(name: At<String>, section: &Section<'_>, sink: &mut Sink) -> RawFunc
         timeout: section.duration("timeout", sink),
         runtime: section.text("runtime", sink),
         isolation,
+        payload_v1: section
+            .choice("payload_format", sink)
+            .is_some_and(|format| format.value == "1.0"),
         min_instances: section.integer_u32("min_instances", sink),
         max_concurrency: section.integer_u32("max_concurrency", sink),
         concurrency: section.integer_u32("concurrency", sink),

@@ -73,6 +73,8 @@ pub struct Function {
     /// Whose cold start is modelled, e.g. `nodejs22`.
     pub runtime: String,
     pub isolation: Isolation,
+    /// Requests reach Lambda-style handlers in format 1.0 of API Gateway, not 2.0.
+    pub payload_v1: bool,
     pub min_instances: u32,
     pub max_concurrency: Option<u32>,
     /// Requests an instance takes at once; `None`: the provider's.

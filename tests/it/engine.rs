@@ -144,6 +144,7 @@ fn settings() -> Settings {
         bind: BTreeMap::new(),
         allow_hosts: Vec::new(),
         args: vec!["--flag".into()],
+        payload_v1: false,
         body_bytes_max: 1 << 20,
         log_bytes_max: 1 << 16,
     }

@@ -82,6 +82,7 @@ async fn trial(engine: &Engine, runtime: &Runtime, graph: &Arc<Graph>, source: &
         bind: Default::default(),
         allow_hosts: Vec::new(),
         args: Vec::new(),
+        payload_v1: false,
         body_bytes_max: 0,
         log_bytes_max: 0,
     });

@@ -15,6 +15,7 @@ pub fn function(name: &str, source: &str) -> Function {
         timeout: Span::from_secs(3),
         runtime: "nodejs22".to_owned(),
         isolation: Isolation::Invocation,
+        payload_v1: false,
         min_instances: 0,
         max_concurrency: None,
         concurrency: None,

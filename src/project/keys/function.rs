@@ -63,6 +63,13 @@ pub static FUNCTION: Table = Table {
             "`\"invocation\"`",
             "`\"instance\"` keeps globals from one invocation of a warm instance to the next.",
         ),
+        key(
+            "payload_format",
+            Kind::Text(Text::Choice(&["1.0", "2.0"])),
+            "`\"2.0\"`",
+            "Format of API Gateway in which a Lambda-style handler or a WASI command gets requests.",
+        )
+        .also(&["payload_format_version", "payloadformatversion", "payload_version"]),
         key("min_instances", Kind::Integer { min: 0, max: 1_000 }, "`0`", "Instances kept ready, and billed.")
             .also(&["provisioned_concurrency", "min_scale", "minimum_instances", "mininstances"]),
         key(

@@ -12,10 +12,11 @@ pub const BUFFER: &str = "node:buffer";
 pub const LOWERED: &str = "emu:lower";
 
 /// A module's name and source. Modules of Node have their `node:` names.
-const ALL: [(&str, &str); 35] = [
+const ALL: [(&str, &str); 36] = [
     (COMMON_JS, include_str!("../node/commonjs.js")),
     ("emu:equal", include_str!("../node/equal.js")),
     (EMPTY, "export default {};"),
+    ("cloudflare:workers", include_str!("../node/cloudflare_workers.js")),
     ("emu:lower/helpers/decorate", include_str!("../node/lower_decorate.js")),
     (
         "emu:lower/helpers/decorateMetadata",

@@ -79,7 +79,11 @@ function bodyOf({ body, isBase64Encoded }) {
 
 /** A result with `statusCode` is a response; anything else is the body of one, as JSON. */
 export async function handleGateway(handler, json) {
-  const result = await call(handler, JSON.parse(json));
+  const event = JSON.parse(json);
+  const result = await call(handler, event);
+  if (event.version === "1.0" && result?.statusCode === undefined) {
+    throw badAnswer("with payload_format = \"1.0\" the handler must return an object with a statusCode");
+  }
   if (typeof result === "object" && result !== null && result.statusCode !== undefined) {
     const status = Number(result.statusCode);
     if (!Number.isInteger(status) || status < 200 || status > 599) {

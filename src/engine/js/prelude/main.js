@@ -51,18 +51,19 @@ function missing(kind, offered) {
 
 export async function handle(context, event) {
   try {
-    const { convention, handlers, target } = await enter(context);
+    const offer = await enter(context);
+    const { convention, handlers, target } = offer;
     const { env } = environment;
     switch (event.tag) {
       case "http":
         if (!handlers.includes("fetch")) throw missing("fetch", handlers);
-        return await handleHttp(target, env, event.val[0], event.val[1]);
+        return await handleHttp(offer, env, event.val[0], event.val[1]);
       case "scheduled":
         if (!handlers.includes("scheduled")) throw missing("scheduled", handlers);
-        return await handleScheduled(target, env, event.val);
+        return await handleScheduled(offer, env, event.val);
       case "queue":
         if (!handlers.includes("queue")) throw missing("queue", handlers);
-        return await handleQueue(target, env, event.val);
+        return await handleQueue(offer, env, event.val);
       case "gateway":
         if (convention !== "lambda") throw missing("handler", handlers);
         return await handleGateway(target, event.val);

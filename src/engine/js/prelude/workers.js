@@ -12,11 +12,29 @@ const HANDLERS = ["fetch", "scheduled", "queue"];
 /** The handlers a module offers by this convention, as members of its default export or as exports; null when none. */
 export function workersHandlers(module) {
   for (const target of [module.default, module]) {
-    if (typeof target !== "object" || target === null) continue;
-    const handlers = HANDLERS.filter((name) => typeof target[name] === "function");
+    if (Object(target) !== target) continue;
+    const has = (object) => HANDLERS.filter((name) => typeof object?.[name] === "function");
+    const handlers = has(target);
     if (handlers.length > 0) return { convention: "workers", handlers, target };
+    // A class with the handlers as methods, as `WorkerEntrypoint` has it.
+    const methods = typeof target === "function" ? has(target.prototype) : [];
+    if (methods.length > 0) return { convention: "workers", handlers: methods, target, isClass: true };
   }
   return null;
+}
+
+let current;
+
+/** `waitUntil` of the current invocation, for those who were not handed `ctx`. */
+export function waitUntil(promise) {
+  if (current === undefined) throw new Error("waitUntil works within a handler only");
+  current.waitUntil(promise);
+}
+
+/** A context, and what has the handlers: for a class, an instance of its own for each invocation. */
+function begin({ target, isClass }, env) {
+  current = new ExecutionContext();
+  return [current, isClass ? new target(current, env) : target];
 }
 
 /** `ctx`: work that outlives the response but not the invocation. */
@@ -66,8 +84,8 @@ async function respondEarly(head, { tag, val }) {
   host.close(handle, null);
 }
 
-export async function handleHttp(target, env, head, body) {
-  const context = new ExecutionContext();
+export async function handleHttp(offer, env, head, body) {
+  const [context, target] = begin(offer, env);
   const response = await target.fetch(arrivedRequest(head, body), env, context);
   if (!(response instanceof Response)) {
     throw badAnswer(`fetch must return a Response, got ${describe(response)}`);
@@ -85,9 +103,9 @@ export async function handleHttp(target, env, head, body) {
   return { tag: "http", val: ["", { tag: "none" }] };
 }
 
-export async function handleScheduled(target, env, json) {
+export async function handleScheduled(offer, env, json) {
   const { cron, scheduledTime } = JSON.parse(json);
-  const context = new ExecutionContext();
+  const [context, target] = begin(offer, env);
   const event = { type: "scheduled", cron, scheduledTime, noRetry() {} };
   await target.scheduled(event, env, context);
   await settle(context);
@@ -112,7 +130,7 @@ class Verdicts {
   }
 }
 
-export async function handleQueue(target, env, json) {
+export async function handleQueue(offer, env, json) {
   const { queue, messages: arrived } = JSON.parse(json);
   const verdicts = new Verdicts();
   const messages = arrived.map(({ id, timestamp, attempts, body, attributes }) => ({
@@ -130,7 +148,7 @@ export async function handleQueue(target, env, json) {
     ackAll: () => verdicts.sayAll("ack"),
     retryAll: (options) => verdicts.sayAll("retry", options),
   };
-  const context = new ExecutionContext();
+  const [context, target] = begin(offer, env);
   try {
     await target.queue(batch, env, context);
     await settle(context);

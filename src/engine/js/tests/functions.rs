@@ -198,3 +198,33 @@ async fn scheduled_events_have_the_shape_of_rules() {
         ["Info Scheduled Event aws.events 2023-11-14T22:13:20Z arn:aws:events:local:000000000000:rule/report"]
     );
 }
+
+#[tokio::test]
+async fn payload_format_one_has_every_value() {
+    let mut project = Project::new(&[(
+        "f.cjs",
+        "exports.handler = async (event, context) => event.path === '/bare' ? 'text' : { statusCode: 200, body: JSON.stringify([event.version, event.httpMethod, event.path, \
+         event.headers['x-a'], event.multiValueHeaders['x-a'], event.queryStringParameters, event.multiValueQueryStringParameters, event.pathParameters, event.body, \
+         event.isBase64Encoded, event.requestContext.requestId === context.awsRequestId, event.requestContext.identity.sourceIp]) };",
+    )]);
+    project.settings.payload_v1 = true;
+    let version = project.load("f.cjs").await.unwrap();
+    let event = request(
+        "POST",
+        "/a%20b?q=1&q=2&r",
+        &[("x-a", "1"), ("x-a", "2")],
+        text_body("hi"),
+    );
+    let shown = show(project.invoke(&version, event).await).await;
+    assert!(
+        shown.ends_with(
+            r#"["1.0","POST","/a%20b","2",["1","2"],{"q":"2","r":""},{"q":["1","2"],"r":[""]},null,"hi",false,true,"127.0.0.1"]"#
+        ),
+        "{shown}"
+    );
+    let shown = show(project.invoke(&version, get("/bare")).await).await;
+    assert!(
+        shown.contains("BadResponse") && shown.contains("must return an object with a statusCode"),
+        "{shown}"
+    );
+}

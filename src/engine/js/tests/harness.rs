@@ -129,6 +129,7 @@ impl Project {
                 ]),
                 allow_hosts: Vec::new(),
                 args: Vec::new(),
+                payload_v1: false,
                 body_bytes_max: 1 << 20,
                 log_bytes_max: 1 << 20,
             },

@@ -295,3 +295,53 @@ async fn a_kept_sandbox_keeps_its_globals() {
         assert!(shown.ends_with(&format!("\n{expected}")), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn a_class_has_an_instance_for_each_invocation() {
+    let code = "import { WorkerEntrypoint, env, waitUntil } from 'cloudflare:workers';\n\
+        export default class extends WorkerEntrypoint {\n  count = 0;\n  \
+        async fetch(request) { waitUntil(Promise.resolve().then(() => console.log('later'))); return new Response([++this.count, this.env.GREETING, env.GREETING, 'GREETING' in env].join()); }\n}";
+    let project = Project::new(&[("f.js", code)]);
+    let version = project
+        .load("f.js")
+        .await
+        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let mut sandbox = project.sandbox(&version);
+    for _ in 0..2 {
+        let shown = show(project.invoke_in(&mut sandbox, get("/")).await).await;
+        assert!(shown.ends_with("\n1,hello,hello,true"), "{shown}");
+    }
+    assert_eq!(project.lines(), ["Info later", "Info later"]);
+}
+
+#[tokio::test]
+async fn handlers_are_found_on_prototypes_and_functions() {
+    let shown = serve("class App { fetch() { return new Response('app'); } } export default new App();").await;
+    assert!(shown.ends_with("\napp"), "{shown}");
+    let shown = serve("const app = () => {}; app.fetch = () => new Response('function'); export default app;").await;
+    assert!(shown.ends_with("\nfunction"), "{shown}");
+}
+
+#[tokio::test]
+async fn what_others_have_is_refused_by_name() {
+    let shown = serve("import { DurableObject } from 'cloudflare:workers';\nexport class Counter extends DurableObject {}\nexport default { fetch() {} };").await;
+    assert!(
+        shown.starts_with("error: TypeError: DurableObject is not in emu: keep state in a key-value store")
+            && shown.contains(" at f.js:2:"),
+        "{shown}"
+    );
+    for (specifier, says) in [
+        ("cloudflare:sockets", "use `fetch` with the host in `allow_hosts`"),
+        ("bun:sqlite", "choose a package that runs outside of Bun"),
+        ("node:net", "a function opens no sockets"),
+        ("node:http", "use `fetch`"),
+        ("npm:zod", "install the package with npm"),
+        ("node:nothing", "Node has no such module"),
+    ] {
+        let shown = serve(&format!("import x from '{specifier}';")).await;
+        assert!(
+            shown.contains(says) && shown.contains(" at f.js:1:15"),
+            "{specifier}: {shown}"
+        );
+    }
+}
