@@ -45,7 +45,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "bill",
         ],
     ),
-    ("Project", &["new", "validate", "schema"]),
+    ("Project", &["new", "validate", "types", "schema"]),
     ("This program", &["cache", "completions"]),
 ];
 

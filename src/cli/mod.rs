@@ -23,6 +23,7 @@ mod schema;
 mod settings;
 mod signals;
 mod snapshot;
+mod types;
 mod validate;
 mod why;
 
@@ -130,6 +131,7 @@ enum Command {
     New(new::Args),
     Validate(validate::Args),
     Schema(schema::Args),
+    Types(types::Args),
     Cache(cache::Args),
     Completions(completions::Args),
 }
@@ -178,6 +180,7 @@ impl Command {
             Command::New(args) => new::run(args),
             Command::Validate(args) => validate::run(args, global),
             Command::Schema(args) => schema::run(args),
+            Command::Types(args) => types::run(args, global),
             Command::Cache(args) => cache::run(args),
             Command::Completions(args) => completions::run(args, &mut Cli::command()),
         }

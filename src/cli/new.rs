@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use super::failure::{Failure, Outcome};
-use super::output;
+use super::{output, types};
 use crate::project::schema;
 
 /// Make a new project: emu.toml, functions and a short README
@@ -47,6 +47,7 @@ pub enum Template {
 type File = (&'static str, &'static str);
 
 const GITIGNORE: &str = include_str!("templates/gitignore");
+const TSCONFIG: &str = include_str!("templates/tsconfig.json");
 
 /// Stands for the project's name in the templates.
 const NAME: &str = "__NAME__";
@@ -58,6 +59,7 @@ impl Template {
                 ("emu.toml", include_str!("templates/js/emu.toml")),
                 ("functions/hello.js", include_str!("templates/js/hello.js")),
                 ("README.md", include_str!("templates/js/README.md")),
+                ("tsconfig.json", TSCONFIG),
                 (".gitignore", GITIGNORE),
             ],
             Template::Ts => &[
@@ -65,6 +67,7 @@ impl Template {
                 ("functions/api.ts", include_str!("templates/ts/api.ts")),
                 ("functions/_greet.ts", include_str!("templates/ts/_greet.ts")),
                 ("README.md", include_str!("templates/ts/README.md")),
+                ("tsconfig.json", TSCONFIG),
                 (".gitignore", GITIGNORE),
             ],
             Template::Component => &[
@@ -78,6 +81,7 @@ impl Template {
                 ("emu.toml", include_str!("templates/cron/emu.toml")),
                 ("functions/report.js", include_str!("templates/cron/report.js")),
                 ("README.md", include_str!("templates/cron/README.md")),
+                ("tsconfig.json", TSCONFIG),
                 (".gitignore", GITIGNORE),
             ],
             Template::Queue => &[
@@ -85,6 +89,7 @@ impl Template {
                 ("functions/api.js", include_str!("templates/queue/api.js")),
                 ("functions/worker.js", include_str!("templates/queue/worker.js")),
                 ("README.md", include_str!("templates/queue/README.md")),
+                ("tsconfig.json", TSCONFIG),
                 (".gitignore", GITIGNORE),
             ],
             Template::Chatbot => &[
@@ -93,6 +98,7 @@ impl Template {
                 ("functions/_rules.ts", include_str!("templates/chatbot/_rules.ts")),
                 ("functions/_page.ts", include_str!("templates/chatbot/_page.ts")),
                 ("README.md", include_str!("templates/chatbot/README.md")),
+                ("tsconfig.json", TSCONFIG),
                 (".gitignore", GITIGNORE),
             ],
         }
@@ -160,6 +166,9 @@ fn write(args: &Args) -> Result<Vec<&'static str>, Failure> {
         write_file(&path, &text.replace(NAME, &name))?;
     }
     write_file(&dir.join(".emu/schema.json"), &schema::pretty())?;
+    if args.template != Template::Component && !kept.contains(&"emu.toml") {
+        types::refresh(dir)?;
+    }
     Ok(kept)
 }
 

@@ -11,7 +11,8 @@ import { requestId } from "hono/request-id";
 import { streamText } from "hono/streaming";
 import { z } from "zod";
 
-type Env = { Bindings: { NOTES: KVNamespace; JWT_SECRET: string }; Variables: { requestId: string } };
+// `emu types` writes ApiEnv from emu.toml, for the editor.
+type Env = { Bindings: ApiEnv; Variables: { requestId: string } };
 
 const Note = z.object({ title: z.string().min(1), body: z.string().default("") });
 

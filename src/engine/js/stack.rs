@@ -75,6 +75,12 @@ fn frames(graph: &Graph, stack: &str) -> Vec<String> {
             name => format!("at {name} ({place})"),
         });
     }
+    // Where JSON.parse stopped within its text is in the message.
+    if shown.first().is_some_and(|line| line.starts_with("at <input>:"))
+        && shown.get(1).is_some_and(|line| line.starts_with("at parse (native)"))
+    {
+        shown.remove(0);
+    }
     // Native frames at the end were called by the prelude.
     while shown
         .last()

@@ -95,7 +95,7 @@ fn finish(code: &str, insertions: &[Insertion]) -> Emitted {
 /// `contexts` says whether someone imports `AsyncLocalStorage`.
 pub fn file(name: &str, parsed: &Parsed, requires: &Requires, names: &BTreeSet<String>, contexts: bool) -> Emitted {
     match parsed.format {
-        Format::Module => module(name, parsed, requires, contexts),
+        Format::Module => with_types(module(name, parsed, requires, contexts), names),
         Format::CommonJs { sloppy } => common_js(name, parsed, requires, contexts, sloppy),
         Format::Json => plain(
             format!("const json=JSON.parse({});export default json;", quoted(&parsed.code)),
@@ -103,6 +103,19 @@ pub fn file(name: &str, parsed: &Parsed, requires: &Requires, names: &BTreeSet<S
         ),
         Format::Text => plain(format!("export default {};", quoted(&parsed.code)), &BTreeSet::new()),
     }
+}
+
+/// TypeScript lets a file pass a type on as if it were a value; something must be there under its name.
+fn with_types(mut emitted: Emitted, types: &BTreeSet<String>) -> Emitted {
+    if !types.is_empty() {
+        let mut code = emitted.code.to_string();
+        code.push_str("\nlet $emuT;");
+        for name in types {
+            let _ = write!(code, "export{{$emuT as {}}};", quoted(name));
+        }
+        emitted.code = code.into();
+    }
+    emitted
 }
 
 /// JSON: its members can be imported by name.

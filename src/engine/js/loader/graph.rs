@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::builtin;
 use super::cache::Cache;
 use super::emit::{self, Emitted, FACADE, FACADE_LIKE_NODE, FILE, Required, Requires};
+use super::exports::{Exported, Missing};
 use super::manifest::Use;
 use super::parsed::{Format, Invalid, Kind, Options, Parsed};
 use super::positions::point;
@@ -54,6 +55,7 @@ impl Graph {
             node_env,
             root: &source.project_root,
             files: HashMap::new(),
+            types: HashMap::new(),
             watch: BTreeSet::from([source.entry.clone()]),
             source_bytes: 0,
         };
@@ -127,7 +129,7 @@ impl Graph {
 
 /// What an import leads to.
 #[derive(Clone, Debug)]
-enum Linked {
+pub enum Linked {
     File(Arc<str>),
     Builtin(&'static str),
     /// It fails when it comes to that.
@@ -135,10 +137,11 @@ enum Linked {
 }
 
 /// One file of the graph.
-struct File {
-    parsed: Arc<Parsed>,
+pub struct File {
+    pub parsed: Arc<Parsed>,
     /// What each of its imports leads to.
-    linked: Vec<Linked>,
+    pub linked: Vec<Linked>,
+    text: Arc<str>,
     /// Its package says `"type": "module"`, or its extension.
     like_node: bool,
 }
@@ -149,6 +152,8 @@ struct Loader<'s> {
     node_env: &'s str,
     root: &'s Path,
     files: HashMap<Arc<str>, File>,
+    /// Types that others import as if they were values, by file.
+    types: HashMap<Arc<str>, BTreeSet<String>>,
     watch: BTreeSet<PathBuf>,
     source_bytes: usize,
 }
@@ -226,6 +231,10 @@ impl<'s> Loader<'s> {
             let file = self.load_file(&next, &mut todo)?;
             self.files.insert(next.name, file);
         }
+        let mut types = HashMap::new();
+        let checked = Exported::new(&self.files).check(&mut types);
+        checked.map_err(|missing| self.missing(&missing))?;
+        self.types = types;
         Ok(entry_name)
     }
 
@@ -260,6 +269,7 @@ impl<'s> Loader<'s> {
         Ok(File {
             parsed,
             linked,
+            text,
             like_node: module_package || matches!(extension, Some("mjs" | "mts")),
         })
     }
@@ -340,6 +350,18 @@ impl<'s> Loader<'s> {
         }
     }
 
+    /// An import of what is not there, at its place.
+    fn missing(&self, missing: &Missing) -> Box<LoadError> {
+        let file = self.files.get(&missing.importer);
+        let import = file.and_then(|file| Some((file, file.parsed.imports.get(missing.import)?)));
+        let Some((file, import)) = import else {
+            return error(missing.message.clone());
+        };
+        let length = u32::try_from(import.specifier.len() + 2).unwrap_or(1);
+        let offset = file.parsed.offset_in_text(&file.text, import.offset);
+        error_at(missing.message.clone(), &missing.importer, &file.text, offset, length)
+    }
+
     fn is_common_js(&self, name: &str) -> bool {
         let file = self.files.get(name);
         file.is_some_and(|file| matches!(file.parsed.format, Format::CommonJs { .. }))
@@ -352,7 +374,7 @@ impl<'s> Loader<'s> {
             for (import, linked) in file.parsed.imports.iter().zip(&file.linked) {
                 if let (How::Import, Linked::File(target)) = (import.how, linked) {
                     let names = wanted.entry(Arc::clone(target)).or_default();
-                    names.extend(import.names.iter().cloned());
+                    names.extend(import.names.union(&import.members).cloned());
                 }
             }
         }
@@ -390,6 +412,11 @@ impl<'s> Loader<'s> {
         for (name, file) in &self.files {
             let requires = self.link_imports(name, file, &mut links);
             let names = wanted.get(name).unwrap_or(&none);
+            // JSON and CommonJS give what is asked for; modules lack but types.
+            let names = match file.parsed.format {
+                Format::Module => self.types.get(name).unwrap_or(&none),
+                _ => names,
+            };
             let emitted = emit::file(name, &file.parsed, &requires, names, contexts);
             let parsed = Some(Arc::clone(&file.parsed));
             modules.insert(Arc::clone(name), Module { emitted, parsed });

@@ -1,9 +1,10 @@
 //! TypeScript, JSX, decorators and `using` into the JavaScript that QuickJS knows, by oxc, with the positions to find back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxc::allocator::Allocator;
-use oxc::ast::ast::Decorator;
+use oxc::ast::ast::{Declaration, Decorator, ImportDeclarationSpecifier, Program, Statement};
 use oxc::ast_visit::Visit;
 use oxc::codegen::{Codegen, CodegenOptions};
 use oxc::parser::Parser;
@@ -20,6 +21,8 @@ use super::tsconfig::Compiler;
 pub struct Lowered {
     pub code: String,
     pub positions: Option<Positions>,
+    /// Exported types.
+    pub types: BTreeSet<String>,
 }
 
 /// # Errors
@@ -51,6 +54,7 @@ pub fn lower(path: &Path, text: &str, source_type: SourceType, compiler: &Compil
             });
         }
     }
+    let types = exported_types(&parsed.program);
     let options = options(compiler);
     let transformed = Transformer::new(&allocator, path, &options)
         .build_with_scoping(checked.semantic.into_scoping(), &mut parsed.program);
@@ -69,7 +73,51 @@ pub fn lower(path: &Path, text: &str, source_type: SourceType, compiler: &Compil
     Ok(Lowered {
         code: printed.code,
         positions,
+        types,
     })
+}
+
+/// Names of types that a file exports where they are declared, or by a list.
+fn exported_types(program: &Program<'_>) -> BTreeSet<String> {
+    let mut types = BTreeSet::new();
+    let mut listed = Vec::new();
+    let mut local = BTreeSet::new();
+    for statement in &program.body {
+        match statement {
+            Statement::ExportDeclaration(export) => match &export.declaration {
+                Declaration::TSInterfaceDeclaration(declared) => drop(types.insert(declared.id.name.to_string())),
+                Declaration::TSTypeAliasDeclaration(declared) => drop(types.insert(declared.id.name.to_string())),
+                _ => {}
+            },
+            Statement::ExportNamedDeclaration(export) => {
+                let all = export.export_kind.is_type();
+                listed.extend(export.specifiers.iter().map(|one| (one, all)));
+            }
+            Statement::ExportFromDeclaration(export) => {
+                let all = export.export_kind.is_type();
+                let marked = export.specifiers.iter().filter(|one| all || one.export_kind.is_type());
+                types.extend(marked.map(|one| one.exported.name().to_string()));
+            }
+            Statement::TSInterfaceDeclaration(declared) => drop(local.insert(declared.id.name.to_string())),
+            Statement::TSTypeAliasDeclaration(declared) => drop(local.insert(declared.id.name.to_string())),
+            Statement::ImportDeclaration(import) => {
+                let all = import.import_kind.is_type();
+                for specifier in import.specifiers.iter().flatten() {
+                    let marked = matches!(specifier, ImportDeclarationSpecifier::ImportSpecifier(one) if one.import_kind.is_type());
+                    if all || marked {
+                        local.insert(specifier.local().name.to_string());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    for (specifier, all) in listed {
+        if all || specifier.export_kind.is_type() || local.contains(specifier.local.name().as_str()) {
+            types.insert(specifier.exported.name().to_string());
+        }
+    }
+    types
 }
 
 fn options(compiler: &Compiler) -> TransformOptions {

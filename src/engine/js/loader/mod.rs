@@ -2,12 +2,14 @@
 //!
 //! In reading order: `manifest` what a package.json says; `tsconfig` what a tsconfig.json says; `resolve` from a specifier
 //! to a file; `lower` TypeScript and JSX into JavaScript; `scan` what a file imports, exports and uses; `parsed` one file with
-//! all of that; `cache` files parsed before; `builtin` modules that emu itself brings; `emit` the code that is evaluated;
+//! all of that; `cache` files parsed before; `builtin` modules that emu itself brings; `exports` whether
+//! imports ask for what is there; `emit` the code that is evaluated;
 //! `graph` one version; `positions` from that code back into the files.
 
 mod builtin;
 mod cache;
 mod emit;
+mod exports;
 mod graph;
 mod lower;
 mod manifest;

@@ -214,6 +214,7 @@ fn via_lowering(
     // What oxc printed, it can read.
     let mut parsed = javascript(path, &code, module, options)?;
     parsed.positions = lowered.positions;
+    parsed.exports.types = lowered.types;
     Ok(parsed)
 }
 
@@ -280,5 +281,8 @@ fn scanned(text: &str, source_type: SourceType, options: &Options) -> Result<Sca
     let scoping = checked.semantic.into_scoping();
     let mut scanned = scan::scan(&parsed.program, &scoping, &options.node_env);
     scanned.module_syntax = parsed.module_record.has_module_syntax;
+    if scanned.module_syntax {
+        scanned.exports = scan::module_exports(&parsed.module_record);
+    }
     Ok(scanned)
 }

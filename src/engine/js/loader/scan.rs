@@ -12,6 +12,7 @@ use oxc::ast::ast::{
 use oxc::ast_visit::{Visit, walk};
 use oxc::semantic::{ScopeFlags, Scoping};
 use oxc::span::{GetSpan, Span};
+use oxc::syntax::module_record::{ExportExportName, ModuleRecord};
 use oxc::syntax::operator::{BinaryOperator, LogicalOperator, UnaryOperator};
 
 use super::positions::Insertion;
@@ -36,16 +37,20 @@ pub struct Import {
     pub how: How,
     /// `with { type: "text" }`
     pub as_text: bool,
-    /// Exports that are asked for by name.
+    /// Exports that are asked for by name: they must be there.
     pub names: BTreeSet<String>,
+    /// Members of `import * as all` that the file speaks of.
+    pub members: BTreeSet<String>,
 }
 
-/// What a CommonJS file puts on `module.exports`, as far as it can be seen without running it.
+/// What a file exports; of a CommonJS file, as far as it can be seen without running it.
 #[derive(Clone, Debug, Default)]
 pub struct Exports {
     pub names: BTreeSet<String>,
     /// Specifiers whose exports are its own too.
     pub of_others: Vec<String>,
+    /// Types, which TypeScript lets others import by name and which are not there when the code runs.
+    pub types: BTreeSet<String>,
 }
 
 /// Free names that a file speaks of.
@@ -104,6 +109,27 @@ pub fn scan(program: &Program<'_>, scoping: &Scoping, node_env: &str) -> Scanned
     }
     out.contexts.sort_by_key(|insertion| insertion.offset);
     out
+}
+
+/// What a module exports, by its syntax.
+pub fn module_exports(record: &ModuleRecord<'_>) -> Exports {
+    let mut exports = Exports::default();
+    let local = record
+        .local_export_entries
+        .iter()
+        .chain(&record.indirect_export_entries);
+    for entry in local.filter(|entry| !entry.is_type) {
+        match &entry.export_name {
+            ExportExportName::Name(name) => drop(exports.names.insert(name.name.to_string())),
+            ExportExportName::Default(_) => drop(exports.names.insert("default".to_owned())),
+            ExportExportName::Null => {}
+        }
+    }
+    let stars = record.star_export_entries.iter();
+    exports.of_others = stars
+        .filter_map(|entry| entry.module_request.as_ref().map(|request| request.name.to_string()))
+        .collect();
+    exports
 }
 
 /// The text with spaces in these places; none when there are none.
@@ -168,6 +194,7 @@ impl Walker<'_> {
             how,
             as_text: false,
             names: BTreeSet::new(),
+            members: BTreeSet::new(),
         });
         self.out.imports.len() - 1
     }
@@ -438,7 +465,7 @@ impl<'ast> Visit<'ast> for Walker<'_> {
         if let Expression::Identifier(object) = &member.object
             && let Some(at) = self.namespaces.get(object.name.as_str())
         {
-            self.out.imports[*at].names.insert(member.property.name.to_string());
+            self.out.imports[*at].members.insert(member.property.name.to_string());
         }
         walk::walk_static_member_expression(self, member);
     }

@@ -232,3 +232,39 @@ async fn the_examples_load() {
     }
     assert!(loaded > 0);
 }
+
+#[tokio::test]
+async fn what_is_imported_must_be_exported() {
+    let lib = (
+        "lib.ts",
+        "export const deep = 1;\nexport default 2;\nexport * from './more';",
+    );
+    let more = (
+        "more.ts",
+        "export interface Shape { a: number }\nexport const further = 3;",
+    );
+    let ask = async |imports: &str| {
+        let code =
+            format!("import './lib';\n{imports}\nexport default {{ fetch() {{ return new Response('ok'); }} }};");
+        load(&[("f.ts", &code), lib, more]).await
+    };
+    let shown = ask("import { depe } from './lib'; console.log(depe);").await;
+    assert_eq!(
+        shown,
+        "error: SyntaxError: \"./lib\" has no export `depe`; did you mean `deep`? at f.ts:2:22\n\
+         2 | import { depe } from './lib'; console.log(depe);\n  |                      ^^^^^^^"
+    );
+    let shown = ask("import x from './more'; console.log(x);").await;
+    assert!(
+        shown.starts_with("error: SyntaxError: \"./more\" has no default export; it exports `further` at f.ts:2:15"),
+        "{shown}"
+    );
+    for fine in [
+        "import { further } from './lib'; console.log(further);",
+        "export { Shape } from './lib';",
+        "import { Shape } from './more'; let x: Shape;",
+        "import * as all from './lib'; console.log(all.nothing);",
+    ] {
+        assert!(ask(fine).await.ends_with("\nok"), "{fine}: {}", ask(fine).await);
+    }
+}
