@@ -150,3 +150,33 @@ fn without_watching_nothing_changes() {
     assert_eq!(emu.get("/hello").text(), "one");
     assert_eq!(emu.events("reload", |e| e["outcome"] == "changed").len(), 0);
 }
+
+#[test]
+fn a_package_and_a_tsconfig_are_watched_like_the_function() {
+    let emu = Project::new(&[
+        ("functions/api.ts", "import { text } from '@lib/text';\nimport old from 'old';\nexport default { fetch: () => new Response(text + old()) };\n"),
+        ("lib/a/text.ts", "export const text: string = 'a';\n"),
+        ("lib/b/text.ts", "export const text: string = 'b';\n"),
+        ("tsconfig.json", "{ \"compilerOptions\": { \"paths\": { \"@lib/*\": [\"./lib/a/*\"] } } }\n"),
+        ("node_modules/old/index.js", "module.exports = () => 'one';\n"),
+    ])
+    .start();
+    assert_eq!(emu.get("/api").text(), "aone");
+    let mark = emu.mark();
+    emu.project.edit("tsconfig.json", "lib/a", "lib/b");
+    reloaded(&emu, mark, "changed");
+    assert_eq!(emu.get("/api").text(), "bone");
+    let mark = emu.mark();
+    emu.project
+        .edit("node_modules/old/index.js", "'one'", "{ throw new TypeError('torn') }");
+    reloaded(&emu, mark, "changed");
+    let answer = emu.get("/api");
+    assert_eq!(answer.status, 502);
+    let error = &answer.json()["error"];
+    assert_eq!(error["message"], "TypeError: torn");
+    let stack = error["stack"].to_string();
+    assert!(
+        stack.contains("node_modules/old/index.js:1:") && stack.contains("functions/api.ts:3:"),
+        "{stack}"
+    );
+}

@@ -151,3 +151,23 @@ fn a_broken_manifest_keeps_dev_from_starting_and_says_all() {
         stderr(&run)
     );
 }
+
+#[test]
+fn types_follow_the_manifest() {
+    let project = made("queue");
+    assert!(
+        project.emu(["types", "--check"]).status.success(),
+        "`emu new` wrote them"
+    );
+    project.edit("emu.toml", "bind = { ORDERS = ", "bind = { QUEUE = ");
+    let check = project.emu(["types", "--check"]);
+    assert_eq!(check.status.code(), Some(1));
+    assert!(stderr(&check).contains("run `emu types`"), "{}", stderr(&check));
+    assert!(project.emu(["types"]).status.success());
+    assert!(
+        project
+            .read("emu-env.d.ts")
+            .contains("interface ApiEnv {\n  QUEUE: EmuQueue;\n}")
+    );
+    assert!(project.emu(["types", "--check"]).status.success());
+}

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::facts::{How, Import};
 use super::graph::{File, Linked};
 use super::parsed::Format;
-use super::scan::{How, Import};
 
 /// An import of a name that its module does not have.
 pub struct Missing {

@@ -9,12 +9,12 @@ use super::builtin;
 use super::cache::Cache;
 use super::emit::{self, Emitted, FACADE, FACADE_LIKE_NODE, FILE, Required, Requires};
 use super::exports::{Exported, Missing};
+use super::facts::{How, Import};
 use super::manifest::Use;
 use super::parsed::{Format, Invalid, Kind, Options, Parsed};
 use super::positions::point;
 use super::refused;
 use super::resolve::{Found, Resolver, normalize};
-use super::scan::{How, Import};
 use crate::engine::{LoadError, Place, Source};
 
 /// Files a graph may hold, and bytes of source. Beyond that a bundle is what is wanted.

@@ -1,15 +1,16 @@
 //! From files to the modules that QuickJS evaluates, as bundlers and Node do it, without writing anything.
 //!
-//! In reading order: `manifest` what a package.json says; `tsconfig` what a tsconfig.json says; `resolve` from a specifier
-//! to a file; `lower` TypeScript and JSX into JavaScript; `scan` what a file imports, exports and uses; `parsed` one file with
-//! all of that; `cache` files parsed before; `builtin` modules that emu itself brings; `exports` whether
-//! imports ask for what is there; `emit` the code that is evaluated;
+//! In reading order: `manifest` what a package.json says; `tsconfig` what a tsconfig.json says; `refused` what is known
+//! elsewhere and absent here; `builtin` modules that emu itself brings; `resolve` from a specifier to a file; `lower`
+//! TypeScript and JSX into JavaScript; `facts` and `scan` what a file imports, exports and uses; `parsed` one file with all of
+//! that; `cache` files parsed before; `exports` whether imports ask for what is there; `emit` the code that is evaluated;
 //! `graph` one version; `positions` from that code back into the files.
 
 mod builtin;
 mod cache;
 mod emit;
 mod exports;
+mod facts;
 mod graph;
 mod lower;
 mod manifest;

@@ -9,10 +9,11 @@ use oxc::parser::Parser;
 use oxc::semantic::SemanticBuilder;
 use oxc::span::SourceType;
 
+use super::facts::{Exports, Import, Scanned, Uses, blank, module_exports};
 use super::lower::lower;
 use super::positions::{Insertion, Positions, line_and_column, offset_of};
 use super::resolve::is_installed;
-use super::scan::{self, Exports, Import, Scanned, Uses};
+use super::scan::scan;
 use super::tsconfig::Compiler;
 
 /// What a file is, by its extension.
@@ -247,7 +248,7 @@ fn javascript(path: &Path, text: &Arc<str>, module: Option<bool>, options: &Opti
             Some(module) => !module,
             None => scanned.sloppy || scanned.uses.common_js() || installed_script(),
         };
-    let code = match scan::blank(text, &scanned.blanks) {
+    let code = match blank(text, &scanned.blanks) {
         Some(code) => code.into(),
         None => Arc::clone(text),
     };
@@ -279,10 +280,10 @@ fn scanned(text: &str, source_type: SourceType, options: &Options) -> Result<Sca
         return Err(invalid);
     }
     let scoping = checked.semantic.into_scoping();
-    let mut scanned = scan::scan(&parsed.program, &scoping, &options.node_env);
+    let mut scanned = scan(&parsed.program, &scoping, &options.node_env);
     scanned.module_syntax = parsed.module_record.has_module_syntax;
     if scanned.module_syntax {
-        scanned.exports = scan::module_exports(&parsed.module_record);
+        scanned.exports = module_exports(&parsed.module_record);
     }
     Ok(scanned)
 }

@@ -139,8 +139,8 @@ impl Resolver {
         }
     }
 
-    /// Follows symbolic links, refuses what leaves the project, and asks the package what stands for the file in browsers.
-    fn inside(&mut self, specifier: &str, path: &Path) -> Result<Found, String> {
+    /// Follows symbolic links and refuses what leaves the project.
+    fn real(&mut self, specifier: &str, path: &Path) -> Result<PathBuf, String> {
         let real = path
             .canonicalize()
             .map_err(|cause| format!("cannot read {specifier:?}: {cause}"))?;
@@ -154,6 +154,12 @@ impl Resolver {
         if real != path {
             self.probed.insert(path.to_path_buf());
         }
+        Ok(real)
+    }
+
+    /// The file that a path means, or what its package puts in its place in browsers.
+    fn inside(&mut self, specifier: &str, path: &Path) -> Result<Found, String> {
+        let real = self.real(specifier, path)?;
         if is_installed(&real)
             && let Some((folder, manifest)) = self.scope(&real)?
             && let Some(below) = real.strip_prefix(&folder).ok().and_then(Path::to_str)
@@ -163,7 +169,7 @@ impl Resolver {
                 return Ok(Found::Builtin(builtin::EMPTY));
             }
             if let Some(file) = self.plain_file(&normalize(&folder.join(instead))) {
-                return Ok(Found::File(file.canonicalize().unwrap_or(file)));
+                return self.real(specifier, &file).map(Found::File);
             }
         }
         Ok(Found::File(real))

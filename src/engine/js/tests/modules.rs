@@ -141,6 +141,17 @@ async fn imports_do_not_leave_the_project() {
         let shown = load_error(&project.load("f.js").await.unwrap_err());
         assert!(shown.contains("outside of the project"), "{shown}");
     }
+    let away = outside.path().join("secret.js");
+    let up = "../".repeat(project.root().join("node_modules/sly").components().count());
+    let manifest = format!(
+        "{{\"main\": \"main.js\", \"browser\": {{\"./main.js\": \"{up}{}\"}}}}",
+        away.display()
+    );
+    project.write("node_modules/sly/package.json", &manifest);
+    project.write("node_modules/sly/main.js", "export default 1;");
+    project.write("f.js", "import x from 'sly';");
+    let shown = load_error(&project.load("f.js").await.unwrap_err());
+    assert!(shown.contains("outside of the project"), "{shown}");
 }
 
 #[tokio::test]
