@@ -4,35 +4,59 @@ import host from "emu:js/host";
 import { makeBinding } from "./bindings.js";
 import { seedRandom } from "./random.js";
 
+/** How the host's settings begin when there are neither variables nor bindings: then nothing has to be parsed. */
+const PLAIN = "{\"bindings\":{},\"env\":{},";
+
+let text = "";
+let settings = null;
+let env = null;
+let variables = null;
+
 /** The current invocation. `env` is what Workers-style handlers get; `variables` is `process.env`. */
 export const environment = {
   id: "",
-  settings: {},
-  env: {},
-  variables: {},
   remainingMs: 0,
+
+  get settings() {
+    settings ??= JSON.parse(text);
+    return settings;
+  },
+
+  get env() {
+    env ??= text.startsWith(PLAIN) ? {} : makeEnv(environment.settings);
+    return env;
+  },
+
+  get variables() {
+    variables ??= { NODE_ENV: "production", ...environment.settings.env };
+    return variables;
+  },
+
+  set variables(given) {
+    variables = given;
+  },
 };
+
+function makeEnv({ env: own, bindings }) {
+  const made = { ...own };
+  for (const [name, kind] of Object.entries(bindings ?? {})) made[name] = makeBinding(name, kind);
+  return made;
+}
 
 /** What a module wants done when an invocation begins. */
 export const beginnings = [];
-
-let parsedFrom;
 
 /** Takes the context of a call over. In an instance that is kept, settings that did not change are not parsed again. */
 export function beginInvocation(context) {
   seedRandom(context.seedLow, context.seedHigh);
   environment.id = context.id;
   environment.remainingMs = context.remainingMs;
-  for (const begin of beginnings) begin();
-  if (context.settings === parsedFrom) return;
-  parsedFrom = context.settings;
-  const settings = JSON.parse(context.settings);
-  environment.settings = settings;
-  environment.variables = { NODE_ENV: "production", ...settings.env };
-  environment.env = { ...settings.env };
-  for (const [name, kind] of Object.entries(settings.bindings ?? {})) {
-    environment.env[name] = makeBinding(name, kind);
-  }
+  for (let at = 0; at < beginnings.length; at++) beginnings[at]();
+  if (context.settings === text) return;
+  text = context.settings;
+  settings = null;
+  env = null;
+  variables = null;
 }
 
 /** Milliseconds until the deadline, never negative. */

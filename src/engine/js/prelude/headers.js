@@ -64,6 +64,13 @@ export class Headers {
     return headers;
   }
 
+  /** Headers with a media type alone, which is not parsed until somebody asks. */
+  static ofType(type) {
+    const headers = new Headers(RAW);
+    headers.#raw = `content-type: ${type}`;
+    return headers;
+  }
+
   static freeze(headers) {
     headers.#immutable = true;
   }
@@ -72,7 +79,7 @@ export class Headers {
   static toLines(headers) {
     if (headers.#pairs === null) return headers.#raw === "" ? "" : `\n${headers.#raw}`;
     let lines = "";
-    for (const [name, value] of headers.#pairs) lines += `\n${name}: ${value}`;
+    for (const pair of headers.#pairs) lines += `\n${pair[0]}: ${pair[1]}`;
     return lines;
   }
 
@@ -106,8 +113,9 @@ export class Headers {
   get(name) {
     const key = checkedName(name);
     let found = null;
-    for (const pair of this.#list()) {
-      if (pair[0] === key) found = found === null ? pair[1] : `${found}, ${pair[1]}`;
+    const list = this.#list();
+    for (let at = 0; at < list.length; at++) {
+      if (list[at][0] === key) found = found === null ? list[at][1] : `${found}, ${list[at][1]}`;
     }
     return found;
   }
@@ -118,7 +126,9 @@ export class Headers {
 
   has(name) {
     const key = checkedName(name);
-    return this.#list().some((pair) => pair[0] === key);
+    const list = this.#list();
+    for (let at = 0; at < list.length; at++) if (list[at][0] === key) return true;
+    return false;
   }
 
   set(name, value) {
@@ -160,7 +170,8 @@ export class Headers {
   }
 }
 
-export const { freeze, ofLines, toLines } = Headers;
+export const { freeze, ofLines, ofType, toLines } = Headers;
 delete Headers.freeze;
 delete Headers.ofLines;
+delete Headers.ofType;
 delete Headers.toLines;

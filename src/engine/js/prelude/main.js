@@ -25,12 +25,14 @@ function conventionOf(module, entry) {
 }
 
 let loaded;
+let loadedFrom;
 
 async function enter(context) {
   beginInvocation(context);
-  if (loaded === undefined || loaded.entry !== context.entry) {
-    const module = await import(context.entry);
-    loaded = { entry: context.entry, ...conventionOf(module, context.entry) };
+  const { entry } = context;
+  if (loadedFrom !== entry) {
+    loaded = conventionOf(await import(entry), entry);
+    loadedFrom = entry;
   }
   host.entered();
   return loaded;

@@ -5,6 +5,8 @@ let a = 0;
 let b = 0;
 let c = 0;
 let counter = 1;
+/** The seed of an invocation that has not asked for a number yet: most never do. */
+let seed = null;
 
 function next() {
   const sum = (((a + b) | 0) + counter) | 0;
@@ -17,15 +19,21 @@ function next() {
 }
 
 export function seedRandom(low, high) {
-  a = low | 0;
-  b = high | 0;
+  seed = [low, high];
+}
+
+function begin() {
+  a = seed[0] | 0;
+  b = seed[1] | 0;
   c = 0x9e3779b9 | 0;
   counter = 1;
+  seed = null;
   // The authors' rounds of warming up for a seed of 64 bits.
   for (let round = 0; round < 12; round++) next();
 }
 
 /** 53 random bits in [0, 1). */
 export function random() {
+  if (seed !== null) begin();
   return ((next() >>> 5) * 67108864 + (next() >>> 6)) / 9007199254740992;
 }

@@ -102,7 +102,9 @@ export class URLSearchParams {
 
   get(name) {
     needs(1, arguments.length, "get");
-    return this.#pairs.find((pair) => pair[0] === String(name))?.[1] ?? null;
+    const wanted = String(name);
+    for (let at = 0; at < this.#pairs.length; at++) if (this.#pairs[at][0] === wanted) return this.#pairs[at][1];
+    return null;
   }
 
   getAll(name) {

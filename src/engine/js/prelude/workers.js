@@ -5,22 +5,30 @@ import { pump } from "./body.js";
 import { badAnswer, describeError } from "./errors.js";
 import { toLines } from "./headers.js";
 import { arrivedRequest } from "./request.js";
-import { Response, responseContent } from "./response.js";
+import { plainReply, Response, responseContent } from "./response.js";
 
-const HANDLERS = ["fetch", "scheduled", "queue"];
+/** The handlers that an object has, `fetch` first. Written out, since every fresh isolate comes by here. */
+function handlersOf(object) {
+  const found = [];
+  if (typeof object.fetch === "function") found.push("fetch");
+  if (typeof object.scheduled === "function") found.push("scheduled");
+  if (typeof object.queue === "function") found.push("queue");
+  return found;
+}
+
+function offerOf(target) {
+  const kind = typeof target;
+  if (target === null || (kind !== "object" && kind !== "function")) return null;
+  const handlers = handlersOf(target);
+  if (handlers.length > 0) return { convention: "workers", handlers, target, isClass: false };
+  // A class with the handlers as methods, as `WorkerEntrypoint` has it.
+  const methods = kind === "function" && target.prototype ? handlersOf(target.prototype) : handlers;
+  return methods.length > 0 ? { convention: "workers", handlers: methods, target, isClass: true } : null;
+}
 
 /** The handlers a module offers by this convention, as members of its default export or as exports; null when none. */
 export function workersHandlers(module) {
-  for (const target of [module.default, module]) {
-    if (Object(target) !== target) continue;
-    const has = (object) => HANDLERS.filter((name) => typeof object?.[name] === "function");
-    const handlers = has(target);
-    if (handlers.length > 0) return { convention: "workers", handlers, target };
-    // A class with the handlers as methods, as `WorkerEntrypoint` has it.
-    const methods = typeof target === "function" ? has(target.prototype) : [];
-    if (methods.length > 0) return { convention: "workers", handlers: methods, target, isClass: true };
-  }
-  return null;
+  return offerOf(module.default) ?? offerOf(module);
 }
 
 let current;
@@ -31,30 +39,36 @@ export function waitUntil(promise) {
   current.waitUntil(promise);
 }
 
-/** A context, and what has the handlers: for a class, an instance of its own for each invocation. */
+/** What has the handlers: for a class, an instance of its own for each invocation. */
 function begin({ target, isClass }, env) {
   current = new ExecutionContext();
-  return [current, isClass ? new target(current, env) : target];
+  return isClass ? new target(current, env) : target;
 }
 
 /** `ctx`: work that outlives the response but not the invocation. */
 class ExecutionContext {
-  #pending = [];
-  props = {};
+  #pending = null;
+
+  get props() {
+    const value = {};
+    Object.defineProperty(this, "props", { value, writable: true, enumerable: true, configurable: true });
+    return value;
+  }
 
   waitUntil(promise) {
+    this.#pending ??= [];
     this.#pending.push(Promise.resolve(promise));
   }
 
   passThroughOnException() {}
 
   static hasWork(context) {
-    return context.#pending.length > 0;
+    return context.#pending !== null && context.#pending.length > 0;
   }
 
   /** Waits until all is done, also for what is added meanwhile. Failures are logged: the response has gone. */
   static async settle(context) {
-    while (context.#pending.length > 0) {
+    while (hasWork(context)) {
       try {
         await context.#pending.shift();
       } catch (error) {
@@ -85,14 +99,21 @@ async function respondEarly(head, { tag, val }) {
 }
 
 export async function handleHttp(offer, env, head, body) {
-  const [context, target] = begin(offer, env);
-  const response = await target.fetch(arrivedRequest(head, body), env, context);
+  const target = begin(offer, env);
+  const context = current;
+  let response = target.fetch(arrivedRequest(head, body), env, context);
+  // Each `await` costs as much as a dozen calls.
+  if (!(response instanceof Response)) response = await response;
   if (!(response instanceof Response)) {
     throw badAnswer(`fetch must return a Response, got ${describe(response)}`);
   }
+  const early = hasWork(context);
+  if (!early) {
+    const reply = plainReply(response);
+    if (reply !== null) return { tag: "http", val: reply };
+  }
   let source = responseContent(response).take();
   const line = `${response.status} ${response.statusText}${toLines(response.headers)}`;
-  const early = hasWork(context);
   if (early && source.tag === "handle") source = { tag: "stream", val: responseContent(response).stream() };
   if (!early && source.tag !== "stream") {
     if (source.tag === "text") source = { tag: "text", val: source.val.toWellFormed() };
@@ -105,7 +126,8 @@ export async function handleHttp(offer, env, head, body) {
 
 export async function handleScheduled(offer, env, json) {
   const { cron, scheduledTime } = JSON.parse(json);
-  const [context, target] = begin(offer, env);
+  const target = begin(offer, env);
+  const context = current;
   const event = { type: "scheduled", cron, scheduledTime, noRetry() {} };
   await target.scheduled(event, env, context);
   await settle(context);
@@ -148,7 +170,8 @@ export async function handleQueue(offer, env, json) {
     ackAll: () => verdicts.sayAll("ack"),
     retryAll: (options) => verdicts.sayAll("retry", options),
   };
-  const [context, target] = begin(offer, env);
+  const target = begin(offer, env);
+  const context = current;
   try {
     await target.queue(batch, env, context);
     await settle(context);

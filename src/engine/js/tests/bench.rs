@@ -12,12 +12,13 @@ const ROUTER: &str = "const routes = { '/path': (url) => ({ q: url.searchParams.
 const LAMBDA: &str =
     "export const handler = async (event) => ({ statusCode: 200, body: JSON.stringify({ path: event.rawPath }) });";
 
-/// Processor time of this process so far, in microseconds; where the system tells it. Other load does not count.
-fn cpu_us() -> Option<f64> {
+/// Processor time (microseconds) and page faults of this process so far, where the system tells them. Other load does not
+/// count.
+fn used() -> Option<(f64, f64)> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    Some(ticks * 10_000.0)
+    let field = |at: usize| fields.get(at)?.parse::<f64>().ok();
+    Some(((field(11)? + field(12)?) * 10_000.0, field(7)?))
 }
 
 #[test]
@@ -33,11 +34,11 @@ fn fresh_isolates() {
             let count = Arc::new(AtomicU64::new(0));
             let project = Arc::new(Project::new(&[("f.js", code)]));
             let mut fuel = 0;
-            let (elapsed, cpu) = runtime.block_on(async {
+            let (elapsed, (cpu, faults)) = runtime.block_on(async {
                 let version = project.load("f.js").await.unwrap();
                 fuel = project.invoke(&version, get("/path?q=1")).await.0.fuel;
                 let until = Instant::now() + Duration::from_secs(3);
-                let started = (Instant::now(), cpu_us());
+                let started = (Instant::now(), used());
                 let tasks: Vec<_> = (0..8)
                     .map(|_| {
                         let (project, version, count) = (project.clone(), version.clone(), count.clone());
@@ -53,17 +54,18 @@ fn fresh_isolates() {
                 for task in tasks {
                     task.await.unwrap();
                 }
-                let cpu = started
+                let spent = started
                     .1
-                    .zip(cpu_us())
-                    .map_or(f64::NAN, |(before, after)| after - before);
-                (started.0.elapsed(), cpu)
+                    .zip(used())
+                    .map(|(before, after)| (after.0 - before.0, after.1 - before.1));
+                (started.0.elapsed(), spent.unwrap_or((f64::NAN, f64::NAN)))
             });
             let count = count.load(Ordering::Relaxed);
             println!(
-                "{name}, {threads} threads: {:.0}/s, {:.0} us of processor and {fuel} fuel each",
+                "{name}, {threads} threads: {:.0}/s, {:.0} us of processor, {:.0} page faults and {fuel} fuel each",
                 count as f64 / elapsed.as_secs_f64(),
-                cpu / count as f64
+                cpu / count as f64,
+                faults / count as f64
             );
         }
     }
