@@ -155,13 +155,13 @@ def servers(found):
     return listed
 
 
-def emu_servers(emu, extra=()):
-    """emu itself, once for each source."""
+def emu_servers(emu, extra=(), manifest=""):
+    """emu itself, once for each source; `manifest` stands at the end of emu.toml."""
     start = lambda port, spare: [emu, "dev", "--port", str(port), "--control-port", str(spare[0]), *extra]
     project = '[project]\nname = "hello"\nprovider = "{provider}"\n[functions.hello]\nsource = "{source}"\nhttp = "/*"\n'
     return [
         Server("emu", "component", component=True, isolates="store", command=start,
-               files={"emu.toml": project.format(provider="aws-lambda", source="hello.wasm")}),
+               files={"emu.toml": project.format(provider="aws-lambda", source="hello.wasm") + manifest}),
         Server("emu", "javascript", isolates="store", edit="hello.js", edit_template=HELLO_WORKER, command=start,
-               files={"emu.toml": project.format(provider="aws-lambda", source="hello.js"), "hello.js": HELLO_WORKER}),
+               files={"emu.toml": project.format(provider="aws-lambda", source="hello.js") + manifest, "hello.js": HELLO_WORKER}),
     ]
