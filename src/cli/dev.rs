@@ -17,7 +17,6 @@ use super::signals::Signals;
 use super::{Global, env};
 use crate::live::{self, Live, Options};
 use crate::project::diagnostic::render_all;
-use crate::report::redact::Redactor;
 use crate::report::style::Style;
 
 /// After this long a start says what it is doing.
@@ -116,9 +115,9 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options, s
 fn output(args: &Args, style: Style, closed: &Arc<Notify>) -> Output {
     if args.json {
         let closed = Arc::clone(closed);
-        Output::programs(Redactor::default(), Box::new(move || closed.notify_one()))
+        Output::programs(Box::new(move || closed.notify_one()))
     } else {
-        Output::people(style, Redactor::default())
+        Output::people(style)
     }
 }
 

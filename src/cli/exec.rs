@@ -13,7 +13,6 @@ use super::settings::{self, Opened, RunArgs};
 use super::signals::{Signal, Signals};
 use crate::live::{self, Live, Options};
 use crate::project::diagnostic::render_all;
-use crate::report::redact::Redactor;
 use crate::report::style::{Tone, Verbosity};
 
 const EXAMPLES: &str = "\
@@ -68,8 +67,8 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options) -
         ));
     }
     let output = match style.verbosity {
-        Verbosity::Verbose => Output::people(style, Redactor::default()),
-        Verbosity::Quiet | Verbosity::Normal => Output::kept_back(style, Redactor::default()),
+        Verbosity::Verbose => Output::people(style),
+        Verbosity::Quiet | Verbosity::Normal => Output::kept_back(style),
     };
     let mut signals = Signals::listen().map_err(|error| emu(error.into()))?;
     let seed = options.seed;

@@ -16,7 +16,6 @@ use crate::engine::Stream;
 use crate::live::{self, api};
 use crate::report::event::{Event, Log, Stamped};
 use crate::report::line::Renderer;
-use crate::report::redact::Redactor;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,7 +80,7 @@ async fn invoke(args: &Args, global: &Global, event: &Value) -> Result<api::Invo
     let name = function.name.clone();
     let options = settings::private(&args.run, None, &project.dev, 0);
     // The answer has the log; the rest of the project's doings are nobody's business here.
-    let output = Output::kept_back(global.style(), Redactor::default());
+    let output = Output::kept_back(global.style());
     let live = live::start(project, opened.read, options, output.sink()).await?;
     let broken = live
         .functions()
@@ -134,7 +133,7 @@ fn tell(args: &Args, global: &Global, invoked: &api::Invoked) -> Outcome {
 /// The log and the report line, as `emu dev` shows them.
 fn report(global: &Global, invoked: &api::Invoked) -> String {
     let time = machine_time();
-    let mut renderer = Renderer::new(global.style(), Redactor::default());
+    let mut renderer = Renderer::new(global.style());
     let log = invoked
         .log
         .iter()

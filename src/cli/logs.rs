@@ -13,7 +13,6 @@ use super::{Global, json_line};
 use crate::live::Archive;
 use crate::report::event::{Event, Stamped};
 use crate::report::line::Renderer;
-use crate::report::redact::Redactor;
 use crate::report::style::{Style, wants_color};
 
 /// Invocations to show when nothing else is said.
@@ -59,7 +58,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     let color = wants_color(std::io::IsTerminal::is_terminal(&std::io::stdout()), &super::env);
     let style = Style::new(color, global.style().verbosity);
     colored::control::set_override(color);
-    let mut renderer = Renderer::new(style, Redactor::default());
+    let mut renderer = Renderer::new(style);
     if let (false, Some(archive)) = (args.follow || runs(global)?, archive(global)) {
         let past = archive.logs(args.function.as_deref(), args.since.as_deref(), args.limit())?;
         show_all(args, &mut renderer, past)?;

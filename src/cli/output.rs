@@ -9,7 +9,6 @@ use crate::live::Sink;
 use crate::report::event::{Event, Notice, Stamped};
 use crate::report::line::Renderer;
 use crate::report::ndjson::Ndjson;
-use crate::report::redact::Redactor;
 use crate::report::style::Style;
 use crate::report::terminal::Terminal;
 
@@ -31,19 +30,19 @@ enum Kind {
 }
 
 impl Output {
-    pub fn people(style: Style, redactor: Redactor) -> Output {
-        let renderer = Renderer::new(style, redactor);
+    pub fn people(style: Style) -> Output {
+        let renderer = Renderer::new(style);
         Output::of(Kind::People(Terminal::new(io::stderr(), renderer, clock())))
     }
 
     /// `closed` runs once when nobody reads stdout any more.
-    pub fn programs(redactor: Redactor, closed: Box<dyn FnOnce() + Send>) -> Output {
-        Output::of(Kind::Programs(Ndjson::new(io::stdout(), redactor, closed)))
+    pub fn programs(closed: Box<dyn FnOnce() + Send>) -> Output {
+        Output::of(Kind::Programs(Ndjson::new(io::stdout(), closed)))
     }
 
     /// Keeps the last lines; [`Output::kept`] has them.
-    pub fn kept_back(style: Style, redactor: Redactor) -> Output {
-        let renderer = Renderer::new(style, redactor);
+    pub fn kept_back(style: Style) -> Output {
+        let renderer = Renderer::new(style);
         Output::of(Kind::Kept(Terminal::new(Tail::default(), renderer, clock())))
     }
 
@@ -243,7 +242,7 @@ mod tests {
 
     #[test]
     fn kept_lines_can_be_had_later() {
-        let output = Output::kept_back(Style::default(), Redactor::default());
+        let output = Output::kept_back(Style::default());
         output.release(&[], "not shown");
         output.notice("warning", "one");
         let (text, dropped) = output.kept();

@@ -21,6 +21,7 @@ mod kv;
 mod listen;
 mod messages;
 mod names;
+mod redact;
 pub mod reload;
 mod render;
 mod run;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+use super::redact::Redactor;
 use crate::engine::Failure;
 use crate::project::Project;
 use crate::report::event::Event;
-use crate::report::redact::Redactor;
 
 use super::events::{Summary, What};
 

@@ -3,7 +3,6 @@
 use super::event::{self, Event, Stamped};
 use super::fold::Class;
 use super::number::{count, dollars, megabytes, millis};
-use super::redact::Redactor;
 use super::sanitize;
 use super::style::{Style, Tone, Verbosity};
 use super::table::{pad, pad_left, width};
@@ -20,16 +19,14 @@ const CLOCK_WIDTH: usize = 9;
 #[derive(Clone, Debug)]
 pub struct Renderer {
     style: Style,
-    redactor: Redactor,
     name_width: usize,
     summary_width: usize,
 }
 
 impl Renderer {
-    pub fn new(style: Style, redactor: Redactor) -> Renderer {
+    pub fn new(style: Style) -> Renderer {
         Renderer {
             style,
-            redactor,
             name_width: 8,
             summary_width: SUMMARY_WIDTH_MIN,
         }
@@ -91,7 +88,7 @@ impl Renderer {
     }
 
     fn text(&self, text: &str) -> String {
-        sanitize::line(&self.redactor.apply(text)).into_owned()
+        sanitize::line(text).into_owned()
     }
 
     /// `12:00:01 api      ` in front of everything about a function, queue or topic.

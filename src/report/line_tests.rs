@@ -9,7 +9,7 @@ fn renderer(verbosity: Verbosity) -> Renderer {
         verbosity,
         zone: Zone::Utc,
     };
-    Renderer::new(style, Redactor::new(["hunter22".to_owned()]))
+    Renderer::new(style)
 }
 
 fn check_at(verbosity: Verbosity, events: &[Event], expect: &str) {
@@ -119,7 +119,7 @@ fn failures_show_their_stack_indented() {
         status: Some(502),
         ..failure(
             "failed",
-            "TypeError: x is not a function\nwith hunter22",
+            "TypeError: x is not a function\nwith more",
             &["at handler (functions/api.ts:12:9)"],
         )
     };
@@ -132,7 +132,7 @@ fn failures_show_their_stack_indented() {
         "\
 12:00:01 api      GET /orders 502 failed    12.3 ms  billed 13 ms     18/256 MB  $0.0000004
                   TypeError: x is not a function
-                  with [redacted]
+                  with more
                       at handler (functions/api.ts:12:9)
 12:00:01 api      GET /orders 504 timed out  12.3 ms  billed 13 ms     18/256 MB  $0.0000004
                   no answer after 3s
@@ -310,13 +310,13 @@ fn guests_cannot_reach_the_terminal() {
     };
     check(
         &[
-            log(Stream::Stdout, "\u{1b}[31mred\u{1b}[0m and hunter22"),
+            log(Stream::Stdout, "\u{1b}[31mred\u{1b}[0m and more"),
             log(Stream::Error, "two\nlines"),
             log(Stream::Stderr, ""),
             Event::Invocation(path),
         ],
         "\
-12:00:01 api      | red and [redacted]
+12:00:01 api      | red and more
 12:00:01 api      | two
 12:00:01 api      | lines
 12:00:01 api      !
@@ -346,7 +346,7 @@ fn colours_mark_what_matters() {
         zone: Zone::Utc,
         ..Style::new(true, Verbosity::Normal)
     };
-    let mut renderer = Renderer::new(style, Redactor::default());
+    let mut renderer = Renderer::new(style);
     let stamped = Stamped {
         time: "2026-01-31T12:00:01.250Z".to_owned(),
         event: Event::Invocation(event::Invocation {

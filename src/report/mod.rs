@@ -6,7 +6,6 @@ pub mod fold;
 pub mod line;
 pub mod ndjson;
 pub mod number;
-pub mod redact;
 pub mod sanitize;
 pub mod style;
 pub mod table;

@@ -3,12 +3,10 @@
 use std::io::{ErrorKind, Write};
 
 use super::event::{Event, Notice, Stamped};
-use super::redact::Redactor;
 
 /// Writes every event to `out`. When nobody reads any more it says so once through `closed` and stays silent.
 pub struct Ndjson<W> {
     out: W,
-    redactor: Redactor,
     closed: Option<Box<dyn FnOnce() + Send>>,
     /// Of the last event, for lines of its own.
     time: String,
@@ -16,10 +14,9 @@ pub struct Ndjson<W> {
 
 impl<W: Write> Ndjson<W> {
     /// `closed` runs when the reader has gone or the output cannot be written.
-    pub fn new(out: W, redactor: Redactor, closed: Box<dyn FnOnce() + Send>) -> Ndjson<W> {
+    pub fn new(out: W, closed: Box<dyn FnOnce() + Send>) -> Ndjson<W> {
         Ndjson {
             out,
-            redactor,
             closed: Some(closed),
             time: String::new(),
         }
@@ -30,10 +27,7 @@ impl<W: Write> Ndjson<W> {
             return;
         }
         self.time.clone_from(&stamped.time);
-        match self.redacted(stamped) {
-            Some(clean) => self.write(&clean),
-            None => self.write(stamped),
-        }
+        self.write(stamped);
     }
 
     /// Says how many events are missing from the stream.
@@ -53,23 +47,6 @@ impl<W: Write> Ndjson<W> {
             }),
         };
         self.write(&notice);
-    }
-
-    /// A copy without secrets, for the events that carry a guest's words.
-    fn redacted(&self, stamped: &Stamped) -> Option<Stamped> {
-        let mut clean = stamped.clone();
-        match &mut clean.event {
-            Event::Log(log) => log.text = self.redactor.apply(&log.text).into_owned(),
-            Event::Invocation(invocation) => {
-                let error = invocation.error.as_mut()?;
-                error.message = self.redactor.apply(&error.message).into_owned();
-                for line in &mut error.stack {
-                    *line = self.redactor.apply(line).into_owned();
-                }
-            }
-            _ => return None,
-        }
-        Some(clean)
     }
 
     fn write(&mut self, stamped: &Stamped) {
@@ -113,15 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn one_object_a_line_without_secrets() {
-        let redactor = Redactor::new(["hunter22".to_owned()]);
-        let mut sink = Ndjson::new(Vec::new(), redactor, Box::new(|| {}));
-        sink.event(&log("pass hunter22\nand\u{1b}[2J"));
+    fn one_object_a_line() {
+        let mut sink = Ndjson::new(Vec::new(), Box::new(|| {}));
+        sink.event(&log("one\nand\u{1b}[2J"));
         sink.folded(3, 1);
         let text = String::from_utf8(sink.out).expect("utf-8");
         let expect = concat!(
             r#"{"time":"2026-01-31T12:00:00.000Z","event":"log","function":"api","invocation":"i-1","stream":"stderr","#,
-            r#""text":"pass [redacted]\nand\u001b[2J"}"#,
+            r#""text":"one\nand\u001b[2J"}"#,
             "\n",
             r#"{"time":"2026-01-31T12:00:00.000Z","event":"notice","level":"warning","message":"4 events are left out "#,
             r#"here, 3 of them invocations: they came faster than they could be written"}"#,
@@ -156,7 +132,7 @@ mod tests {
         let closed = Box::new(move || {
             count.fetch_add(1, Ordering::Relaxed);
         });
-        let mut sink = Ndjson::new(Pipe { lines: 2 }, Redactor::default(), closed);
+        let mut sink = Ndjson::new(Pipe { lines: 2 }, closed);
         for _ in 0..5 {
             sink.event(&log("x"));
             sink.folded(1, 0);

@@ -118,7 +118,6 @@ impl<W: Write> Terminal<W> {
 mod tests {
     use super::*;
     use crate::report::event;
-    use crate::report::redact::Redactor;
     use crate::report::style::{Style, Zone};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,7 +136,7 @@ mod tests {
         let clock = now_ms.clone();
         let terminal = Terminal::new(
             Vec::new(),
-            Renderer::new(style, Redactor::default()),
+            Renderer::new(style),
             Box::new(move || clock.load(Ordering::Relaxed)),
         );
         Fixture { terminal, now_ms }
