@@ -252,7 +252,7 @@ fn common_js(name: &str, parsed: &Parsed, requires: &Requires, contexts: bool, s
 /// The module that is imported for a CommonJS file, with these exports beside the default.
 pub fn facade(name: &str, names: &BTreeSet<String>, like_node: bool) -> Emitted {
     let mut code = format!(
-        "import{};import{{load,defaultOf}}from{};const all=load({}),$emuE=Object(all);export default defaultOf(all,{like_node});",
+        "import{};import{{load,defaultOf,exportOf}}from{};const all=load({});export default defaultOf(all,{like_node});",
         quoted(&format!("{FILE}{name}")),
         quoted(COMMON_JS),
         quoted(name)
@@ -261,7 +261,7 @@ pub fn facade(name: &str, names: &BTreeSet<String>, like_node: bool) -> Emitted 
     for (at, name) in others.enumerate() {
         let _ = write!(
             code,
-            "const $emuN{at}=$emuE[{0}];export{{$emuN{at} as {0}}};",
+            "const $emuN{at}=exportOf(all,{0});export{{$emuN{at} as {0}}};",
             quoted(name)
         );
     }

@@ -66,10 +66,12 @@ impl<'f> Exported<'f> {
     }
 
     /// Looks at every import by name. Types that are asked for as values, which TypeScript allows, go into `types` by file.
+    /// Answers with the names that are not there in files that may never run.
     ///
     /// # Errors
-    /// The first name that is not there.
-    pub fn check(&mut self, types: &mut HashMap<Arc<str>, BTreeSet<String>>) -> Result<(), Missing> {
+    /// The first name that is not there in a file that runs.
+    pub fn check(&mut self, types: &mut HashMap<Arc<str>, BTreeSet<String>>) -> Result<Vec<Missing>, Missing> {
+        let mut tolerated = Vec::new();
         let mut importers: Vec<&Arc<str>> = self.files.keys().collect();
         importers.sort();
         for importer in importers {
@@ -91,15 +93,19 @@ impl<'f> Exported<'f> {
                         types.entry(Arc::clone(target)).or_default().insert(name.clone());
                         continue;
                     }
-                    return Err(Missing {
+                    let missing = Missing {
                         importer: Arc::clone(importer),
                         import: at,
                         message: message(import, name, &names),
-                    });
+                    };
+                    if file.certain {
+                        return Err(missing);
+                    }
+                    tolerated.push(missing);
                 }
             }
         }
-        Ok(())
+        Ok(tolerated)
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Import {
     pub names: BTreeSet<String>,
     /// Members of `import * as all` that the file speaks of.
     pub members: BTreeSet<String>,
+    /// All exports are asked for, by `import *`, `export *` or `import()`.
+    pub whole: bool,
 }
 
 /// What a file exports; of a CommonJS file, as far as it can be seen without running it.

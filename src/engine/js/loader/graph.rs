@@ -55,6 +55,7 @@ impl Graph {
             node_env,
             root: &source.project_root,
             files: HashMap::new(),
+            broken: HashMap::new(),
             types: HashMap::new(),
             watch: BTreeSet::from([source.entry.clone()]),
             source_bytes: 0,
@@ -142,6 +143,8 @@ pub struct File {
     /// What each of its imports leads to.
     pub linked: Vec<Linked>,
     text: Arc<str>,
+    /// It runs whenever the entry does: nothing on the way to it may be left out.
+    pub certain: bool,
     /// Its package says `"type": "module"`, or its extension.
     like_node: bool,
 }
@@ -152,6 +155,8 @@ struct Loader<'s> {
     node_env: &'s str,
     root: &'s Path,
     files: HashMap<Arc<str>, File>,
+    /// Files that cannot be had and need not be: why.
+    broken: HashMap<Arc<str>, String>,
     /// Types that others import as if they were values, by file.
     types: HashMap<Arc<str>, BTreeSet<String>>,
     watch: BTreeSet<PathBuf>,
@@ -163,6 +168,13 @@ struct Todo {
     name: Arc<str>,
     path: PathBuf,
     as_text: bool,
+}
+
+/// Files to read: those that run whenever the entry does, and those that run when something asks for them.
+#[derive(Default)]
+struct Queue {
+    certain: Vec<Todo>,
+    uncertain: Vec<Todo>,
 }
 
 /// A path below the root as a module's name; `None` when it is not UTF-8.
@@ -195,6 +207,14 @@ fn error_at(message: String, name: &str, text: &str, offset: u32, length: u32) -
     })
 }
 
+/// An error of a file that is not needed, for who asks for it when the code runs.
+fn told(error: &LoadError) -> String {
+    match &error.place {
+        Some(place) => format!("{}:{}:{}: {}", place.file, place.line, place.column, error.message),
+        None => error.message.clone(),
+    }
+}
+
 impl<'s> Loader<'s> {
     fn watched(&mut self) -> Vec<PathBuf> {
         self.watch.append(&mut self.resolver.take_probed());
@@ -214,13 +234,23 @@ impl<'s> Loader<'s> {
 
     fn load_all(&mut self, entry: &Path) -> Result<Arc<str>, Box<LoadError>> {
         let entry_name: Arc<str> = self.name(entry)?.into();
-        let mut todo = vec![Todo {
+        let mut queue = Queue::default();
+        queue.certain.push(Todo {
             name: Arc::clone(&entry_name),
             path: entry.to_path_buf(),
             as_text: false,
-        }];
-        while let Some(next) = todo.pop() {
-            if self.files.contains_key(&next.name) {
+        });
+        // All that is certain comes first, so that what is left is not.
+        loop {
+            let (next, certain) = match (queue.certain.pop(), queue.uncertain.is_empty()) {
+                (Some(next), _) => (next, true),
+                (None, false) => match queue.uncertain.pop() {
+                    Some(next) => (next, false),
+                    None => break,
+                },
+                (None, true) => break,
+            };
+            if self.files.contains_key(&next.name) || self.broken.contains_key(&next.name) {
                 continue;
             }
             if self.files.len() >= MODULES_MAX || self.source_bytes >= SOURCE_BYTES_MAX {
@@ -228,17 +258,46 @@ impl<'s> Loader<'s> {
                     "{entry_name} imports more than {MODULES_MAX} files or {SOURCE_BYTES_MAX} bytes; bundle it with a build command"
                 )));
             }
-            let file = self.load_file(&next, &mut todo)?;
-            self.files.insert(next.name, file);
+            match self.load_file(&next, certain, &mut queue) {
+                Ok(file) => drop(self.files.insert(next.name, file)),
+                Err(error) if certain => return Err(error),
+                Err(error) => drop(self.broken.insert(next.name, told(&error))),
+            }
         }
         let mut types = HashMap::new();
         let checked = Exported::new(&self.files).check(&mut types);
-        checked.map_err(|missing| self.missing(&missing))?;
+        let tolerated = checked.map_err(|missing| self.missing(&missing))?;
+        for missing in &tolerated {
+            let error = self.missing(missing);
+            self.broken.insert(Arc::clone(&missing.importer), told(&error));
+        }
         self.types = types;
+        self.spread_broken();
         Ok(entry_name)
     }
 
-    fn load_file(&mut self, file: &Todo, todo: &mut Vec<Todo>) -> Result<File, Box<LoadError>> {
+    /// A module that imports what cannot be had cannot be had either.
+    fn spread_broken(&mut self) {
+        loop {
+            let mut more = Vec::new();
+            for (name, file) in self.files.iter().filter(|(name, _)| !self.broken.contains_key(*name)) {
+                let mut imports = file.parsed.imports.iter().zip(&file.linked);
+                let why = imports.find_map(|(import, linked)| match linked {
+                    _ if import.how != How::Import => None,
+                    Linked::Missing(why) => Some(why),
+                    Linked::File(target) => self.broken.get(target),
+                    Linked::Builtin(_) => None,
+                });
+                more.extend(why.map(|why| (Arc::clone(name), why.clone())));
+            }
+            if more.is_empty() {
+                return;
+            }
+            self.broken.extend(more);
+        }
+    }
+
+    fn load_file(&mut self, file: &Todo, certain: bool, queue: &mut Queue) -> Result<File, Box<LoadError>> {
         let Todo { name, path, as_text } = file;
         let text = self.read(name, path)?;
         let kind = if *as_text { Some(Kind::Text) } else { Kind::of(path) };
@@ -263,13 +322,19 @@ impl<'s> Loader<'s> {
         };
         let mut linked = Vec::with_capacity(parsed.imports.len());
         for import in &parsed.imports {
-            linked.push(self.link(name, path, &text, &parsed, import, todo)?);
+            let linked_to = self.link(name, path, import, certain, queue);
+            linked.push(linked_to.map_err(|message| {
+                let length = u32::try_from(import.specifier.len() + 2).unwrap_or(1);
+                let offset = parsed.offset_in_text(&text, import.offset);
+                error_at(message, name, &text, offset, length)
+            })?);
         }
         let extension = path.extension().and_then(|extension| extension.to_str());
         Ok(File {
             parsed,
             linked,
             text,
+            certain,
             like_node: module_package || matches!(extension, Some("mjs" | "mts")),
         })
     }
@@ -303,11 +368,11 @@ impl<'s> Loader<'s> {
         &mut self,
         name: &Arc<str>,
         path: &Path,
-        text: &str,
-        parsed: &Parsed,
         import: &Import,
-        todo: &mut Vec<Todo>,
-    ) -> Result<Linked, Box<LoadError>> {
+        certain: bool,
+        queue: &mut Queue,
+    ) -> Result<Linked, String> {
+        let certain = certain && matches!(import.how, How::Import | How::Require { optional: false });
         let by = match import.how {
             How::Import | How::Dynamic => Use::Import,
             How::Require { .. } => Use::Require,
@@ -327,9 +392,14 @@ impl<'s> Loader<'s> {
             });
         match found {
             Ok(Found::File(target)) => {
-                let target_name: Arc<str> = match self.name(&target)? {
+                let target_name: Arc<str> = match self.name(&target).map_err(|error| error.message)? {
                     name if as_text => format!("{name}?raw").into(),
                     name => name.into(),
+                };
+                let todo = if certain {
+                    &mut queue.certain
+                } else {
+                    &mut queue.uncertain
                 };
                 todo.push(Todo {
                     name: Arc::clone(&target_name),
@@ -339,14 +409,8 @@ impl<'s> Loader<'s> {
                 Ok(Linked::File(target_name))
             }
             Ok(Found::Builtin(name)) => Ok(Linked::Builtin(name)),
-            Err(message) if !matches!(import.how, How::Import | How::Require { optional: false }) => {
-                Ok(Linked::Missing(format!("{message} (imported from {name})")))
-            }
-            Err(message) => {
-                let length = u32::try_from(import.specifier.len() + 2).unwrap_or(1);
-                let offset = parsed.offset_in_text(text, import.offset);
-                Err(error_at(message, name, text, offset, length))
-            }
+            Err(message) if certain => Err(message),
+            Err(message) => Ok(Linked::Missing(format!("{message} (imported from {name})"))),
         }
     }
 
@@ -381,6 +445,17 @@ impl<'s> Loader<'s> {
         wanted
     }
 
+    /// Files whose exports somebody asks for without names.
+    fn wanted_whole(&self) -> BTreeSet<Arc<str>> {
+        let files = self.files.values();
+        let imports = files.flat_map(|file| file.parsed.imports.iter().zip(&file.linked));
+        let whole = imports.filter_map(|(import, linked)| match linked {
+            Linked::File(target) if import.whole => Some(Arc::clone(target)),
+            _ => None,
+        });
+        whole.collect()
+    }
+
     /// The names a CommonJS file exports, as far as can be seen, with those that it passes on.
     fn exported(&self, name: &str, seen: &mut BTreeSet<String>, out: &mut BTreeSet<String>) {
         let Some(file) = self.files.get(name) else {
@@ -406,6 +481,7 @@ impl<'s> Loader<'s> {
             let mut linked = file.linked.iter();
             linked.any(|linked| matches!(linked, Linked::Builtin(name) if *name == builtin::ASYNC_HOOKS))
         });
+        let whole = self.wanted_whole();
         let none = BTreeSet::new();
         let mut modules = HashMap::with_capacity(self.files.len() * 2);
         let mut links: Links = HashMap::with_capacity(self.files.len());
@@ -422,7 +498,10 @@ impl<'s> Loader<'s> {
             modules.insert(Arc::clone(name), Module { emitted, parsed });
             if let Format::CommonJs { .. } = file.parsed.format {
                 let mut names = names.clone();
-                self.exported(name, &mut BTreeSet::new(), &mut names);
+                // Only then: to read an export may run what nobody asked for.
+                if *name == entry || whole.contains(name) {
+                    self.exported(name, &mut BTreeSet::new(), &mut names);
+                }
                 for (end, like_node) in [(FACADE, false), (FACADE_LIKE_NODE, true)] {
                     let emitted = emit::facade(name, &names, like_node);
                     modules.insert(format!("{name}{end}").into(), Module { emitted, parsed: None });
@@ -447,7 +526,12 @@ impl<'s> Loader<'s> {
         let mut requires = Requires::new();
         for (import, linked) in file.parsed.imports.iter().zip(&file.linked) {
             if let How::Require { .. } = import.how {
+                let broken = match linked {
+                    Linked::File(target) => self.broken.get(target),
+                    _ => None,
+                };
                 let required = match linked {
+                    _ if broken.is_some() => Required::Missing(broken.cloned().unwrap_or_default()),
                     Linked::File(target) => match self.files.get(target).map(|file| file.parsed.format) {
                         Some(Format::CommonJs { .. }) => Required::File(Arc::clone(target)),
                         Some(Format::Json | Format::Text) => Required::Value(Arc::clone(target)),
@@ -460,6 +544,9 @@ impl<'s> Loader<'s> {
                 continue;
             }
             let link = match linked {
+                Linked::File(target) if !self.files.contains_key(target) => {
+                    Err(self.broken.get(target).cloned().unwrap_or_default())
+                }
                 Linked::File(target) if self.is_common_js(target) => {
                     let end = if file.like_node { FACADE_LIKE_NODE } else { FACADE };
                     Ok(format!("{target}{end}").into())

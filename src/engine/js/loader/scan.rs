@@ -92,6 +92,7 @@ impl Walker<'_> {
             as_text: false,
             names: BTreeSet::new(),
             members: BTreeSet::new(),
+            whole: how == How::Dynamic,
         });
         self.out.imports.len() - 1
     }
@@ -304,6 +305,7 @@ impl<'ast> Visit<'ast> for Walker<'_> {
                 }
                 ImportDeclarationSpecifier::ImportNamespaceSpecifier(all) => {
                     self.namespaces.insert(all.local.name.to_string(), at);
+                    self.out.imports[at].whole = true;
                 }
             }
         }
@@ -319,6 +321,7 @@ impl<'ast> Visit<'ast> for Walker<'_> {
 
     fn visit_export_all_declaration(&mut self, export: &ExportAllDeclaration<'ast>) {
         let at = self.push(export.source.value.as_str(), export.source.span, How::Import);
+        self.out.imports[at].whole = true;
         self.note_attributes(at, export.source.span.end, export.with_clause.as_deref());
     }
 

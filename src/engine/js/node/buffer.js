@@ -148,7 +148,7 @@ function wrap({ buffer, byteOffset, byteLength }) {
   return new Buffer(buffer, byteOffset, byteLength);
 }
 
-export class Buffer extends Uint8Array {
+class Base extends Uint8Array {
   static poolSize = 8192;
 
   constructor(value, second, length) {
@@ -348,6 +348,14 @@ export class Buffer extends Uint8Array {
     return `<${this.constructor.name} ${shown}${rest > 0 ? ` ... ${rest} more byte${rest > 1 ? "s" : ""}` : ""}>`;
   }
 }
+
+/** Old code makes them without `new`, which no class allows. */
+export function Buffer(...args) {
+  return Reflect.construct(Base, args, new.target ?? Buffer);
+}
+Object.setPrototypeOf(Buffer, Base);
+Buffer.prototype = Base.prototype;
+Object.defineProperty(Base.prototype, "constructor", { value: Buffer, writable: true, configurable: true });
 
 function search(buffer, value, offset, encoding, last) {
   if (typeof offset === "string") [encoding, offset] = [offset, last ? buffer.length : 0];

@@ -100,3 +100,12 @@ export function defaultOf(exports, likeNode) {
   const marked = !likeNode && Object(exports) === exports && exports.__esModule && "default" in exports;
   return marked ? exports.default : exports;
 }
+
+/** One export by name. A getter that fails is one that nobody may ask for. */
+export function exportOf(exports, name) {
+  try {
+    return Object(exports)[name];
+  } catch {
+    return undefined;
+  }
+}

@@ -410,3 +410,61 @@ async fn a_save_parses_one_file_again() {
     load();
     assert_eq!(cache.parsed(), 5);
 }
+
+#[tokio::test]
+async fn what_may_never_run_may_be_wrong() {
+    let files = [
+        (
+            "node_modules/logger/index.js",
+            "exports.hi = () => 'hi'; Object.defineProperty(exports, 'http', { get() { return require('./http'); } });\n\
+             exports.torn = () => require('./torn'); exports.newer = () => require('newer'); exports.wrong = () => require('./wrong.mjs');",
+        ),
+        (
+            "node_modules/logger/http.js",
+            "const http = require('http'); exports.send = () => http;",
+        ),
+        ("node_modules/logger/torn.js", "const = ;"),
+        (
+            "node_modules/logger/wrong.mjs",
+            "import { nope } from './fine.mjs'; export default nope;",
+        ),
+        ("node_modules/logger/fine.mjs", "export const fine = 1;"),
+        (
+            "node_modules/newer/package.json",
+            r#"{"type": "module", "exports": "./m.js"}"#,
+        ),
+        ("node_modules/newer/m.js", "import './deep.js'; export default 1;"),
+        (
+            "node_modules/newer/deep.js",
+            "import net from 'node:net'; export default net;",
+        ),
+    ];
+    let tried = "(f) => { try { return f(); } catch (error) { return error.message; } }";
+    let expression = format!(
+        "[l.hi(), ...[() => l.http, l.torn, l.newer, l.wrong].map({tried}), await import('newer').catch((e) => e.message)]"
+    );
+    let shown = answer("import l from 'logger';", &expression, &files).await;
+    let list: Vec<String> = serde_json::from_str(&shown).unwrap_or_else(|_| panic!("{shown}"));
+    for (at, says) in [
+        "hi",
+        "cannot import \"node:http\": functions run without Node; use `fetch`",
+        "node_modules/logger/torn.js:1:7: SyntaxError",
+        "cannot import \"node:net\"",
+        "has no export `nope`",
+        "cannot import \"node:net\"",
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert!(list[at].contains(says), "{says}: {}", list[at]);
+    }
+}
+
+#[tokio::test]
+async fn a_buffer_is_made_with_and_without_new() {
+    let expression = "[Buffer('hi').toString(), new Buffer([65]).toString(), Buffer(3).length, Buffer.name, new (class Own extends Buffer {})(2) instanceof Buffer, Buffer.from('abc').map((x) => x + 1).toString(), Buffer.from('a').constructor === Buffer]";
+    assert_eq!(
+        answer("", expression, &[]).await,
+        r#"["hi","A",3,"Buffer",true,"bcd",true]"#
+    );
+}
