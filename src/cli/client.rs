@@ -15,7 +15,7 @@ use url::Url;
 
 use super::Global;
 use super::failure::Failure;
-use crate::live::api::{ErrorBody, RunFile};
+use crate::live::api::{ErrorBody, REQUEST_BYTES_MAX, RunFile};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest answer that is read.
@@ -156,6 +156,11 @@ impl Client {
         query: &[(&str, &str)],
         body: Bytes,
     ) -> Result<http::Response<Incoming>, Failure> {
+        // The server would answer before it has read all of it, and close: the answer may be lost.
+        if body.len() as u64 > REQUEST_BYTES_MAX {
+            let message = format!("{} bytes are too much for one request: 16 MiB at the most", body.len());
+            return Err(Failure::new(message).remedy("send less at once"));
+        }
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.clear().extend(path);

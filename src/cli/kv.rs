@@ -61,7 +61,7 @@ enum Action {
         value: String,
 
         /// It expires after this long, e.g. 10m [default: the store's ttl]
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = super::time)]
         ttl: Option<String>,
 
         /// What a list shows beside the key

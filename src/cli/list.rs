@@ -92,7 +92,7 @@ enum QueueAction {
         #[arg(long, value_name = "N", default_value_t = 1)]
         max: u32,
         /// Hide them for this long [default: the queue's visibility timeout]
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = super::time)]
         visibility: Option<String>,
         /// Delete them at once
         #[arg(long)]
@@ -289,7 +289,7 @@ pub fn queue(args: &QueueArgs, global: &Global) -> Outcome {
             delete,
         } => receive(&find(global)?, queue, *max, visibility.as_deref(), *delete),
         QueueAction::Purge { queue } => act(&find(global)?, queue, "purge", "purged"),
-        QueueAction::Redrive { queue } => act(&find(global)?, queue, "redrive", "redriven"),
+        QueueAction::Redrive { queue } => redrive(&find(global)?, queue),
     }
 }
 
@@ -335,6 +335,15 @@ fn receive(client: &Client, queue: &str, max: u32, visibility: Option<&str>, del
             let _: api::Checked = block_on(client.post(&["_emu", "queues", queue, "delete"], &by))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn redrive(client: &Client, queue: &str) -> Outcome {
+    let held = |row: &api::Queue| row.visible + row.in_flight + row.delayed;
+    let before: api::Queue = block_on(client.get(&["_emu", "queues", queue], &[]))?;
+    let after: api::Queue = block_on(client.post(&["_emu", "queues", queue, "redrive"], &serde_json::json!({})))?;
+    let moved = plural(held(&before).saturating_sub(held(&after)), "message", "messages");
+    data(&format!("redriven {}: {moved}\n", safe(queue)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,9 @@ use super::client::{Client, Events, block_on, find, try_find};
 use super::failure::{Failure, Outcome};
 use super::output::data;
 use super::{Global, json_line};
-use crate::live::Archive;
+use crate::live::{Archive, since};
+
+use crate::platform::time::Time;
 use crate::report::event::{Event, Stamped};
 use crate::report::line::Renderer;
 use crate::report::style::{Style, wants_color};
@@ -34,7 +36,7 @@ pub struct Args {
     follow: bool,
 
     /// From this time on: 15m, 2h, 1d ago, or an instant such as 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = since_text)]
     since: Option<String>,
 
     /// Invocations to show, the newest [default: 20; with --since 10000]
@@ -44,6 +46,13 @@ pub struct Args {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+}
+
+fn since_text(text: &str) -> Result<String, String> {
+    let parsed = since(text, Time::ZERO);
+    parsed
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("{error}; give a time span such as 15m, or an instant such as 2026-01-31T12:00:00Z"))
 }
 
 impl Args {

@@ -31,7 +31,7 @@ pub struct SendArgs {
     message: MessageArgs,
 
     /// Keep it invisible for this long, e.g. 5s
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
     delay: Option<String>,
 
     /// FIFO queues: the group in which order holds

@@ -208,6 +208,12 @@ fn env(name: &str) -> Option<String> {
 }
 
 /// A value as one line of JSON.
+/// A time such as `30s`, which goes to the emulator as it was typed.
+fn time(text: &str) -> Result<String, String> {
+    let parsed = crate::project::units::parse_span(text);
+    parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 fn json_line(value: &impl serde::Serialize) -> Result<String, failure::Failure> {
     let text = serde_json::to_string(value).map_err(|error| failure::Failure::new(format!("not JSON: {error}")))?;
     Ok(text + "\n")

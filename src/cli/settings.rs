@@ -1,8 +1,9 @@
 //! Flag > environment > `[dev]` in emu.toml > default, for everything that says how a project runs.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -11,7 +12,7 @@ use super::failure::Failure;
 use crate::live::reload::{ReadProject, Reread, Unreadable};
 use crate::live::{Durability, Options};
 use crate::platform::config::ColdStarts;
-use crate::project::{ClockSetting, DevSettings, LoadOptions, Loaded, Project};
+use crate::project::{ClockSetting, DevSettings, Diagnostic, Diagnostics, LoadOptions, Loaded, Project};
 
 /// E-M-U on a phone's keypad.
 pub const PORT: u16 = 3680;
@@ -200,16 +201,39 @@ pub fn open(path: Option<&Path>, run: &RunArgs) -> Result<Opened, Failure> {
     // The working directory does not change, so a relative path stays what it is; a search upward might find another
     // project later, hence the root.
     let again: PathBuf = path.map_or_else(|| loaded.project.root.clone(), Path::to_owned);
+    let said = Mutex::new(messages(&loaded.warnings));
     let read: ReadProject = Arc::new(move || match Project::load_with(Some(&again), &options) {
-        Ok(loaded) => Ok(Reread {
-            project: loaded.project,
-            warnings: loaded.warnings.iter().map(|warning| warning.render(false)).collect(),
-        }),
+        Ok(loaded) => {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut *said, messages(&loaded.warnings));
+            Ok(Reread {
+                project: loaded.project,
+                warnings: new_warnings(&loaded.warnings, &before),
+            })
+        }
         Err(diagnostics) => Err(Unreadable {
-            rendered: diagnostics.render(false),
+            rendered: errors(&diagnostics),
         }),
     });
     Ok(Opened { loaded, read })
+}
+
+fn messages(warnings: &[Diagnostic]) -> BTreeSet<String> {
+    warnings.iter().map(|warning| warning.message.clone()).collect()
+}
+
+/// Those that have not been said. As the text of a notice, whose level says that it is a warning.
+fn new_warnings(warnings: &[Diagnostic], said: &BTreeSet<String>) -> Vec<String> {
+    let new = warnings.iter().filter(|warning| !said.contains(&warning.message));
+    let text = new.map(|warning| warning.render(false));
+    text.map(|text| text.strip_prefix("warning: ").map(str::to_owned).unwrap_or(text))
+        .collect()
+}
+
+/// What keeps the project from being read; warnings would hide it.
+fn errors(found: &Diagnostics) -> String {
+    let errors = found.0.iter().filter(|one| one.is_error()).cloned().collect();
+    Diagnostics(errors).render(false)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ const ERROR_CHARS_MAX: usize = 120;
 )]
 pub struct Args {
     /// Of an invocation or a message
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: String,
 
     /// Print the tree as JSON
@@ -48,9 +49,9 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
 
 fn ask(args: &Args, global: &Global) -> Result<Why, Failure> {
     if let (false, Some(archive)) = (runs(global)?, archive(global)) {
-        return archive.why(&args.id)?.ok_or_else(|| {
-            Failure::new(format!("the history knows no invocation or message {}", args.id))
-                .remedy("`emu logs --json` shows the ids that it knows")
+        return archive.why(&args.id)?.map_err(|unclear| {
+            let (message, remedy) = unclear.explain(&args.id);
+            Failure::new(message).remedy(remedy)
         });
     }
     block_on(async { find(global)?.get(&["_emu", "why", &args.id], &[]).await })

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::report::event;
 
+/// Longest body of a control request.
+pub const REQUEST_BYTES_MAX: u64 = 16 << 20;
+
 /// `{"error": {"code", "message", "remedy"}}`, with a fitting status.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ErrorBody {

@@ -10,6 +10,7 @@ use crate::platform::input::Input;
 use crate::project::Project;
 use crate::provider;
 use crate::report::event::{Event, Notice, Reload};
+use crate::report::number::plural;
 
 use super::driver::{Driver, Own, lock};
 use super::events::What;
@@ -66,6 +67,28 @@ impl Driver {
         });
     }
 
+    /// What to say of the queues that this project no longer has, and that hold messages.
+    fn left_behind(&self, project: &Project) -> Vec<String> {
+        let table = self.table();
+        let gone = table
+            .project
+            .queues
+            .keys()
+            .filter(|name| !project.queues.contains_key(*name));
+        let core = lock(&self.0.core);
+        let held = gone.filter_map(|name| {
+            let queue = self.names().find_queue(name)?;
+            let view = core.platform.queue(queue)?;
+            Some((name, view.visible + view.in_flight + view.delayed))
+        });
+        held.filter(|(_, messages)| *messages > 0)
+            .map(|(name, messages)| {
+                let messages = plural(messages, "message", "messages");
+                format!("queue {name} left emu.toml with {messages}: they are kept for when it comes back")
+            })
+            .collect()
+    }
+
     /// Whether it was the first load, whose events the ready line replaces.
     pub fn apply(&self, change: Change<Loaded>) {
         match change {
@@ -74,8 +97,12 @@ impl Driver {
                 warnings,
                 cause,
             } => {
+                let left = self.left_behind(&project);
                 self.configure(project);
                 self.restore_later();
+                for notice in left {
+                    self.notice("warning", notice);
+                }
                 for warning in warnings {
                     self.notice("warning", warning);
                 }

@@ -63,6 +63,7 @@ use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
 use store::{Opened, Place};
 
+pub use clock::since;
 pub use history::Archive;
 pub use store::Durability;
 use table::Table;
@@ -233,8 +234,19 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
         &live.connections,
     );
     if let Some(path) = &live.run_file {
-        write_run_file(path, &live, options.control_token.as_deref())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        let written = write_run_file(path, &live, options.control_token.as_deref())
+            .with_context(|| format!("cannot write {}", path.display()));
+        match written {
+            // What needs no folder runs in one that cannot be written, too.
+            Err(error) if options.ephemeral => {
+                let message = format!(
+                    "{error:#}: commands find this emulator by --control-url {}",
+                    live.control_url
+                );
+                driver.notice("warning", message);
+            }
+            written => written?,
+        }
     }
     driver.tell(Event::Ready(Ready {
         functions_url: live.functions_url.clone(),

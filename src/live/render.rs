@@ -12,6 +12,7 @@ use crate::platform::effect::{
 use crate::platform::ids::{FunctionId, InvocationId};
 use crate::platform::input::Outcome;
 use crate::report::event::{self, Event, Stamped};
+use crate::report::number::receives;
 
 use super::clock::rfc3339;
 use super::events::{Done, Raw, Summary, What};
@@ -234,11 +235,24 @@ impl Renderer {
                 let to = self.name(|n| n.queue(*to));
                 event::Message {
                     receive_count: Some(*receive_count),
-                    ..told("dead_lettered", Some(format!("to {to} after {receive_count} receives")))
+                    ..told(
+                        "dead_lettered",
+                        Some(format!("to {to} after {}", receives(*receive_count))),
+                    )
                 }
                 .to(to)
             }
-            MessageChange::Expired => told("expired", None),
+            MessageChange::Expired => told("expired", Some("its retention is over".to_owned())),
+            MessageChange::Exhausted { receive_count } => event::Message {
+                receive_count: Some(*receive_count),
+                ..told(
+                    "expired",
+                    Some(format!(
+                        "after {}, without a dead_letter queue",
+                        receives(*receive_count)
+                    )),
+                )
+            },
             MessageChange::FannedOut { deliveries, cause } => event::Message {
                 cause: cause.as_ref().map(by),
                 ..told("fanned_out", Some(format!("to {deliveries} subscriptions")))

@@ -108,7 +108,7 @@ impl Snapshots {
         };
         let mut names: Vec<String> = entries
             .filter_map(name)
-            .filter(|name| self.path(name).is_ok())
+            .filter(|name| self.path(name).is_ok_and(|path| path.is_file()))
             .collect();
         names.sort();
         Ok(names)
@@ -315,6 +315,7 @@ impl Driver {
         let restored = restored.await;
         loaded.map_err(failed)?;
         restored.map_err(failed)?;
+        self.notice("info", format!("the state is that of snapshot {name}"));
         blocking(move || snapshots.info(&name)).await
     }
 
@@ -325,6 +326,11 @@ impl Driver {
     pub async fn reset(&self) -> Result<(), StoreError> {
         let _gate = self.0.gate.write().await;
         self.step(Input::Reset, &mut Own::default());
-        self.0.store.clear().await
+        self.0.store.clear().await?;
+        self.notice(
+            "info",
+            "messages, waiting events and key-value stores were reset".to_owned(),
+        );
+        Ok(())
     }
 }

@@ -69,7 +69,7 @@ impl Driver {
     /// Puts messages into a queue, all or none; their ids, once they last.
     ///
     /// # Errors
-    /// `queue-not-found`, `queue-full`, `message-too-large`, `store-full`, `store-failed`.
+    /// `queue-not-found`, `queue-full`, `bad-delay`, `message-too-large`, `store-full`, `store-failed`.
     pub async fn send(
         &self,
         queue: &str,
@@ -83,6 +83,20 @@ impl Driver {
             return Err(not_found("queue", queue, table.project.queues.keys()));
         };
         let options: Vec<SendOptions> = messages.iter().map(SendOptions::of).collect();
+        let delay_max = table.profile.queue.delay_max;
+        if let Some(delay) = options
+            .iter()
+            .filter_map(|one| one.delay)
+            .find(|delay| *delay > delay_max)
+        {
+            return Err(HostError {
+                code: "bad-delay",
+                message: format!(
+                    "a delay of {delay} is too long: {} takes {delay_max} at the most",
+                    table.profile.name
+                ),
+            });
+        }
         let contents = self.contents(messages, queue)?;
         let window = table.profile.rules.queues.deduplication_window;
         let _gate = self.0.gate.read().await;
@@ -134,7 +148,7 @@ impl Driver {
                 stage.ids.push(original);
                 continue;
             }
-            if core.platform.is_full(queue) {
+            if !core.platform.has_room(queue, stage.coming.len() as u64 + 1) {
                 return Err(queue_full(&spec.name));
             }
             let id = core.platform.new_message();

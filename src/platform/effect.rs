@@ -299,8 +299,12 @@ pub enum MessageChange {
         to: QueueId,
         receive_count: u32,
     },
-    /// Retention ran out, or too many receives without a dead-letter queue.
+    /// Retention ran out.
     Expired,
+    /// Received too often, and there is no dead-letter queue: it is gone.
+    Exhausted {
+        receive_count: u32,
+    },
     /// Handed to this many subscriptions.
     FannedOut {
         deliveries: u32,

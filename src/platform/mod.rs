@@ -159,11 +159,11 @@ impl Platform {
         polled.queue.spec.fifo.then(|| polled.queue.duplicate(now, key))?
     }
 
-    /// Whether a queue holds as many messages as it may.
-    pub fn is_full(&self, queue: QueueId) -> bool {
+    /// Whether a queue takes so many messages more.
+    pub fn has_room(&self, queue: QueueId, messages: u64) -> bool {
         self.queues
             .get(&queue)
-            .is_some_and(|polled| polled.queue.len() >= polled.queue.spec.max_messages)
+            .is_none_or(|polled| polled.queue.len() + messages <= polled.queue.spec.max_messages)
     }
 
     /// Takes note of what happened. Deadlines that have passed by then are served first, each at its own time. Time

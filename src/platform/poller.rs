@@ -405,23 +405,20 @@ impl Platform {
             .spec
             .dead_letter
             .filter(|dead| self.queues.contains_key(dead));
+        let receive_count = held.receive_count();
         let Some(to) = dead else {
-            self.note_message(id, message, MessageChange::Expired);
+            self.note_message(id, message, MessageChange::Exhausted { receive_count });
             return self.message_gone(Some(id), message);
         };
-        let receive_count = held.receive_count();
         self.move_to(id, to, message, held, MessageChange::DeadLettered { to, receive_count });
     }
 
-    /// Puts a message that was taken away into another queue, fresh but for its age.
+    /// Puts a message that was taken away into another queue, fresh but for its age. It was accepted once: `max_messages`,
+    /// which bounds what is sent, does not lose it here.
     fn move_to(&mut self, from: QueueId, to: QueueId, message: MessageId, held: Held, change: MessageChange) {
         let held = held.moved(matches!(change, MessageChange::DeadLettered { .. }).then_some(from));
         self.note_message(from, message, change);
         let target = self.queues.get_mut(&to).expect("checked by the caller");
-        if target.queue.len() >= target.queue.spec.max_messages {
-            self.note_message(to, message, MessageChange::Refused);
-            return self.message_gone(Some(from), message);
-        }
         let stored = held.stored(message);
         target.queue.hold(message, held);
         self.effects

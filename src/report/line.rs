@@ -2,7 +2,7 @@
 
 use super::event::{self, Event, Stamped};
 use super::fold::Class;
-use super::number::{count, dollars, megabytes, millis};
+use super::number::{attempts, count, dollars, megabytes, millis};
 use super::sanitize;
 use super::style::{Style, Tone, Verbosity};
 use super::table::{pad, pad_left, width};
@@ -302,7 +302,7 @@ impl Renderer {
             Some(to) => format!("its event went to {}", self.text(to)),
             None => "no on_failure is set, its event is dropped".to_owned(),
         };
-        let what = format!("gave up after {} attempts: {to}", g.attempts);
+        let what = format!("gave up after {}: {to}", attempts(g.attempts));
         let of = self
             .style
             .paint(Tone::Dim, &format!("  event {}", self.text(&g.first_attempt)));

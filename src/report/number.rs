@@ -98,6 +98,16 @@ pub fn plural(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
+/// `1 attempt`, `3 attempts`.
+pub fn attempts(n: u32) -> String {
+    plural(u64::from(n), "attempt", "attempts")
+}
+
+/// `1 receive`, `3 receives`.
+pub fn receives(n: u32) -> String {
+    plural(u64::from(n), "receive", "receives")
+}
+
 fn trim(text: String) -> String {
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()

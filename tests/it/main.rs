@@ -19,6 +19,7 @@ mod kv;
 mod lifecycle;
 mod limits;
 mod messages;
+mod mistakes;
 mod readme;
 mod reload;
 mod snapshots;

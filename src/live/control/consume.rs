@@ -22,9 +22,19 @@ use super::{Answer, ApiFailure, bad_request, read};
 /// Messages that one receive or one look returns at the most.
 const MESSAGES_MAX: u32 = 1_000;
 
-fn span(text: &str) -> Answer<Span> {
-    parse_span(text)
-        .map_err(|error| bad_request("bad-time", format!("visibility: {error}")).remedy("for example \"30s\""))
+/// A visibility timeout, which the provider bounds.
+fn span(driver: &Driver, text: &str) -> Answer<Span> {
+    let span = parse_span(text)
+        .map_err(|error| bad_request("bad-time", format!("visibility: {error}")).remedy("for example \"30s\""))?;
+    let profile = &driver.table().profile;
+    let max = profile.queue.visibility_timeout_max;
+    match span > max {
+        true => {
+            let message = format!("visibility: {span} is longer than {} allows", profile.name);
+            Err(bad_request("bad-time", message).remedy(format!("{max} at the most")))
+        }
+        false => Ok(span),
+    }
 }
 
 /// A queue of the project, without looking at what it holds.
@@ -48,7 +58,7 @@ pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<ap
         let message = format!("max is {max}");
         return Err(bad_request("bad-max", message).remedy("between 1 and 1000"));
     }
-    let visibility = asked.visibility.as_deref().map(span).transpose()?;
+    let visibility = asked.visibility.as_deref().map(|text| span(driver, text)).transpose()?;
     let (deliveries, mut gathered, commit) = {
         let mut core = lock(&driver.0.core);
         let mut own = Own::default();
@@ -104,7 +114,7 @@ pub async fn visibility(server: &Server, name: &str, body: &Bytes) -> Answer<api
     let input = Input::ChangeVisibility {
         queue,
         receipt: receipt(&asked)?,
-        visibility: span(asked.visibility.as_deref().unwrap_or_default())?,
+        visibility: span(&server.driver, asked.visibility.as_deref().unwrap_or_default())?,
     };
     checked(&server.driver, input).await
 }

@@ -320,9 +320,32 @@ pub async fn below(server: &Server, what: &str, name: &str, part: &str, query: &
             let max = query.get("max").map(String::as_str);
             answered(consume::peek(server, name, max).await)
         }
+        _ if ACTIONS.contains(&(what, part)) => {
+            let message = format!("/_emu/{what}/{name}/{part} does something: it takes POST");
+            let failure = ApiFailure::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message);
+            answered::<()>(Err(failure.remedy("curl -X POST -H 'content-type: application/json'")))
+        }
         _ => answered::<()>(Err(unknown_path(&format!("{what}/{name}/{part}")))),
     }
 }
+
+/// What [`act`] knows and GET does not.
+const ACTIONS: &[(&str, &str)] = &[
+    ("topics", "messages"),
+    ("queues", "receive"),
+    ("queues", "delete"),
+    ("queues", "visibility"),
+    ("queues", "purge"),
+    ("queues", "redrive"),
+    ("kv", "put"),
+    ("kv", "delete"),
+    ("crons", "fire"),
+    ("functions", "invoke"),
+    ("functions", "invoke-async"),
+    ("snapshots", "save"),
+    ("snapshots", "load"),
+    ("snapshots", "delete"),
+];
 
 /// GET `/`: what there is, until a dashboard stands here.
 pub fn page() -> Reply {

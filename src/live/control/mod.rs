@@ -28,11 +28,9 @@ use warp::filters::BoxedFilter;
 use crate::engine::{Body, BodyError};
 
 use super::Server;
+use super::api::REQUEST_BYTES_MAX;
 use super::listen::PeerService;
 use guard::{Asked, Guard};
-
-/// Longest body of a control request.
-const BODY_BYTES_MAX: u64 = 16 << 20;
 
 type Reply = warp::reply::Response;
 
@@ -209,7 +207,7 @@ fn bad_request(code: &'static str, message: impl Into<String>) -> ApiFailure {
 fn routes(server: Server) -> BoxedFilter<(Reply,)> {
     let reads = reads(server.clone());
     let with = warp::any().map(move || server.clone());
-    let body = warp::body::content_length_limit(BODY_BYTES_MAX).and(warp::body::bytes());
+    let body = warp::body::content_length_limit(REQUEST_BYTES_MAX).and(warp::body::bytes());
     let post = warp::post().and(warp::path("_emu")).and(with);
     let act = post
         .clone()
@@ -266,6 +264,7 @@ fn recover(rejection: &warp::Rejection) -> Reply {
             "body-too-large",
             "a control request has at most 16 MiB",
         )
+        .remedy("send less at once")
     } else if rejection.find::<warp::reject::LengthRequired>().is_some() {
         ApiFailure::new(
             StatusCode::LENGTH_REQUIRED,

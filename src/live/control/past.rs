@@ -144,12 +144,12 @@ pub async fn history(server: &Server, text: &HashMap<String, String>) -> Answer<
 pub async fn why(server: &Server, id: &str) -> Answer<api::Why> {
     let wanted = id.to_owned();
     let found = ask(server, move |connection| history::why(connection, &wanted)).await?;
-    found.flatten().ok_or_else(|| {
-        ApiFailure::new(
-            StatusCode::NOT_FOUND,
-            "not-in-history",
-            format!("the history knows no invocation or message {id}"),
-        )
-        .remedy("give the id of the x-emu-invocation header, of `emu send`, or of `emu logs --json`; its last digits do, if no other id ends so")
+    found.unwrap_or(Err(history::NoWhy::Unknown)).map_err(|unclear| {
+        let (status, code) = match unclear {
+            history::NoWhy::Unknown => (StatusCode::NOT_FOUND, "not-in-history"),
+            history::NoWhy::Several(_) => (StatusCode::CONFLICT, "several-ids"),
+        };
+        let (message, remedy) = unclear.explain(id);
+        ApiFailure::new(status, code, message).remedy(remedy)
     })
 }

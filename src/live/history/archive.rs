@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::read::{self, Query};
 use super::schema;
+use super::why::NoWhy;
 use crate::live::api::Why;
 use crate::live::clock::{Clock, since};
 use crate::project::ClockSetting;
@@ -42,7 +43,7 @@ impl Archive {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn why(&self, id: &str) -> anyhow::Result<Option<Why>> {
+    pub fn why(&self, id: &str) -> anyhow::Result<Result<Why, NoWhy>> {
         super::why::why(&self.0, id).context("the history cannot be read")
     }
 }

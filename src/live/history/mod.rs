@@ -32,7 +32,7 @@ pub use archive::Archive;
 pub use budget::Budget;
 pub use read::{Query, events, invocation, invocations, logs};
 pub use recent::Recent;
-pub use why::why;
+pub use why::{NoWhy, why};
 
 use write::Writer;
 

@@ -385,7 +385,10 @@ i1 -: api http
 ";
     assert_eq!(told(&writer, "m9"), want);
     assert!(told(&writer, "a2").contains("a2 attempt 2: job async <-\n"));
-    assert!(why(writer.connection(), "zzz").expect("it can be read").is_none());
+    assert_eq!(
+        why(writer.connection(), "zzz").expect("it can be read").err(),
+        Some(NoWhy::Unknown)
+    );
 }
 
 #[test]
@@ -433,4 +436,22 @@ i1 -: api http
         )
     );
     assert!(told(&writer, "c1").contains("c1 copied to queue audit: queue audit <-\n"));
+}
+
+#[test]
+fn an_end_that_several_ids_have_names_them() {
+    let rows = [
+        row(1, Event::Invocation(invocation("api", "88a4-0003", "http"))),
+        row(2, Event::Message(message("98a4-0003", "orders", "sent"))),
+    ];
+    let mut writer = Writer::new(schema::open(None).expect("memory opens"), bounds());
+    writer.write(Time::from_secs(1), &rows).expect("rows are written");
+    let asked = |id| why(writer.connection(), id).expect("it can be read");
+    let several = asked("0003").expect_err("two end so");
+    let expected = ["98a4-0003 (a message)", "88a4-0003 (an invocation)"];
+    assert_eq!(several, NoWhy::Several(expected.map(str::to_owned).to_vec()));
+    assert!(several.explain("0003").1.contains("98a4-0003"));
+    assert_eq!(asked("98a4-0003").expect("whole").asked, "98a4-0003");
+    assert_eq!(asked("98a4-000").err(), Some(NoWhy::Unknown));
+    assert_eq!(asked("3").err(), Some(NoWhy::Unknown));
 }

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::live::api::{Hop, Step, Then, Why};
 use crate::report::event::{self, Event};
+use crate::report::number::{attempts, receives};
 
 /// Hops shown at all.
 const HOPS_MAX: usize = 300;
@@ -16,13 +17,22 @@ const SHOWN_MAX: usize = 50;
 /// Events read of one id.
 const ROWS_MAX: usize = 2_000;
 
-/// `None`: nothing is known of it. Any unmistakable end of the id will do.
+/// Why an id has no tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoWhy {
+    Unknown,
+    /// Several ids end so: some of them, each with what it is of.
+    Several(Vec<String>),
+}
+
+/// Any unmistakable end of the id will do.
 ///
 /// # Errors
 /// Those of the database.
-pub fn why(connection: &Connection, id: &str) -> rusqlite::Result<Option<Why>> {
-    let Some(asked) = whole_id(connection, id)? else {
-        return Ok(None);
+pub fn why(connection: &Connection, id: &str) -> rusqlite::Result<Result<Why, NoWhy>> {
+    let asked = match whole_id(connection, id)? {
+        Ok(asked) => asked,
+        Err(unclear) => return Ok(Err(unclear)),
     };
     let mut tree = Tree {
         connection,
@@ -42,28 +52,56 @@ pub fn why(connection: &Connection, id: &str) -> rusqlite::Result<Option<Why>> {
     for pair in path.windows(2) {
         below = tree.above(&pair[1], &pair[0], below)?;
     }
-    Ok(Some(Why {
+    Ok(Ok(Why {
         asked,
         root: below,
         truncated: tree.truncated,
     }))
 }
 
+impl NoWhy {
+    /// What to say of it: a message and its remedy.
+    pub fn explain(&self, id: &str) -> (String, String) {
+        match self {
+            NoWhy::Unknown => (
+                format!("the history knows no invocation or message {id:?}"),
+                "give the id of the x-emu-invocation header, of `emu send`, or of `emu logs --json`; its last digits, \
+                 three or more, do if no other id ends so"
+                    .to_owned(),
+            ),
+            NoWhy::Several(ids) => (
+                format!("more than one id ends with {id}"),
+                format!("give more of it: {}", ids.join(", ")),
+            ),
+        }
+    }
+}
+
 /// The id that ends like this, when there is exactly one.
-fn whole_id(connection: &Connection, end: &str) -> rusqlite::Result<Option<String>> {
+fn whole_id(connection: &Connection, end: &str) -> rusqlite::Result<Result<String, NoWhy>> {
     let known = connection
         .prepare_cached("SELECT 1 FROM event WHERE id = ?1 LIMIT 1")?
         .exists([end])?;
     if known {
-        return Ok(Some(end.to_owned()));
+        return Ok(Ok(end.to_owned()));
     }
     if end.len() < 3 || !end.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
-        return Ok(None);
+        return Ok(Err(NoWhy::Unknown));
     }
-    let mut find = connection.prepare_cached("SELECT DISTINCT id FROM event WHERE id LIKE '%' || ?1 LIMIT 2")?;
-    let found = find.query_map([end], |row| row.get(0))?;
-    let mut found: Vec<String> = found.collect::<rusqlite::Result<_>>()?;
-    Ok(found.pop().filter(|_| found.is_empty()))
+    let mut find = connection.prepare_cached(
+        "SELECT id, max(kind = 'message') FROM event WHERE id LIKE '%' || ?1 GROUP BY id ORDER BY max(seq) DESC LIMIT 4",
+    )?;
+    let found = find.query_map([end], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(String, bool)> = found.collect::<rusqlite::Result<_>>()?;
+    let shown = |(id, is_message): &(String, bool)| match is_message {
+        true => format!("{id} (a message)"),
+        false => format!("{id} (an invocation)"),
+    };
+    Ok(match found.as_slice() {
+        [] => Err(NoWhy::Unknown),
+        [(id, _)] => Ok(id.clone()),
+        several => Err(NoWhy::Several(several.iter().map(shown).collect())),
+    })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -434,11 +472,11 @@ fn step(row: &Row) -> Step {
         ),
         Event::GaveUp(gave_up) => match &gave_up.to {
             Some(to) => (
-                format!("gave up after {} attempts, its event went to {to}", gave_up.attempts),
+                format!("gave up after {}, its event went to {to}", attempts(gave_up.attempts)),
                 Some(format!("on_failure of function {}", gave_up.function)),
             ),
             None => (
-                format!("gave up after {} attempts, its event is dropped", gave_up.attempts),
+                format!("gave up after {}, its event is dropped", attempts(gave_up.attempts)),
                 Some(format!("function {} has no on_failure", gave_up.function)),
             ),
         },
@@ -459,7 +497,8 @@ fn of_message(message: &event::Message) -> (String, Option<String>) {
         "dead_lettered" => (
             format!("moved to queue {}", message.to.as_deref().unwrap_or_default()),
             message.receive_count.map(|count| {
-                format!("queue {queue} gives a message {count} receives (max_receives), then it goes to dead_letter")
+                let receives = receives(count);
+                format!("queue {queue} gives a message {receives} (max_receives), then it goes to dead_letter")
             }),
         ),
         "returned" => (
@@ -468,9 +507,13 @@ fn of_message(message: &event::Message) -> (String, Option<String>) {
         ),
         "expired" => (
             "expired".to_owned(),
-            Some(format!(
-                "retention of queue {queue}, or max_receives without dead_letter"
-            )),
+            Some(match message.receive_count {
+                Some(count) => format!(
+                    "queue {queue} gives a message {} (max_receives), and has no dead_letter",
+                    receives(count)
+                ),
+                None => format!("retention of queue {queue}"),
+            }),
         ),
         "received" => (
             format!("{detail} by a client"),

@@ -11,6 +11,9 @@ pub const DATABASE: &str = "state.db";
 /// Locked while an emulator holds the folder; says which.
 const LOCK: &str = "lock";
 
+/// For a folder that cannot be written.
+const WITHOUT: &str = "`emu dev --ephemeral` needs no folder";
+
 /// The right to use a folder; given back when dropped.
 pub struct Held {
     pub folder: PathBuf,
@@ -21,9 +24,9 @@ impl Held {
     /// # Errors
     /// When somebody else holds it, or when it cannot be made.
     pub fn take(folder: &Path) -> anyhow::Result<Held> {
-        make(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        make(folder).with_context(|| format!("cannot make the folder {} ({WITHOUT})", folder.display()))?;
         let path = folder.join(LOCK);
-        let mut lock = open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let mut lock = open(&path).with_context(|| format!("cannot open {} ({WITHOUT})", path.display()))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -693,6 +693,7 @@ impl Script {
             MessageChange::DeadLettered { to, receive_count } => {
                 format!("dead-lettered to {} after {receive_count}", self.queues[to.0 as usize])
             }
+            MessageChange::Exhausted { receive_count } => format!("expired after {receive_count}"),
             MessageChange::Redriven { to } => format!("redriven to {}", self.queues[to.0 as usize]),
             MessageChange::Deduplicated { original } => format!("repeats m{}", original.0),
             MessageChange::Sent { .. } => String::from("sent"),
