@@ -64,7 +64,7 @@ impl NoWhy {
     pub fn explain(&self, id: &str) -> (String, String) {
         match self {
             NoWhy::Unknown => (
-                format!("the history knows no invocation or message {id:?}"),
+                format!("the history knows no invocation or message {id}"),
                 "give the id of the x-emu-invocation header, of `emu send`, or of `emu logs --json`; its last digits, \
                  three or more, do if no other id ends so"
                     .to_owned(),
