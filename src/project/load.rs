@@ -105,7 +105,7 @@ pub fn find(path: Option<&Path>) -> Result<Target, Diagnostics> {
         return Ok(Target::File(canonical));
     }
     Err(Diagnostic::error(format!("emu cannot run {}", path.display()))
-        .remedy("name a folder, an emu.toml, or a .js, .mjs, .ts, .mts, .wasm or .wat file")
+        .remedy("name a folder, an emu.toml, or a JavaScript, TypeScript, .wasm or .wat file")
         .into())
 }
 

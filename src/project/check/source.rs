@@ -166,11 +166,10 @@ fn resolve(written: &At<String>, function: &RawFunction, world: &World<'_>, sink
 fn wrong_kind(written: &At<String>, relative: &Path, built: bool, sink: &mut Sink) {
     let extension = relative.extension().and_then(|e| e.to_str()).unwrap_or_default();
     let message = format!(
-        "emu cannot run `{}`: it runs .js, .mjs, .ts, .mts, .wasm and .wat",
+        "emu cannot run `{}`: it runs JavaScript, TypeScript, .wasm and .wat",
         written.value
     );
     let remedy = match extension {
-        "cjs" | "cts" | "jsx" | "tsx" => "write it as an ES module".to_owned(),
         // A handler as other tools name it: `src/api.handler`.
         "handler" | "fetch" | "main" | "default" => "name the file, with its extension, and no export".to_owned(),
         "" => "name the file with its extension".to_owned(),
