@@ -76,14 +76,15 @@ impl Driver {
             route_key: "$default".into(),
             path_parameters: Vec::new(),
         });
-        let ticket = self.invoke(&entry, event, summary).await.map_err(|reason| HostError {
+        let mut ticket = self.invoke(&entry, event, summary).await.map_err(|reason| HostError {
             code: reject_code(reason),
             message: format!("function {function}: {}", reject_text(reason)),
         })?;
-        match ticket.reply.await {
-            Ok(Reply::Http(response)) => Ok(response),
+        ticket.detach();
+        match ticket.reply().await {
+            Some(Reply::Http(response)) => Ok(response),
             _ => {
-                let failure = ticket.ended.await.ok().flatten();
+                let failure = ticket.ended().await;
                 Err(HostError {
                     code: "function-failed",
                     message: match failure {

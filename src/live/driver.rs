@@ -30,6 +30,7 @@ use super::run::{self, Job};
 use super::state::Restoring;
 use super::store::{Commit, Store};
 use super::table::{Entry, Table};
+use super::ticket::{self, Ticket};
 
 #[derive(Clone)]
 pub struct Driver(pub(super) Arc<Inner>);
@@ -135,16 +136,6 @@ pub struct Finish {
     pub failure: Option<Failure>,
     pub sandbox_init: Span,
     pub log_bytes_dropped: u64,
-}
-
-/// A synchronous invocation that was taken in.
-pub struct Ticket {
-    pub id: InvocationId,
-    /// The guest's answer; closed without one when it failed before.
-    pub reply: oneshot::Receiver<Reply>,
-    /// When the run is over: why it failed, if it did.
-    pub ended: oneshot::Receiver<Option<Failure>>,
-    pub cold: bool,
 }
 
 impl Core {
@@ -332,7 +323,7 @@ impl Driver {
         }
         if let Some(waiting) = core.waiting.remove(&invocation) {
             let _ = waiting.started.send(Ok(job.run.cold));
-            self.spawn(job, waiting.event, waiting.summary, waiting.reply, waiting.ended);
+            tokio::spawn(self.run(job, waiting.event, waiting.summary, waiting.reply, waiting.ended));
             return;
         }
         if self.0.draining.load(Ordering::Relaxed) {
@@ -390,19 +381,20 @@ impl Driver {
         }
     }
 
-    pub(super) fn spawn(
+    /// A shutdown waits for it.
+    fn run(
         &self,
         job: Job,
         event: Event,
         summary: Summary,
         reply: oneshot::Sender<Reply>,
         ended: oneshot::Sender<Option<Failure>>,
-    ) {
+    ) -> impl Future<Output = ()> + Send + 'static {
         let driver = self.clone();
-        self.0.running.spawn(async move {
+        self.0.running.track_future(async move {
             let failure = run::execute(&driver, job, event, summary, reply).await;
             let _ = ended.send(failure);
-        });
+        })
     }
 
     /// Keeps the sandbox for the instance's next invocation.
@@ -507,8 +499,8 @@ impl Driver {
             if let Some(job) = own.run {
                 drop(core);
                 let cold = job.run.cold;
-                self.spawn(job, event, summary, reply_tx, ended_tx);
-                return Ok(Ticket { id, reply, ended, cold });
+                let run = ticket::Run::new(self.run(job, event, summary, reply_tx, ended_tx));
+                return Ok(Ticket::new(id, cold, reply, ended, run));
             }
             let waiting = Waiting {
                 event,
@@ -528,7 +520,7 @@ impl Driver {
         let started = started.await;
         guard.defuse();
         match started {
-            Ok(Ok(cold)) => Ok(Ticket { id, reply, ended, cold }),
+            Ok(Ok(cold)) => Ok(Ticket::new(id, cold, reply, ended, ticket::Run::ELSEWHERE)),
             Ok(Err(reason)) => Err(reason),
             Err(_) => Err(RejectReason::Removed),
         }

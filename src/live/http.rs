@@ -144,14 +144,14 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
     };
     let head = request.method() == Method::HEAD;
     let (event, overflow) = http_event(request, peer, found, limit);
-    let ticket = match driver.invoke(&entry, event, summary).await {
+    let mut ticket = match driver.invoke(&entry, event, summary).await {
         Ok(ticket) => ticket,
         Err(reason) => return rejected(driver, &entry, reason),
     };
-    let mut response = match ticket.reply.await {
-        Ok(Reply::Http(response)) => response,
+    let mut response = match ticket.reply().await {
+        Some(Reply::Http(response)) => response,
         _ if overflow.load(Ordering::Relaxed) => too_large(limit),
-        _ => failed(&entry, ticket.ended.await.ok().flatten()),
+        _ => failed(&entry, ticket.ended().await),
     };
     strip_hop_by_hop(response.headers_mut(), head);
     mark(response.headers_mut(), &driver.0.ids, &ticket.id, ticket.cold);

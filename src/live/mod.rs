@@ -30,6 +30,7 @@ pub mod snapshot;
 mod state;
 mod store;
 mod table;
+mod ticket;
 mod timer;
 pub mod watch;
 

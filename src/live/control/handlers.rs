@@ -256,17 +256,17 @@ async fn invoke(server: &Server, name: &str, body: &Bytes) -> Answer<api::Invoke
     let entry = entry(server, name)?;
     let event = parse(body)?;
     let driver = &server.driver;
-    let ticket = driver
+    let mut ticket = driver
         .invoke(&entry, Event::Json(event), Summary::Event)
         .await
         .map_err(|reason| rejected(server, &entry, reason))?;
-    let response = match ticket.reply.await {
-        Ok(GuestReply::Json(value)) => value,
-        Ok(GuestReply::Http(response)) => views::http_value(response).await,
-        Ok(GuestReply::Batch(_) | GuestReply::Done) | Err(_) => Value::Null,
+    let response = match ticket.reply().await {
+        Some(GuestReply::Json(value)) => value,
+        Some(GuestReply::Http(response)) => views::http_value(response).await,
+        Some(GuestReply::Batch(_) | GuestReply::Done) | None => Value::Null,
     };
     // The record is written before the run reports its end.
-    let _ = ticket.ended.await;
+    let _ = ticket.ended().await;
     let detail = views::invocation(driver, ticket.id).ok_or_else(|| {
         ApiFailure::new(
             StatusCode::GONE,
