@@ -216,7 +216,7 @@ pub struct Topic {
 
 /// POST `/_emu/queues/{name}/messages` and `/_emu/topics/{name}/messages`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with the body")]
 pub struct SendMessage {
     /// A string is sent as it is, anything else as JSON.
     pub body: Value,

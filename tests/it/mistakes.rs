@@ -180,3 +180,38 @@ fn ephemeral_needs_no_folder() {
     let status = emu.command(["--control-url", &control, "status"]);
     assert!(status.status.success(), "{}", said(&status));
 }
+
+#[test]
+fn a_kind_of_events_and_a_message_that_are_none_are_refused() {
+    let emu = project().start_with(&["--ephemeral"]);
+    let get = |kind: &str| {
+        let url = format!("{}/_emu/history?kind={kind}", emu.control_url());
+        crate::harness::request(Method::GET, &url, &[], String::new())
+    };
+    let answer = get("invocation,lgo");
+    assert_eq!(answer.status.as_u16(), 400, "{}", answer.text());
+    assert!(answer.text().contains("gave_up"), "{}", answer.text());
+    // Each that the README lists is one.
+    let readme = include_str!("../../README.md");
+    let events = readme
+        .split("## Events")
+        .nth(1)
+        .and_then(|text| text.split("## ").next());
+    let rows = events
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"));
+    let kinds: Vec<&str> = rows
+        .filter_map(|row| row.split('`').next())
+        .filter(|kind| *kind != "event")
+        .collect();
+    assert_eq!(kinds.len(), 11, "{kinds:?}");
+    assert!(get(&kinds.join(",")).status.is_success());
+    let nothing = emu.control_post("/_emu/queues/later/messages", &serde_json::Value::Null);
+    assert_eq!(nothing.status.as_u16(), 400);
+    assert!(
+        nothing.text().contains("expected an object with the body"),
+        "{}",
+        nothing.text()
+    );
+}

@@ -17,6 +17,21 @@ use super::{Answer, ApiFailure, handlers, views};
 const LIST_DEFAULT: u32 = 100;
 const LIST_MAX: u32 = 10_000;
 
+/// What `kind` may name: the events of the README.
+const KINDS: [&str; 11] = [
+    "ready",
+    "invocation",
+    "instance",
+    "reload",
+    "log",
+    "throttle",
+    "message",
+    "cron",
+    "retry",
+    "gave_up",
+    "notice",
+];
+
 /// `function`, `since`, `kind` and `limit` of a query string.
 fn query(server: &Server, text: &HashMap<String, String>) -> Answer<Query> {
     let bad =
@@ -42,10 +57,15 @@ fn query(server: &Server, text: &HashMap<String, String>) -> Answer<Query> {
         })?),
     };
     let kinds = text.get("kind").map_or("", String::as_str).split(',');
+    let kinds: Vec<String> = kinds.filter(|kind| !kind.is_empty()).map(str::to_owned).collect();
+    if let Some(unknown) = kinds.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
+        let remedy = format!("there are: {}", KINDS.join(", "));
+        return Err(bad("bad-kind", format!("no event is called {unknown:?}"), &remedy));
+    }
     Ok(Query {
         function: text.get("function").cloned(),
         since,
-        kinds: kinds.filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
+        kinds,
         limit: limit.min(LIST_MAX),
     })
 }

@@ -113,7 +113,7 @@ impl Past {
         }));
         let shared = past.0.clone();
         std::thread::Builder::new().name("history".into()).spawn(move || {
-            match schema::open(folder.as_deref()) {
+            match schema::open(folder.as_deref(), &*tell) {
                 Ok(connection) => run(&shared, &received, connection, bounds, &tell),
                 Err(error) => {
                     tell(format!("the history cannot be kept: {error:#}"));

@@ -40,8 +40,9 @@ const TABLES: &str = "
         FROM event WHERE kind = 'message';
 ";
 
-/// Opens the database, and makes its tables when it is new. No folder: in memory.
-pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Connection> {
+/// Opens the database, and makes its tables when it is new. No folder: in memory. `tell` hears when one that is of no use
+/// was put aside.
+pub(super) fn open(folder: Option<&Path>, tell: &dyn Fn(String)) -> anyhow::Result<Connection> {
     let Some(folder) = folder else {
         let connection = Connection::open_in_memory()?;
         make(&connection)?;
@@ -54,6 +55,10 @@ pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Connection> {
         // Not ours to read, or broken: it is kept for whoever wants to look at it.
         Ok(None) | Err(_) => {
             put_aside(folder)?;
+            tell(format!(
+                "{} is no history that this emu can read: it is {DATABASE}.old now, and a new one begins",
+                path.display()
+            ));
             prepare(&path)
                 .and_then(|connection| connection.ok_or(rusqlite::Error::InvalidQuery))
                 .with_context(|| format!("cannot open {}", path.display()))?

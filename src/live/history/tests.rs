@@ -55,7 +55,7 @@ fn message(id: &str, queue: &str, change: &str) -> Message {
 }
 
 fn writer(rows: Vec<Row>) -> Writer {
-    let mut writer = Writer::new(schema::open(None).expect("memory opens"), bounds());
+    let mut writer = Writer::new(schema::open(None, &quiet).expect("memory opens"), bounds());
     writer.write(Time::from_secs(100), &rows).expect("rows are written");
     writer
 }
@@ -68,7 +68,7 @@ fn what_was_kept_is_found_again_after_a_restart() {
         ..Query::default()
     };
     for at in 1..=2u64 {
-        let mut writer = Writer::new(schema::open(Some(folder.path())).expect("it opens"), bounds());
+        let mut writer = Writer::new(schema::open(Some(folder.path()), &quiet).expect("it opens"), bounds());
         let id = format!("i{at}");
         let rows = [
             row(at, log(&id, "hello")),
@@ -123,7 +123,11 @@ fn a_history_that_cannot_be_read_is_put_aside() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("history.db");
     std::fs::write(&path, vec![b'x'; 8_192]).expect("written");
-    let mut writer = Writer::new(schema::open(Some(folder.path())).expect("a new one"), bounds());
+    let told = Mutex::new(Vec::new());
+    let tell = |text| told.lock().expect("whole").push(text);
+    let mut writer = Writer::new(schema::open(Some(folder.path()), &tell).expect("a new one"), bounds());
+    let told = told.lock().expect("whole").join("\n");
+    assert!(told.contains("history.db.old"), "{told}");
     let rows = [row(1, Event::Invocation(invocation("api", "i1", "http")))];
     writer.write(Time::from_secs(1), &rows).expect("rows are written");
     assert!(folder.path().join("history.db.old").exists());
@@ -146,7 +150,7 @@ fn the_oldest_goes_by_age_and_by_size() {
         bytes_max: 3 << 20,
         ..bounds()
     };
-    let mut writer = Writer::new(schema::open(None).expect("memory opens"), small);
+    let mut writer = Writer::new(schema::open(None, &quiet).expect("memory opens"), small);
     for at in 0..10 {
         writer
             .write(Time::from_secs(at * 20), &many(at * 2_000))
@@ -276,6 +280,8 @@ fn shown(hop: &Hop, depth: usize, out: &mut String) {
         }
     }
 }
+
+fn quiet(_: String) {}
 
 fn told(writer: &Writer, id: &str) -> String {
     let why = why(writer.connection(), id)
@@ -444,7 +450,7 @@ fn an_end_that_several_ids_have_names_them() {
         row(1, Event::Invocation(invocation("api", "88a4-0003", "http"))),
         row(2, Event::Message(message("98a4-0003", "orders", "sent"))),
     ];
-    let mut writer = Writer::new(schema::open(None).expect("memory opens"), bounds());
+    let mut writer = Writer::new(schema::open(None, &quiet).expect("memory opens"), bounds());
     writer.write(Time::from_secs(1), &rows).expect("rows are written");
     let asked = |id| why(writer.connection(), id).expect("it can be read");
     let several = asked("0003").expect_err("two end so");
