@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
 
 use super::script::{script, with_bodies, with_guest};
 use super::wire::Datetime;
-use super::{bodies, crypto, outbound, reply, text, tools};
+use super::{bodies, crypto, intl, outbound, reply, text, tools};
 use crate::engine::host::Guest;
 use crate::engine::{Reply, Stream};
 
@@ -96,6 +96,13 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         "compute-now",
         |mut store: Store<'_>, (op, params, inputs): (String, String, Vec<Vec<u8>>)| {
             Ok((crypto::compute_now(store.data_mut(), &op, &params, &inputs),))
+        },
+    )?;
+    host.func_wrap(
+        "intl",
+        |mut store: Store<'_>, (op, locale, options, value): (String, String, String, String)| {
+            store.data_mut().charged += intl::fuel(&op, &value);
+            Ok((intl::run(&op, &locale, &options, &value),))
         },
     )?;
     host.func_wrap("url-parse", |_: Store<'_>, (input, base): (String, Option<String>)| {

@@ -3,7 +3,7 @@
 //! user's module from the host's memory, so that a changed source needs no compilation.
 //!
 //! In reading order: [`artefact`] the runtime that ships with emu; `loader` from files to modules;
-//! `wire`, `host`, `bodies`, `outbound`, `text`, `tools` (`pattern`, `zip`), `crypto` what the guest may call; `events`, `reply` an invocation's way in
+//! `wire`, `host`, `bodies`, `outbound`, `text`, `tools` (`pattern`, `zip`), `crypto`, `intl` what the guest may call; `events`, `reply` an invocation's way in
 //! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source.
 
 pub mod artefact;
@@ -12,6 +12,7 @@ mod bodies;
 mod crypto;
 mod events;
 mod host;
+mod intl;
 mod keyvalue;
 mod load;
 mod loader;

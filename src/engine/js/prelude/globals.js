@@ -29,6 +29,7 @@ import { fetch } from "./fetch.js";
 import { FormData } from "./formdata.js";
 import { Headers } from "./headers.js";
 import { dress } from "./idl.js";
+import { installIntl } from "./intl_global.js";
 import { MessageChannel, MessagePort } from "./message.js";
 import { Performance, performance, PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance.js";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "./queuing.js";
@@ -89,6 +90,7 @@ class Navigator {
 }
 
 define(Math, { random });
+installIntl();
 
 /** Classes of the web platform: each is a global and looks as WebIDL says. */
 const CLASSES = {

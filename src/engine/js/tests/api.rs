@@ -51,7 +51,7 @@ macro_rules! files {
     };
 }
 
-files! { blobs bodies clones compression crypto events performance signatures streams urlpattern urls }
+files! { blobs bodies clones compression crypto events intl performance signatures streams urlpattern urls }
 
 /// Keys are drawn from the invocation's seed, and what the host computes is on the guest's account.
 #[tokio::test]
