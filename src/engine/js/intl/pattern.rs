@@ -213,6 +213,21 @@ fn by_fields(locale: &Locale, prefs: DateTimeFormatterPreferences, options: &Opt
             items.splice(..medium.len(), dated(Length::Long)?);
         }
     }
+    // A zone behind a date alone is parted from it as a time is.
+    if options.precision().is_none() && options.zone_style().is_some() && options.date_fields().is_some() {
+        let mut timed = options.builder(options.length());
+        timed.zone_style = None;
+        timed.time_precision = Some(TimePrecision::Minute);
+        let timed = known(prefs, timed)?;
+        let date = dated(options.length())?;
+        if items.starts_with(&date)
+            && timed.starts_with(&date)
+            && let (Some(Item::Literal(own)), Some(Item::Literal(glue))) =
+                (items.get_mut(date.len()), timed.get(date.len()))
+        {
+            own.clone_from(glue);
+        }
+    }
     if let Some(numeric) = numeric(locale, options) {
         let short = dated(Length::Short)?;
         if items.starts_with(&short) {

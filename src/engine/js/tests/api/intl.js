@@ -782,6 +782,32 @@ const CASES = [
   [() => new Intl.Locale("en-Latn-US").minimize().toString(), "en"],
   [() => new Intl.Locale("en", { region: "gb", hourCycle: "h12", numeric: true }).toString(), "en-GB-u-hc-h12-kn"],
   [() => ["language", "script", "region", "baseName", "calendar", "numeric"].map((k) => new Intl.Locale("sr-Cyrl-RS-u-ca-iso8601")[k]), ["sr","Cyrl","RS","sr-Cyrl-RS","iso8601",false]],
+  [() => new Date(T - 36e5 * 15).toLocaleTimeString("de-DE", { ...UTC, hour12: false }), "00:04:09"],
+  [() => new Intl.DateTimeFormat("en-US", { hour12: false, ...NY, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", era: "short" }).formatToParts(T).map((p) => p.value), ["01","/","05","/","2024"," ","AD",", ","10",":","04",":","09"]],
+  [() => new Intl.DateTimeFormat("en-US", { hourCycle: "h23", ...NY, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" }).formatToParts(T).map((p) => p.value), ["01","/","05","/","2024",", ","10",":","04",":","09"]],
+  [() => new Intl.DateTimeFormat("en-US", { hourCycle: "h23", ...NY, year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric", fractionalSecondDigits: 3 }).format(T), "1/5/2024, 10:04:09.078"],
+  [() => new Intl.DateTimeFormat("en-US", { hour12: false, ...NY, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" }).formatToParts(T).map((p) => p.value), ["01","/","05","/","2024",", ","10",":","04",":","09"," ","EST"]],
+  [() => new Intl.DateTimeFormat("en-US", { hourCycle: "h23", hour: "numeric", timeZone: "UTC" }).format(T), "15"],
+  [() => new Intl.DateTimeFormat("en-US", { weekday: "long", hour: "numeric", timeZone: "UTC" }).format(T), "Friday 3 PM"],
+  [() => new Intl.DateTimeFormat("en-US", { timeZone: "UTC", timeZoneName: "longOffset" }).formatToParts(T).find((p) => p.type === "timeZoneName").value, "GMT+00:00"],
+  [() => new Intl.DateTimeFormat("en-US", { timeZone: "UTC", timeZoneName: "shortOffset" }).format(T), "1/5/2024, GMT+0"],
+  [() => new Intl.DateTimeFormat("en-US", { timeZone: "Asia/Kolkata", timeZoneName: "longOffset" }).format(T), "1/5/2024, GMT+05:30"],
+  [() => new Intl.DateTimeFormat("en", { year: "numeric", month: "numeric", day: "numeric", timeZone: "UTC" }).format(T), "1/5/2024"],
+  [() => new Intl.DateTimeFormat("en-ZA", { timeZone: "UTC" }).format(T), "2024/01/05"],
+  [() => new Intl.DateTimeFormat("fr-CA", { timeZone: "UTC" }).format(T), "2024-01-05"],
+  [() => new Intl.DateTimeFormat("es-MX", { timeZone: "UTC", dateStyle: "medium" }).format(T), "5 ene 2024"],
+  [() => new Intl.DateTimeFormat("pt-PT", { timeZone: "UTC" }).format(T), "05/01/2024"],
+  [() => new Intl.DateTimeFormat("cs-CZ", { timeZone: "UTC", dateStyle: "long" }).format(T), "5. ledna 2024"],
+  [() => new Intl.DateTimeFormat("uk-UA", { timeZone: "UTC", month: "long", year: "numeric" }).format(T), "січень 2024 р."],
+  [() => new Intl.DateTimeFormat("fi-FI", { timeZone: "UTC", weekday: "long", day: "numeric", month: "long" }).format(T), "perjantai 5. tammikuuta"],
+  [() => new Intl.NumberFormat("en-IN", { style: "currency", currency: "INR" }).format(12345678.9), "₹1,23,45,678.90"],
+  [() => new Intl.NumberFormat("nl-NL", { style: "currency", currency: "EUR" }).format(-1234.5), "€\u00a0-1.234,50"],
+  [() => new Intl.NumberFormat("da-DK", { style: "currency", currency: "DKK" }).format(1234.5), "1.234,50\u00a0kr."],
+  [() => new Intl.NumberFormat("zh-TW", { style: "currency", currency: "TWD" }).format(1234.5), "$1,234.50"],
+  [() => new Intl.NumberFormat("he-IL", { style: "currency", currency: "ILS" }).format(1234.5), "\u200f1,234.50\u00a0\u200f₪"],
+  [() => new Intl.NumberFormat("en-US", { style: "currency", currency: "EUR", currencyDisplay: "narrowSymbol" }).format(-0.5), "-€0.50"],
+  [() => new Intl.NumberFormat("en-US", { style: "percent", minimumFractionDigits: 2 }).format(0.12345), "12.35%"],
+  [() => new Intl.NumberFormat("en-US", { style: "percent", signDisplay: "exceptZero" }).format(0.05), "+5%"],
 ];
 
 const tests = CASES.map(([act, expected]) => [String(act), () => equal(act(), expected)]);
@@ -826,6 +852,11 @@ export default run({
     equal(format.formatRange(T, T + 864e5), "1/5/2024 – 1/6/2024");
     equal(format.formatRangeToParts(T, T)[0], { type: "month", value: "1", source: "shared" });
     equal(new Intl.NumberFormat("en-US").formatRange(3, 5), "3–5");
+  },
+  // Node 20 still says 24:04 in English for `hour12: false`; the standard no longer does.
+  "midnight": () => {
+    const at = (locale, hour12) => new Date(T - 36e5 * 15).toLocaleTimeString(locale, { ...UTC, hour12, timeStyle: "short" });
+    equal([at("en-US", false), at("en-US", true), at("en-GB", true), at("de-DE", false)], ["00:04", "12:04 AM", "12:04 am", "00:04"]);
   },
   "offsets are zones": () => {
     const at = (timeZone) => new Date(T).toLocaleTimeString("en-US", { timeZone, timeStyle: "short" });
