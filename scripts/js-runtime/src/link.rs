@@ -15,13 +15,15 @@ pub struct Linked {
     pub shim: String,
 }
 
-pub fn link(wit: &Path) -> Result<Linked> {
+/// `touched`: pages of which every invocation writes a byte, see [`crate::pages`].
+pub fn link(wit: &Path, touched: &[u64]) -> Result<Linked> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(wit)?;
     let world = resolve.select_world(&[package], Some("runtime"))?;
 
-    let (mut glue, metadata) = wit_dylib::create_with_metadata(&resolve, world, None);
+    let (glue, metadata) = wit_dylib::create_with_metadata(&resolve, world, None);
     let shim = codegen::generate_shim(&resolve, &metadata);
+    let mut glue = crate::pages::touch(&glue, touched)?;
     wit_component::embed_component_metadata(&mut glue, &resolve, world, StringEncoding::UTF8)?;
 
     let trimmed = trim(default_runtime_wasm()).context("failed to trim the runtime")?;

@@ -5,6 +5,7 @@
 
 mod evaluate;
 mod link;
+mod pages;
 mod sums;
 mod trim;
 
@@ -18,8 +19,23 @@ const ZSTD_LEVEL: i32 = 19;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let dir: PathBuf = std::env::args_os().nth(1).context("usage: js-runtime DIR")?.into();
-    let linked = link::link(&dir.join("wit"))?;
-    let snapshot = evaluate::evaluate(&linked, &dir.join("prelude")).await?;
+    let prelude = dir.join("prelude");
+    let make = async |touched: &[u64]| -> Result<Vec<u8>> {
+        evaluate::evaluate(&link::link(&dir.join("wit"), touched)?, &prelude).await
+    };
+    let plain = make(&[]).await?;
+    let written = pages::written(&plain).await?;
+    let touched = pages::bridges(&written);
+    let snapshot = make(&touched).await?;
+    let after = pages::written(&snapshot).await?;
+    println!(
+        "hello writes {} pages in {} stretches; with {} bridged {} in {}",
+        written.len(),
+        pages::stretches(&written),
+        touched.len(),
+        after.len(),
+        pages::stretches(&after)
+    );
     let packed = zstd::bulk::compress(&snapshot, ZSTD_LEVEL)?;
 
     let out = dir.join("runtime");
