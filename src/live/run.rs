@@ -430,6 +430,8 @@ pub fn message(id: MessageId, content: &Content, cause: Option<InvocationId>, op
         group: options.group.as_deref().map(Into::into),
         deduplication: options.deduplication.as_deref().map(Into::into),
         cause,
+        // Whether there is room was asked before it was written.
+        admitted: true,
     }
 }
 

@@ -29,6 +29,8 @@ impl Platform {
                 Subscriber::Queue(queue) => {
                     let copy = Message {
                         id: self.new_message(),
+                        // Its topic has taken it.
+                        admitted: true,
                         ..message.clone()
                     };
                     self.enqueue(queue, copy, Some(message.id), wrapped.then_some(topic));

@@ -133,6 +133,8 @@ pub struct Message {
     pub deduplication: Option<Arc<str>>,
     /// The invocation that sent it, for the causal chain.
     pub cause: Option<InvocationId>,
+    /// Somebody has been told that it is taken: it gets into a queue that has filled up since.
+    pub admitted: bool,
 }
 
 /// A deduplication key that is still remembered.

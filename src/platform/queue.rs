@@ -285,7 +285,7 @@ impl Queue {
         {
             return Entry::Duplicate { original };
         }
-        if self.len() >= self.spec.max_messages {
+        if self.len() >= self.spec.max_messages && !message.admitted {
             return Entry::Full;
         }
         if self.spec.fifo

@@ -430,6 +430,7 @@ impl Platform {
             group: None,
             deduplication: None,
             cause,
+            admitted: true,
         };
         let change = self.enqueue(queue, message, Some(of), None);
         debug_assert!(

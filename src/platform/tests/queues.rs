@@ -126,6 +126,7 @@ fn run(fifo: bool, ops: &[Op]) -> Result<(), TestCaseError> {
                     group: Some(group.to_string().into()),
                     deduplication: None,
                     cause: None,
+                    admitted: false,
                 };
                 let entry = queue.send(Time::from_secs(now), &message, Span::ZERO);
                 if model.messages.len() >= model.max {

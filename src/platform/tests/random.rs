@@ -320,6 +320,7 @@ impl World {
             group: Some(group.to_string().into()),
             deduplication: key.map(|key| key.to_string().into()),
             cause: None,
+            admitted: false,
         }
     }
 

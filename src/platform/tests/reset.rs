@@ -123,6 +123,7 @@ fn a_key_of_before_is_no_duplicate() {
             group: Some("g".into()),
             deduplication: Some("key".into()),
             cause: None,
+            admitted: false,
         };
         platform.handle(Time::from_secs(1), Input::Send { queue: QUEUE, message });
         drain(platform);

@@ -470,6 +470,7 @@ impl Script {
             group: words.get("group").map(Arc::from),
             deduplication: words.get("key").map(Arc::from),
             cause: words.number("cause").map(InvocationId),
+            admitted: false,
         }
     }
 
