@@ -152,7 +152,7 @@ def table(figures, missing):
         ]) + " |")
     if figures["features"]:
         base = figures["features"].get("all as by default")
-        lines += ["", "| emu, hello JavaScript | requests/s | against the default |", "|---|---:|---:|"]
+        lines += ["", "| emu, hello component | requests/s | against the default |", "|---|---:|---:|"]
         lines += [f"| {name} | {rate:,.0f} | {rate / base:.3f} |" for name, rate in figures["features"].items() if base]
     for name, why in missing.items():
         lines += ["", f"Not measured: {name} ({why})."]
