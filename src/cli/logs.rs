@@ -119,6 +119,17 @@ async fn history(args: &Args, client: &Client) -> Result<Vec<Stamped>, Failure> 
 }
 
 fn show_all(args: &Args, renderer: &mut Renderer, past: Vec<Stamped>) -> Result<(), Failure> {
+    if past.is_empty() && !args.json {
+        let of = args
+            .function
+            .as_ref()
+            .map_or(String::new(), |name| format!(" of {name}"));
+        let since = args
+            .since
+            .as_ref()
+            .map_or(String::new(), |since| format!(" since {since}"));
+        super::output::say(&format!("the history has no invocations{of}{since}\n"));
+    }
     renderer.fit_names(past.iter().filter_map(|told| function_of(&told.event)));
     past.into_iter().try_for_each(|told| show(args, renderer, &told))
 }

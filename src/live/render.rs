@@ -255,7 +255,7 @@ impl Renderer {
             },
             MessageChange::FannedOut { deliveries, cause } => event::Message {
                 cause: cause.as_ref().map(by),
-                ..told("fanned_out", Some(format!("to {deliveries} subscriptions")))
+                ..told("fanned_out", Some(subscriptions(*deliveries)))
             },
             MessageChange::Refused => told("refused", Some("the queue is full".to_owned())),
             MessageChange::Redriven { to } => {
@@ -271,6 +271,13 @@ impl Renderer {
 
     fn name(&self, find: impl FnOnce(&Names) -> Arc<str>) -> String {
         find(&self.names.read().unwrap_or_else(PoisonError::into_inner)).to_string()
+    }
+}
+
+fn subscriptions(deliveries: u32) -> String {
+    match deliveries {
+        1 => "to 1 subscription".to_owned(),
+        more => format!("to {more} subscriptions"),
     }
 }
 

@@ -151,6 +151,11 @@ fn logs_of_before_a_restart_are_there_with_an_emulator_and_without() {
     );
     let project = emu.kill();
     let text = stdout(&project, ["logs", "api", "--since", "1h"]);
+    let none = project.emu(["logs", "nobody"]);
+    assert!(
+        String::from_utf8_lossy(&none.stderr).contains("no invocations of nobody"),
+        "{none:?}"
+    );
     assert!(text.contains("order") && text.contains("POST /api 200"), "{text}");
 
     let emu = project.start();
