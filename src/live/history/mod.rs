@@ -168,8 +168,9 @@ impl Past {
 fn run(shared: &Shared, ops: &Receiver<Op>, connection: Connection, bounds: Bounds, tell: &Tell) {
     let mut writer = Writer::new(connection, bounds);
     let mut in_trouble = false;
+    let mut now = Time::ZERO;
     while let Ok(op) = ops.recv() {
-        let (mut now, mut rows) = (Time::ZERO, Vec::new());
+        let mut rows = Vec::new();
         let mut next = Some(op);
         let until = Instant::now() + GATHER;
         let then = loop {
@@ -185,6 +186,7 @@ fn run(shared: &Shared, ops: &Receiver<Op>, connection: Connection, bounds: Boun
             next = ops.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
         };
         let dropped = shared.dropped.swap(0, Ordering::Relaxed);
+        let lost_if_not_written = dropped + rows.len() as u64;
         if dropped > 0 {
             rows.push(Row::Skipped {
                 at: now,
@@ -195,7 +197,7 @@ fn run(shared: &Shared, ops: &Receiver<Op>, connection: Connection, bounds: Boun
         match writer.write(now, &rows) {
             Ok(()) => in_trouble = false,
             Err(error) => {
-                shared.dropped.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                shared.dropped.fetch_add(lost_if_not_written, Ordering::Relaxed);
                 if !in_trouble {
                     tell(format!(
                         "the history cannot be written: {error}; it goes on when it can"

@@ -258,6 +258,29 @@ fn the_thread_answers_after_what_was_kept_and_tells_of_trouble() {
     );
 }
 
+#[test]
+fn what_trouble_has_cost_is_counted_to_the_last_row() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let past = Past::start(None, bounds(), Box::new(|_| {})).expect("a thread");
+    let run = |sql: &'static str| runtime.block_on(past.ask(move |connection| connection.execute_batch(sql)));
+    assert_eq!(run("ALTER TABLE event RENAME TO away"), Some(Ok(())));
+    for _ in 0..3 {
+        past.keep(Time::from_secs(2), vec![row(2, log("i1", "x"))]);
+        assert_eq!(run("SELECT 1"), Some(Ok(())));
+    }
+    assert_eq!(run("ALTER TABLE away RENAME TO event"), Some(Ok(())));
+    assert_eq!(run("SELECT 1"), Some(Ok(())));
+    let lost = |connection: &Connection| {
+        let sql = "SELECT count, time FROM folded WHERE what = 'any'";
+        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    };
+    let found: Option<rusqlite::Result<(i64, String)>> = runtime.block_on(past.ask(lost));
+    assert_eq!(found, Some(Ok((3, rfc3339(Time::from_secs(2))))));
+    runtime.block_on(past.close());
+}
+
 /// The tree as indented lines.
 fn shown(hop: &Hop, depth: usize, out: &mut String) {
     let mark = if hop.asked { " <-" } else { "" };
