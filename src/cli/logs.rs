@@ -15,7 +15,6 @@ use crate::live::{Archive, since};
 use crate::platform::time::Time;
 use crate::report::event::{Event, Stamped};
 use crate::report::line::Renderer;
-use crate::report::style::{Style, wants_color};
 
 /// Invocations to show when nothing else is said.
 const SHOWN: u32 = 20;
@@ -63,11 +62,7 @@ impl Args {
 }
 
 pub fn run(args: &Args, global: &Global) -> Outcome {
-    // Here the lines are the data, so they go to stdout.
-    let color = wants_color(std::io::IsTerminal::is_terminal(&std::io::stdout()), &super::env);
-    let style = Style::new(color, global.style().verbosity);
-    colored::control::set_override(color);
-    let mut renderer = Renderer::new(style);
+    let mut renderer = Renderer::new(global.data_style());
     if let (false, Some(archive)) = (args.follow || runs(global)?, archive(global)) {
         let past = archive.logs(args.function.as_deref(), args.since.as_deref(), args.limit())?;
         show_all(args, &mut renderer, past)?;

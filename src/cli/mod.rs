@@ -99,12 +99,21 @@ pub struct Global {
 impl Global {
     /// How stderr looks.
     pub fn style(&self) -> Style {
+        self.style_of(std::io::stderr().is_terminal())
+    }
+
+    /// How stdout looks, for commands whose lines are the data.
+    pub fn data_style(&self) -> Style {
+        self.style_of(std::io::stdout().is_terminal())
+    }
+
+    fn style_of(&self, is_terminal: bool) -> Style {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) => Verbosity::Normal,
             (false, _) => Verbosity::Verbose,
         };
-        Style::new(wants_color(std::io::stderr().is_terminal(), &env), verbosity)
+        Style::new(wants_color(is_terminal, &env), verbosity)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Global, json_line};
 use crate::live::api::{Hop, Step, Then, Why};
 use crate::report::line::is_failure;
 use crate::report::sanitize;
-use crate::report::style::{Style, Tone, wants_color};
+use crate::report::style::{Style, Tone};
 
 /// Longest part of an error that is shown.
 const ERROR_CHARS_MAX: usize = 120;
@@ -38,10 +38,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         data(&json_line(&why)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let color = wants_color(std::io::IsTerminal::is_terminal(&std::io::stdout()), &super::env);
-    let style = Style::new(color, global.style().verbosity);
-    colored::control::set_override(color);
-    for line in lines(&why, &style) {
+    for line in lines(&why, &global.data_style()) {
         data(&format!("{line}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
