@@ -20,6 +20,8 @@ pub fn sample_function(name: &str) -> api::Function {
         isolation: "invocation".to_owned(),
         min_instances: 0,
         max_concurrency: None,
+        concurrency: 1,
+        keep_alive_ms: 600_000.0,
         instances: 0,
         invocations: 0,
         errors: 0,
@@ -170,6 +172,9 @@ fn a_status_at_a_glance() {
         uptime_ms: 3_600_000.0,
         clock: "real".to_owned(),
         now: "2026-11-23T08:00:00.000Z".to_owned(),
+        started_at: "2026-01-31T12:00:00.000Z".to_owned(),
+        clock_factor: 1.0,
+        network_url: None,
         cold_starts: "report".to_owned(),
     };
     let function = api::Function {

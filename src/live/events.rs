@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
@@ -17,9 +17,11 @@ use crate::platform::time::{Span, Time};
 use crate::report::event::{Event, Stamped};
 
 use super::Sink;
+use super::clock::rfc3339;
 use super::history::{Budget as Keeping, Past, Recent, Row};
 use super::names::{Names, PublicIds};
 use super::render::Renderer;
+use super::sample::Sampler;
 use super::secrets::Secrets;
 
 /// Events that wait for the reporter; beyond it they are counted, not kept.
@@ -92,6 +94,8 @@ struct Inner {
     /// Held while events move from `pending` to the histories, so that they arrive in order whoever moves them.
     consumer: Mutex<Consumer>,
     sse: broadcast::Sender<Arc<Stamped>>,
+    /// As JSON, made once for all pages.
+    samples: broadcast::Sender<Arc<str>>,
     secrets: Secrets,
     closed: AtomicBool,
 }
@@ -106,6 +110,7 @@ struct Consumer {
     recent: Recent,
     past: Option<Past>,
     keeping: Keeping,
+    sampler: Sampler,
     /// On their way to the past.
     rows: Vec<Row>,
     renderer: Renderer,
@@ -113,6 +118,8 @@ struct Consumer {
     budget: Budget,
     /// Of the pending queue, not yet told to the sink.
     dropped: u64,
+    /// Of the last event.
+    last_at: Time,
 }
 
 /// Lines a second that the sink wants; the rest is folded into a count.
@@ -136,17 +143,20 @@ impl Hub {
             recent: Recent::default(),
             past: None,
             keeping: Keeping::default(),
+            sampler: Sampler::default(),
             rows: Vec::new(),
             renderer: Renderer::new(names, ids),
             sink: Some(sink),
             budget: Budget::default(),
             dropped: 0,
+            last_at: Time::ZERO,
         };
         let hub = Hub(Arc::new(Inner {
             pending: Mutex::default(),
             arrived: Condvar::new(),
             consumer: Mutex::new(consumer),
             sse: broadcast::channel(SSE_BACKLOG).0,
+            samples: broadcast::channel(2 * SSE_BACKLOG).0,
             secrets: Secrets::default(),
             closed: AtomicBool::new(false),
         }));
@@ -200,6 +210,11 @@ impl Hub {
         self.0.sse.subscribe()
     }
 
+    /// A sample of the events with sums of all, as JSON.
+    pub fn subscribe_samples(&self) -> broadcast::Receiver<Arc<str>> {
+        self.0.samples.subscribe()
+    }
+
     /// Shows what is pending and lets the sink go.
     pub fn close(&self) {
         // The sums of the last second as well.
@@ -235,6 +250,7 @@ impl Hub {
             {
                 let mut consumer = lock(&self.0.consumer);
                 let moved = self.consume(&mut consumer);
+                self.tell_sums(&mut consumer);
                 if !moved {
                     consumer.flush_folded();
                 }
@@ -255,6 +271,7 @@ impl Hub {
         let Some(now) = events.back().map(|raw| raw.at) else {
             return false;
         };
+        consumer.last_at = now;
         if dropped > 0 {
             consumer.rows.push(Row::Skipped {
                 at: now,
@@ -271,16 +288,34 @@ impl Hub {
         true
     }
 
+    /// Once in a while, what happened in all, for pages.
+    fn tell_sums(&self, consumer: &mut Consumer) {
+        let Consumer {
+            sampler,
+            renderer,
+            last_at,
+            ..
+        } = consumer;
+        let sums = sampler.due(Instant::now(), rfc3339(*last_at), |function| {
+            renderer.function(function)
+        });
+        if let Some(json) = sums.and_then(|sums| serde_json::to_string(&sums).ok()) {
+            let _ = self.0.samples.send(json.into());
+        }
+    }
+
     fn one(&self, consumer: &mut Consumer, raw: Raw) {
         let Consumer {
             recent,
             past,
             keeping,
+            sampler,
             rows,
             renderer,
             sink,
             budget,
             dropped,
+            ..
         } = consumer;
         let listening = self.0.sse.receiver_count() > 0;
         let invocation = matches!(raw.what, What::Invocation(_));
@@ -297,13 +332,17 @@ impl Hub {
             rows.extend(keeping.sums(raw.at));
             keeping.take(&raw, |function| renderer.function(function))
         };
-        if shown || listening || kept {
+        let sampled = self.0.samples.receiver_count() > 0 && sampler.take(&raw);
+        if shown || listening || kept || sampled {
             let stamped = Arc::new(renderer.stamped(&raw));
             if let (Some(sink), true) = (sink.as_mut(), shown) {
                 sink.event(&stamped);
             }
             if kept {
                 rows.push(Row::Event(stamped.clone()));
+            }
+            if sampled && let Ok(json) = serde_json::to_string(&*stamped) {
+                let _ = self.0.samples.send(json.into());
             }
             if listening {
                 // Nobody left to listen is no error.

@@ -19,12 +19,14 @@ mod history;
 mod http;
 mod kv;
 mod listen;
+pub mod load;
 mod messages;
 mod names;
 mod redact;
 pub mod reload;
 mod render;
 mod run;
+mod sample;
 mod secrets;
 pub mod snapshot;
 mod state;
@@ -98,6 +100,8 @@ pub(crate) struct Server {
     pub driver: Driver,
     pub functions_url: String,
     pub control_url: String,
+    /// Where other machines reach the functions, when they may.
+    pub network_url: Option<String>,
     ready: Arc<AtomicBool>,
     reload: reload::Control,
 }
@@ -199,6 +203,7 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
         driver: driver.clone(),
         functions_url: functions_url.clone(),
         control_url: control_url.clone(),
+        network_url: network_url(options.host, functions.port),
         ready: Arc::default(),
         reload,
     };
@@ -343,6 +348,21 @@ fn url(host: IpAddr, port: u16) -> String {
         IpAddr::V4(host) => format!("http://{host}:{port}"),
         IpAddr::V6(host) => format!("http://[{host}]:{port}"),
     }
+}
+
+/// Where phones and other machines reach a port that is open to them.
+fn network_url(host: IpAddr, port: u16) -> Option<String> {
+    if host.is_loopback() {
+        return None;
+    }
+    if !host.is_unspecified() {
+        return Some(url(host, port));
+    }
+    // The address that this machine would send from; connecting a datagram socket sends nothing.
+    let socket = std::net::UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect(("192.0.2.1", 9)).ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then(|| url(own, port))
 }
 
 fn tell_of_busy_ports(driver: &Driver, functions: &Bound, control: &Bound) {

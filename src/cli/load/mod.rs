@@ -1,22 +1,15 @@
 //! `emu load`: traffic by an open-loop schedule, and what it does to cold starts, throttles and the bill.
 
-mod schedule;
 mod summary;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
+use http::{HeaderName, HeaderValue, Method};
 
 use super::client::{Client, find};
 use super::failure::{FAILURE, Failure, Outcome};
@@ -24,17 +17,9 @@ use super::output::{data, say};
 use super::signals::Signals;
 use super::{Global, json_line};
 use crate::live::api;
+use crate::live::load::{Pattern, Plan, Tally, Template, first_route, lock, send_all};
 use crate::project::units::parse_span;
 use crate::report::bill::Bill;
-use schedule::{Pattern, Schedule};
-use summary::{Answer, Tally};
-
-const RATE_MAX: f64 = 100_000.0;
-const REQUESTS_MAX: f64 = 5_000_000.0;
-/// A request without an answer for this long is an error.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-/// After the last request, answers are waited for this long.
-const TAIL: Duration = Duration::from_secs(30);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,42 +97,21 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 pub fn run(args: &Args, global: &Global) -> Outcome {
-    if !(args.rate > 0.0 && args.rate <= RATE_MAX) {
-        return Err(Failure::usage(format!(
-            "--rate {} is not between 0 and {RATE_MAX}",
-            args.rate
-        )));
-    }
-    if args.rate * args.duration.as_secs_f64() * 2.0 > REQUESTS_MAX {
-        return Err(Failure::usage("this is more than 2,500,000 requests").remedy("lower --rate or --duration"));
-    }
+    let plan = Plan {
+        pattern: args.pattern,
+        rate: args.rate,
+        duration: args.duration,
+        concurrency: args.concurrency as usize,
+    };
+    plan.check().map_err(Failure::usage)?;
     let client = find(global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(load(args, &client));
+    let outcome = runtime.block_on(load(args, &plan, &client));
     runtime.shutdown_background();
     outcome
 }
 
-/// What is sent, again and again.
-#[derive(Clone)]
-struct Template {
-    method: Method,
-    uri: Uri,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    body: Bytes,
-}
-
-impl Template {
-    fn request(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        request.headers_mut().extend(self.headers.iter().cloned());
-        request
-    }
-}
-
-async fn load(args: &Args, client: &Client) -> Outcome {
+async fn load(args: &Args, plan: &Plan, client: &Client) -> Outcome {
     let health: api::Health = client.get(&["_emu", "health"], &[]).await?;
     let template = template(args, client, &health.functions_url).await?;
     let before = cost(client).await;
@@ -155,7 +119,7 @@ async fn load(args: &Args, client: &Client) -> Outcome {
     let begun = Instant::now();
     let tally = Arc::new(Mutex::new(Tally::default()));
     let show_progress = !args.json && std::io::stderr().is_terminal();
-    let sending = send_all(args, &template, &tally, begun);
+    let sending = send_all(plan, &template, &tally, begun);
     tokio::pin!(sending);
     let mut tick = tokio::time::interval(Duration::from_millis(500));
     loop {
@@ -164,7 +128,7 @@ async fn load(args: &Args, client: &Client) -> Outcome {
             // What there is by then is shown all the same.
             _ = signals.next() => break,
             _ = tick.tick() => if show_progress {
-                let line = lock(&tally).progress(begun.elapsed());
+                let line = summary::progress(&lock(&tally), begun.elapsed());
                 say(&format!("\r\x1b[K{line}"));
             },
         }
@@ -183,71 +147,11 @@ async fn load(args: &Args, client: &Client) -> Outcome {
     data(&if args.json {
         json_line(&summary)?
     } else {
-        summary.text()
+        summary::text(&summary)
     })?;
     // Throttles and errors are results; nothing but errors is a load that did not work.
     let worked = summary.ok + summary.throttled > 0;
     Ok(ExitCode::from(if worked { 0 } else { FAILURE }))
-}
-
-/// Sends on time, waits for the answers.
-async fn send_all(args: &Args, template: &Template, tally: &Arc<Mutex<Tally>>, begun: Instant) {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    let http: HttpClient<HttpConnector, Full<Bytes>> = HttpClient::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(args.concurrency as usize)
-        .build(connector);
-    let slots = Arc::new(Semaphore::new(args.concurrency as usize));
-    let tasks = TaskTracker::new();
-    for offset in Schedule::new(args.pattern, args.rate, args.duration) {
-        let due = begun + offset;
-        // Timers are good to a millisecond: what is due within that leaves at once.
-        if due.saturating_duration_since(Instant::now()) > Duration::from_millis(1) {
-            tokio::time::sleep_until(due.into()).await;
-        }
-        let Ok(slot) = slots.clone().try_acquire_owned() else {
-            lock(tally).held_back += 1;
-            continue;
-        };
-        lock(tally).sent += 1;
-        let (http, request, tally) = (http.clone(), template.request(), tally.clone());
-        tasks.spawn(async move {
-            let answer = one(&http, request, due).await;
-            lock(&tally).add(answer);
-            drop(slot);
-        });
-    }
-    tasks.close();
-    let _ = tokio::time::timeout(TAIL, tasks.wait()).await;
-}
-
-async fn one(http: &HttpClient<HttpConnector, Full<Bytes>>, request: Request<Full<Bytes>>, due: Instant) -> Answer {
-    let mut cold = None;
-    let exchange = async {
-        let response = http.request(request).await.map_err(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            source.unwrap_or_else(|| error.to_string())
-        })?;
-        cold = response.headers().get("x-emu-start").map(|value| value == "cold");
-        let status = response.status().as_u16();
-        let mut body = response.into_body();
-        while let Some(frame) = body.frame().await {
-            frame.map_err(|error| format!("the answer broke off: {error}"))?;
-        }
-        Ok(status)
-    };
-    let status = tokio::time::timeout(ANSWER_TIMEOUT, exchange)
-        .await
-        .unwrap_or_else(|_| Err("no answer".to_owned()));
-    Answer {
-        status,
-        cold,
-        latency: due.elapsed(),
-    }
-}
-
-fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
-    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The bill's total before the free tier; `None` when it cannot be had, which is no reason not to load.
@@ -261,7 +165,10 @@ async fn template(args: &Args, client: &Client, functions_url: &str) -> Result<T
         (None, args.target.clone())
     } else {
         let function: api::Function = client.get(&["_emu", "functions", &args.target], &[]).await?;
-        route(&function)?
+        first_route(&function.routes).ok_or_else(|| {
+            Failure::new(format!("{} answers no HTTP requests", function.name))
+                .remedy("`emu send` and `emu publish` feed queues and topics, `emu fire` runs crons")
+        })?
     };
     let default = if args.body.is_some() { Method::POST } else { Method::GET };
     let uri = format!("{}{path}", functions_url.trim_end_matches('/'));
@@ -283,60 +190,9 @@ async fn template(args: &Args, client: &Client, functions_url: &str) -> Result<T
     })
 }
 
-/// The function's first route, with something in the place of parameters.
-fn route(function: &api::Function) -> Result<(Option<Method>, String), Failure> {
-    let Some(route) = function.routes.first() else {
-        return Err(Failure::new(format!("{} answers no HTTP requests", function.name))
-            .remedy("`emu send` and `emu publish` feed queues and topics, `emu fire` runs crons"));
-    };
-    let (method, pattern) = route.split_once(' ').unwrap_or(("ANY", route));
-    let method = (method != "ANY").then(|| method.parse().ok()).flatten();
-    let segments: Vec<&str> = pattern
-        .split('/')
-        .map(|segment| match segment {
-            "*" => "",
-            segment if segment.starts_with('{') && segment.ends_with("+}") => "",
-            segment if segment.starts_with('{') => "1",
-            segment => segment,
-        })
-        .collect();
-    let path = segments.join("/");
-    Ok((
-        method,
-        if path.starts_with('/') {
-            path
-        } else {
-            format!("/{path}")
-        },
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(routes: &[&str], method: Option<Method>, path: &str) {
-        let function = api::Function {
-            routes: routes.iter().map(|r| (*r).to_owned()).collect(),
-            ..crate::cli::list::sample_function("api")
-        };
-        assert_eq!(
-            route(&function).expect("a route"),
-            (method, path.to_owned()),
-            "{routes:?}"
-        );
-    }
-
-    #[test]
-    fn routes_become_paths() {
-        check(&["ANY /api", "GET /x"], None, "/api");
-        check(&["POST /orders"], Some(Method::POST), "/orders");
-        check(&["GET /products/{id}"], Some(Method::GET), "/products/1");
-        check(&["ANY /*"], None, "/");
-        check(&["ANY /files/{path+}"], None, "/files/");
-        let queue_only = crate::cli::list::sample_function("worker");
-        assert!(route(&queue_only).is_err());
-    }
 
     #[test]
     fn flags_are_checked() {

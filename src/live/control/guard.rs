@@ -8,6 +8,8 @@ use http::{Method, Response, StatusCode, Uri};
 use crate::engine::{Body, cloudevents};
 use crate::live::http::refuse;
 
+use super::assets;
+
 /// What the guard knows of this server.
 #[derive(Clone, Debug)]
 pub struct Guard {
@@ -89,6 +91,10 @@ impl Guard {
 
     fn check_token(&self, asked: &Asked<'_>) -> Option<Response<Body>> {
         let token = self.token.as_ref()?;
+        // The page asks for the token, and then for data with it.
+        if assets::is_page(asked.method, asked.uri.path()) {
+            return None;
+        }
         let given = asked
             .headers
             .get(header::AUTHORIZATION)
@@ -199,7 +205,8 @@ pub fn harden(headers: &mut HeaderMap) {
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+             form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
         ),
     );
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
@@ -356,6 +363,10 @@ mod tests {
         assert_eq!(status(&guard, Method::OPTIONS, "/_emu/cloudevents", &[own, right]), 405);
         assert_eq!(status(&guard, Method::PUT, "/_emu/reset", &[own, json, right]), 405);
         assert_eq!(status(&guard, Method::GET, "/_emu/bill", &[own]), 401);
+        // The page itself holds nothing, and asks for the token.
+        assert_eq!(status(&guard, Method::GET, "/", &[own]), 200);
+        assert_eq!(status(&guard, Method::GET, "/dashboard/app.js", &[own]), 200);
+        assert_eq!(status(&guard, Method::POST, "/", &[own, json]), 401);
         assert_eq!(
             status(
                 &guard,

@@ -1,6 +1,6 @@
 //! One function a request: finds the thing, does it, answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -32,7 +32,7 @@ pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) 
         "topics" => answered(Ok(views::topics(&server.driver))),
         "crons" => answered(Ok(views::crons(&server.driver))),
         "bill" => answered(bill(server, query)),
-        "events" => sse::reply(&server.driver),
+        "events" => sse::reply(server, query.contains_key("sample")),
         _ => answered::<()>(Err(unknown_path(what))),
     }
 }
@@ -346,35 +346,3 @@ const ACTIONS: &[(&str, &str)] = &[
     ("snapshots", "load"),
     ("snapshots", "delete"),
 ];
-
-/// GET `/`: what there is, until a dashboard stands here.
-pub fn page() -> Reply {
-    let links: BTreeMap<&str, &str> = BTreeMap::from([
-        ("health", "/_emu/health"),
-        ("functions", "/_emu/functions"),
-        ("instances", "/_emu/instances"),
-        ("invocations", "/_emu/invocations"),
-        ("history", "/_emu/history"),
-        ("queues", "/_emu/queues"),
-        ("topics", "/_emu/topics"),
-        ("kv", "/_emu/kv"),
-        ("snapshots", "/_emu/snapshots"),
-        ("crons", "/_emu/crons"),
-        ("bill", "/_emu/bill"),
-        ("events", "/_emu/events"),
-    ]);
-    let items: String = links
-        .iter()
-        .map(|(name, href)| format!("<li><a href=\"{href}\">{name}</a></li>"))
-        .collect();
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>emu</title><h1>emu control API</h1>\
-         <ul>{items}</ul><p>JSON throughout; <code>/_emu/events</code> is a stream of server-sent events.</p></html>"
-    );
-    let mut response = Reply::new(page.into());
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("text/html; charset=utf-8"),
-    );
-    response
-}

@@ -1,6 +1,7 @@
 //! The control API on its own port: what runs, what it cost, and the means to make things happen. Warp routes it; the
 //! guard stands before all of it.
 
+mod assets;
 mod cloudevents;
 mod consume;
 pub mod guard;
@@ -240,13 +241,24 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
                 }
             },
         );
-    let page = warp::get().and(warp::path::end()).map(handlers::page);
+    let page = warp::get()
+        .and(warp::path::end())
+        .and(warp::header::headers_cloned())
+        .map(|headers: HeaderMap| assets::reply("", &headers));
+    let file = warp::get()
+        .and(warp::path("dashboard"))
+        .and(warp::path::param::<String>())
+        .and(warp::path::end())
+        .and(warp::header::headers_cloned())
+        .map(|name: String, headers: HeaderMap| assets::reply(&name, &headers));
     reads
         .or(act)
         .unify()
         .or(whole)
         .unify()
         .or(page)
+        .unify()
+        .or(file)
         .unify()
         .recover(|rejection: warp::Rejection| async move { Ok::<_, std::convert::Infallible>(recover(&rejection)) })
         .unify()

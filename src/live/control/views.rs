@@ -42,7 +42,56 @@ pub fn health(server: &Server) -> api::Health {
         uptime_ms: inner.clock.uptime().as_secs_f64() * 1e3,
         clock: inner.clock.name(),
         now: rfc3339(inner.clock.now()),
+        started_at: rfc3339(inner.clock.started_at()),
+        clock_factor: inner.clock.factor(),
         cold_starts: cold_starts_name(inner.cold_starts).to_owned(),
+        network_url: server.network_url.clone(),
+    }
+}
+
+/// What changes all the time, for pages that follow it.
+pub fn state(driver: &Driver) -> api::State {
+    let inner = &driver.0;
+    let table = driver.table();
+    let core = lock(&inner.core);
+    let names = inner.names.read().unwrap_or_else(PoisonError::into_inner);
+    let functions = table.by_name.values().filter_map(|entry| {
+        let view = core.platform.function(entry.id)?;
+        Some(api::FunctionState {
+            function: entry.function.name.clone(),
+            version: view.version.map(|version| version.0),
+            instances: view.instances,
+            starting: view.starting,
+            busy: view.busy,
+            waiting: view.waiting,
+            invocations: view.counters.invocations,
+            errors: view.counters.errors,
+            cold_starts: view.counters.cold_starts,
+            throttles: view.counters.throttles,
+        })
+    });
+    let queues = table.project.queues.keys().filter_map(|name| {
+        let view = core.platform.queue(names.find_queue(name)?)?;
+        Some(api::QueueState {
+            queue: name.clone(),
+            visible: view.visible,
+            in_flight: view.in_flight,
+            delayed: view.delayed,
+        })
+    });
+    let busy = core.platform.instances().into_iter();
+    api::State {
+        event: "state".to_owned(),
+        time: String::new(),
+        clock: inner.clock.name(),
+        clock_factor: inner.clock.factor(),
+        cold_starts: cold_starts_name(inner.cold_starts).to_owned(),
+        functions: functions.collect(),
+        queues: queues.collect(),
+        busy: busy
+            .filter(|instance| instance.in_flight > 0)
+            .map(|instance| instance.id.0)
+            .collect(),
     }
 }
 
@@ -66,6 +115,7 @@ pub fn functions(driver: &Driver) -> Vec<api::Function> {
 
 fn function(driver: &Driver, entry: &Entry, base: &str) -> api::Function {
     let function = &entry.function;
+    let profile = &driver.table().profile;
     let (error, view) = {
         let core = lock(&driver.0.core);
         let error = core.builds.get(&entry.id).and_then(|build| build.error.clone());
@@ -95,6 +145,8 @@ fn function(driver: &Driver, entry: &Entry, base: &str) -> api::Function {
         },
         min_instances: function.min_instances,
         max_concurrency: function.max_concurrency,
+        concurrency: function.concurrency.unwrap_or(profile.instance.concurrency),
+        keep_alive_ms: function.keep_alive.unwrap_or(profile.rules.keep_alive).as_millis_f64(),
         instances: view.map_or(0, |view| view.instances),
         invocations: counters.invocations,
         errors: counters.errors,

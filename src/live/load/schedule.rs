@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// The shape of the traffic over time. All but `spike` have the rate as their mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Pattern {
     /// The same rate all the time
+    #[default]
     Steady,
     /// Every ten seconds all of their requests within one second, then silence
     Burst,
