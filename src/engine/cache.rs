@@ -14,6 +14,9 @@ const MAGIC: &[u8; 8] = b"emucode1";
 const HEADER_BYTES: usize = MAGIC.len() + 32;
 /// What stays on disk; the least recently used go first.
 const CACHE_BYTES_MAX: u64 = 1 << 30;
+const SCRATCH_PREFIX: &str = "scratch.";
+/// A scratch folder as old as this was left by an emu that was killed: a compilation takes minutes at most.
+const SCRATCH_AGE_MAX: Duration = Duration::from_secs(3_600);
 /// A used entry's time is refreshed at most this often.
 const TOUCH_AFTER: Duration = Duration::from_secs(3_600);
 
@@ -98,6 +101,7 @@ impl Cache {
         let code = code_dir(dir);
         create_private(&code)?;
         check_private(&code)?;
+        sweep(&code);
         Ok(Self { code })
     }
 
@@ -123,6 +127,11 @@ impl Cache {
         self.code.join(format!("{}.{}.{unique}.tmp", key.0, std::process::id()))
     }
 
+    /// A folder for files that are not kept; it goes when it is dropped.
+    pub(super) fn scratch_folder(&self) -> io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir_in(&self.code)
+    }
+
     /// Puts a finished file in its place, whole or not at all, and keeps the folder within its bound.
     pub(super) fn adopt(&self, scratch: &Path, key: &Key) -> io::Result<()> {
         fs::rename(scratch, self.path(key))?;
@@ -143,6 +152,18 @@ impl Cache {
             if total > CACHE_BYTES_MAX {
                 let _ = fs::remove_file(&entry.path);
             }
+        }
+    }
+}
+
+/// Removes scratch folders that nobody will come back to.
+fn sweep(code: &Path) {
+    for entry in fs::read_dir(code).into_iter().flatten().flatten() {
+        let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX);
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+        if is_scratch && age.is_some_and(|age| age > SCRATCH_AGE_MAX) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
@@ -281,6 +302,18 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(verified(bytes[..length].to_vec()), None);
         }
+    }
+
+    #[test]
+    fn scratch_folders_of_the_dead_are_swept_and_those_of_the_living_stay() {
+        let (dir, cache) = cache();
+        let living = cache.scratch_folder().unwrap();
+        let dead = cache.scratch_folder().unwrap().keep();
+        let long_ago = fs::File::open(&dead).unwrap().metadata().unwrap().modified().unwrap() - 2 * SCRATCH_AGE_MAX;
+        fs::File::open(&dead).unwrap().set_modified(long_ago).unwrap();
+        Cache::open(dir.path()).unwrap();
+        assert!(!dead.exists());
+        assert!(living.path().exists());
     }
 
     #[cfg(unix)]

@@ -19,6 +19,8 @@ use super::config;
 
 /// The hidden command: `emu __compile OUT`, the component on standard input after its length.
 const CHILD_COMMAND: &str = "__compile";
+/// Makes the child leave bare code, ready to be mapped, where nobody keeps it: `emu __compile OUT bare`.
+const BARE: &str = "bare";
 /// Longest compilation; the largest components known (Python, .NET) take a minute on one slow core.
 const COMPILE_TIME_MAX: Duration = Duration::from_secs(300);
 /// Address space of the child.
@@ -79,6 +81,8 @@ pub struct Compiler {
     place: CompileIn,
     cache: Option<Cache>,
     turn: Semaphore,
+    /// Of compilations that nobody waits for.
+    spare_turn: Semaphore,
 }
 
 impl Compiler {
@@ -96,6 +100,7 @@ impl Compiler {
             place,
             cache,
             turn: Semaphore::new(1),
+            spare_turn: Semaphore::new(1),
         }
     }
 
@@ -132,6 +137,38 @@ impl Compiler {
             cached: false,
             took: started.elapsed(),
         })
+    }
+
+    /// Machine code that nobody waits for, and that no other run of emu will find: what went in may hold secrets. Dropping
+    /// the future kills the child.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub async fn unkept(&self, wasm: Bytes) -> Result<Component, CompileError> {
+        let _turn = self.spare_turn.acquire().await.map_err(std::io::Error::other)?;
+        let engine = self.engine.clone();
+        let CompileIn::Child(executable) = &self.place else {
+            let code = blocking(move || {
+                let code = engine.precompile_component(&wasm);
+                code.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+            });
+            return self.deserialize(code.await?).await;
+        };
+        let folder = match &self.cache {
+            Some(cache) => cache.scratch_folder()?,
+            None => tempfile::tempdir()?,
+        };
+        let out = folder.path().join("code");
+        compile_in_child(executable, &wasm, &out, &[BARE]).await?;
+        blocking(move || {
+            // SAFETY: this very executable has just written the file, as a child that ended well, into a folder that only this
+            // user may enter and that is gone when this returns. wasmtime itself checks version and configuration.
+            #[expect(unsafe_code, reason = "wasmtime cannot prove that a file is its own machine code")]
+            let component = unsafe { Component::deserialize_file(&engine, &out) };
+            drop(folder);
+            component.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+        })
+        .await
     }
 
     async fn cached(&self, key: &Key) -> Result<Option<Component>, CompileError> {
@@ -174,7 +211,7 @@ impl Compiler {
                 Scratch(private.path().join("code"))
             }
         };
-        compile_in_child(executable, wasm, &out.0).await?;
+        compile_in_child(executable, wasm, &out.0, &[]).await?;
         let cache = self.cache.clone();
         let key = key.clone();
         blocking(move || {
@@ -220,10 +257,11 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 
-async fn compile_in_child(executable: &Path, wasm: &Bytes, out: &Path) -> Result<(), CompileError> {
+async fn compile_in_child(executable: &Path, wasm: &Bytes, out: &Path, how: &[&str]) -> Result<(), CompileError> {
     let mut child = tokio::process::Command::new(executable)
         .arg(CHILD_COMMAND)
         .arg(out)
+        .args(how)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -268,7 +306,7 @@ pub fn child_main() -> Option<ExitCode> {
         return None;
     }
     let result = match args.next() {
-        Some(out) => compile_as_child(Path::new(&out)),
+        Some(out) => compile_as_child(Path::new(&out), args.next().is_some_and(|how| how == BARE)),
         None => Err("usage: the output file".to_owned()),
     };
     Some(match result {
@@ -280,7 +318,7 @@ pub fn child_main() -> Option<ExitCode> {
     })
 }
 
-fn compile_as_child(out: &Path) -> Result<(), String> {
+fn compile_as_child(out: &Path, bare: bool) -> Result<(), String> {
     restrain();
     let wasm = read_input().map_err(|error| error.to_string())?;
     // The parent keeps the pipe open while it lives.
@@ -292,7 +330,11 @@ fn compile_as_child(out: &Path) -> Result<(), String> {
     let code = engine
         .precompile_component(&wasm)
         .map_err(|error| format!("{error:#}"))?;
-    cache::write_entry(out, &code).map_err(|error| error.to_string())
+    let written = match bare {
+        true => std::fs::write(out, &code),
+        false => cache::write_entry(out, &code),
+    };
+    written.map_err(|error| error.to_string())
 }
 
 fn read_input() -> std::io::Result<Vec<u8>> {

@@ -17,6 +17,9 @@ pub struct EngineOptions {
     pub compile_in: CompileIn,
     /// Where compiled code is kept; `None` keeps none.
     pub cache_dir: Option<PathBuf>,
+    /// Whether scripts that are used much get a memory image of their own. It spares instructions, so that the same work takes
+    /// fewer of them once it is there: off where they must be the same each time.
+    pub images: bool,
 }
 
 impl Default for EngineOptions {
@@ -24,6 +27,7 @@ impl Default for EngineOptions {
         Self {
             compile_in: CompileIn::default(),
             cache_dir: cache::dir(),
+            images: true,
         }
     }
 }
@@ -39,6 +43,7 @@ struct Inner {
     /// Made when the first script is loaded.
     script_runtime: OnceCell<Arc<js::Runtime>>,
     script_cache: Arc<js::Cache>,
+    images: js::Shelf,
     slots: Arc<Semaphore>,
     slots_max: u32,
 }
@@ -57,6 +62,7 @@ impl Engine {
             compiler,
             script_runtime: OnceCell::new(),
             script_cache: Arc::default(),
+            images: js::Shelf::new(options.images),
             slots,
             slots_max,
         })))
@@ -84,6 +90,19 @@ impl Engine {
     /// Sources of scripts that have been parsed.
     pub(crate) fn script_cache(&self) -> Arc<js::Cache> {
         Arc::clone(&self.0.script_cache)
+    }
+
+    pub(crate) fn images(&self) -> &js::Shelf {
+        &self.0.images
+    }
+
+    /// Makes the memory image of a script's version whatever its imports have cost.
+    #[cfg(test)]
+    pub(crate) async fn make_image(&self, version: &Version, settings: Arc<super::Settings>) -> Result<(), String> {
+        match &*version.0 {
+            Kind::Script(version) => js::make_image(self, version, settings).await,
+            _ => Err("only scripts have images".to_owned()),
+        }
     }
 
     /// Waits for room in the pool. A sandbox holds it while its store lives.

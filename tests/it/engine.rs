@@ -109,6 +109,7 @@ fn engine() -> Engine {
         Engine::new(EngineOptions {
             compile_in: CompileIn::Process,
             cache_dir,
+            images: true,
         })
         .expect("an engine")
     };

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wasmtime::StoreContextMut;
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
 
 use super::script::{script, with_bodies, with_guest};
@@ -29,6 +30,7 @@ pub fn linker(component: &Component) -> wasmtime::Result<Linker<Guest>> {
         match name.split('@').next().unwrap_or(name) {
             "emu:js/host" => {
                 add_sync(&mut instance)?;
+                add_pure(&mut instance)?;
                 add_bodies(&mut instance)?;
                 add_async(&mut instance)?;
             }
@@ -47,6 +49,58 @@ pub fn linker(component: &Component) -> wasmtime::Result<Linker<Guest>> {
         }
     }
     Ok(linker)
+}
+
+/// A linker for an import whose result is kept for every invocation to come: modules and plain computation are there, all
+/// else ends the import.
+///
+/// # Errors
+/// As [`linker`].
+pub fn linker_for_image(component: &Component) -> wasmtime::Result<Linker<Guest>> {
+    let engine = component.engine();
+    let mut linker = Linker::new(engine);
+    // What may be called is put over what may not.
+    linker.allow_shadowing(true);
+    for (interface, item) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(functions) = item.ty else {
+            return Err(wasmtime::format_err!(
+                "the runtime imports {interface}, which is no interface"
+            ));
+        };
+        let mut instance = linker.instance(interface)?;
+        for (name, item) in functions.exports(engine) {
+            if let ComponentItem::ComponentFunc(function) = item.ty {
+                refuse(&mut instance, interface, name, function.async_())?;
+            }
+        }
+        match interface {
+            "emu:js/host" => {
+                add_pure(&mut instance)?;
+                add_patterns(&mut instance)?;
+            }
+            name if name.starts_with("local:init/module-loader") => add_loader(&mut instance)?,
+            _ => {}
+        }
+    }
+    Ok(linker)
+}
+
+/// A function that ends the guest when it is called.
+fn refuse(
+    instance: &mut LinkerInstance<'_, Guest>,
+    interface: &str,
+    name: &str,
+    is_async: bool,
+) -> wasmtime::Result<()> {
+    let message = format!("calls {name} of {interface}");
+    if is_async {
+        instance.func_new_concurrent(name, move |_, _, _, _| {
+            let error = wasmtime::Error::msg(message.clone());
+            Box::pin(async move { Err(error) })
+        })
+    } else {
+        instance.func_new(name, move |_, _, _, _| Err(wasmtime::Error::msg(message.clone())))
+    }
 }
 
 fn datetime(store: &Store<'_>) -> Datetime {
@@ -82,10 +136,6 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         }
         Ok(())
     })?;
-    host.func_wrap("entered", |mut store: Store<'_>, (): ()| {
-        script(store.data_mut()).map_err(wasmtime::Error::msg)?.entered = Some(Instant::now());
-        Ok(())
-    })?;
     host.func_wrap("elapsed-ms", |store: Store<'_>, (): ()| {
         Ok((store.data().run.clock.elapsed_ns() as f64 / 1e6,))
     })?;
@@ -98,6 +148,20 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
             Ok((crypto::compute_now(store.data_mut(), &op, &params, &inputs),))
         },
     )?;
+    host.func_wrap(
+        "tool",
+        |mut store: Store<'_>, (op, text, bytes): (String, String, Vec<u8>)| {
+            Ok((tools::run(&mut store, &op, &text, &bytes),))
+        },
+    )
+}
+
+/// What answers the same whenever it is asked, and leaves nothing behind.
+fn add_pure(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    host.func_wrap("entered", |mut store: Store<'_>, (): ()| {
+        script(store.data_mut()).map_err(wasmtime::Error::msg)?.entered = Some(Instant::now());
+        Ok(())
+    })?;
     host.func_wrap(
         "intl",
         |mut store: Store<'_>, (op, locale, options, value): (String, String, String, String)| {
@@ -113,12 +177,6 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         |_: Store<'_>, (href, part, value): (String, String, String)| Ok((text::set_url_part(&href, &part, &value),)),
     )?;
     host.func_wrap("encode", |_: Store<'_>, (text,): (String,)| Ok((text.into_bytes(),)))?;
-    host.func_wrap(
-        "tool",
-        |mut store: Store<'_>, (op, text, bytes): (String, String, Vec<u8>)| {
-            Ok((tools::run(&mut store, &op, &text, &bytes),))
-        },
-    )?;
     host.func_wrap("encoding", |_: Store<'_>, (label,): (String,)| {
         Ok((text::encoding_name(&label),))
     })?;
@@ -126,6 +184,17 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         "decode",
         |_: Store<'_>, (name, bytes, fatal, keep_bom): (String, Vec<u8>, bool, bool)| {
             Ok((text::decode(&name, &bytes, fatal, keep_bom),))
+        },
+    )
+}
+
+/// Of the tools those that hold nothing on this side.
+fn add_patterns(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    host.func_wrap(
+        "tool",
+        |mut store: Store<'_>, (op, text, bytes): (String, String, Vec<u8>)| match op.starts_with("pattern") {
+            true => Ok((tools::run(&mut store, &op, &text, &bytes),)),
+            false => Err(wasmtime::format_err!("calls tool of emu:js/host for {op}")),
         },
     )
 }

@@ -21,7 +21,7 @@ use crate::engine::{
 use crate::platform::time::Time;
 
 /// A module that takes longer to be evaluated than this would not do as a function; Lambda gives as long.
-const TRIAL_TIME_MAX: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
+pub const TRIAL_TIME_MAX: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 /// Enough for any module to be evaluated; the function's own limit holds when it runs.
 const TRIAL_MEMORY_BYTES: u64 = 512 << 20;
 
@@ -86,15 +86,7 @@ async fn trial(engine: &Engine, runtime: &Runtime, graph: &Arc<Graph>, source: &
         body_bytes_max: 0,
         log_bytes_max: 0,
     });
-    let invocation = Invocation {
-        id: "00000000-0000-0000-0000-000000000000".to_owned(),
-        settings: Arc::clone(&settings),
-        event: Event::Json(serde_json::Value::Null),
-        now: time_of_day(),
-        seed: 0,
-        host: Arc::new(Nobody),
-        log: Arc::new(Nobody),
-    };
+    let invocation = on_trial(Arc::clone(&settings));
     let failed = |failure: Failure| LoadError {
         message: format!("importing the module failed: {}", failure.message),
         place: None,
@@ -128,6 +120,19 @@ async fn trial(engine: &Engine, runtime: &Runtime, graph: &Arc<Graph>, source: &
                 watch: graph.watch.clone(),
             })
         }
+    }
+}
+
+/// An import that belongs to no invocation.
+pub fn on_trial(settings: Arc<Settings>) -> Invocation {
+    Invocation {
+        id: "00000000-0000-0000-0000-000000000000".to_owned(),
+        settings,
+        event: Event::Json(serde_json::Value::Null),
+        now: time_of_day(),
+        seed: 0,
+        host: Arc::new(Nobody),
+        log: Arc::new(Nobody),
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! In reading order: [`artefact`] the runtime that ships with emu; `loader` from files to modules;
 //! `wire`, `host`, `bodies`, `outbound`, `text`, `tools` (`pattern`, `zip`), `crypto`, `intl` what the guest may call; `events`, `reply` an invocation's way in
-//! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source.
+//! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source; `image` a version's own
+//! memory, with its modules imported.
 
 pub mod artefact;
 
@@ -12,6 +13,7 @@ mod bodies;
 mod crypto;
 mod events;
 mod host;
+mod image;
 mod intl;
 mod keyvalue;
 mod load;
@@ -28,6 +30,9 @@ mod tools;
 mod wire;
 mod zip;
 
+pub(super) use image::Shelf;
+#[cfg(test)]
+pub(super) use image::make_image;
 pub(super) use load::load;
 pub(super) use loader::Cache;
 pub(super) use runtime::Runtime;
@@ -49,6 +54,9 @@ pub struct Offer {
     pub convention: Convention,
     /// `fetch`, `scheduled`, `queue`, or `handler`.
     pub handlers: Vec<String>,
+    /// The import drew from `Math.random`.
+    #[serde(default)]
+    pub random: bool,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The interpreter, compiled and linked: one for all scripts.
 
 use bytes::Bytes;
-use wasmtime::component::{ComponentExportIndex, InstancePre, TypedFunc};
+use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, Linker, TypedFunc};
 use wasmtime::{Store, component};
 
 use super::{artefact, host, wire};
@@ -33,17 +33,24 @@ impl Runtime {
         let unpacked = artefact::unpack().map_err(|error| format!("the JavaScript runtime is damaged: {error}"))?;
         let compiled = engine.compiler().component(Bytes::from(unpacked)).await;
         let compiled = compiled.map_err(|error| format!("failed to compile the JavaScript runtime: {error}"))?;
-        let linked = Self::link(&compiled.component, compiled.cached);
+        let linker = host::linker(&compiled.component);
+        let linked = linker.and_then(|linker| Self::link(&linker, &compiled.component, compiled.cached));
         linked.map_err(|error| format!("failed to link the JavaScript runtime: {error:#}"))
     }
 
-    fn link(component: &component::Component, compile_cached: bool) -> wasmtime::Result<Runtime> {
+    /// # Errors
+    /// When the component lacks an export, or imports what the linker does not have.
+    pub fn link(
+        linker: &Linker<Guest>,
+        component: &component::Component,
+        compile_cached: bool,
+    ) -> wasmtime::Result<Runtime> {
         let export = |name: &str| {
             let found = component.get_export_index(None, name);
             found.ok_or_else(|| wasmtime::format_err!("the runtime has no export {name}"))
         };
         Ok(Runtime {
-            pre: host::linker(component)?.instantiate_pre(component)?,
+            pre: linker.instantiate_pre(component)?,
             load: export("load")?,
             handle: export("handle")?,
             slots: Engine::slots_of(component),
@@ -59,7 +66,13 @@ impl Runtime {
 
     /// A fresh instance, to import a module on trial.
     pub async fn instantiate_for_load(&self, store: &mut Store<Guest>) -> wasmtime::Result<Load> {
+        Ok(self.instantiate_for_image(store).await?.1)
+    }
+
+    /// The same, to look into the instance afterwards.
+    pub async fn instantiate_for_image(&self, store: &mut Store<Guest>) -> wasmtime::Result<(Instance, Load)> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
-        instance.get_typed_func(store, self.load)
+        let load = instance.get_typed_func(store, self.load)?;
+        Ok((instance, load))
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 use wasmtime::Trap;
 
+use super::image::{Image, Progress};
 use super::loader::Graph;
 use super::runtime::{Handle, Runtime};
 use super::script::{Script, script};
@@ -24,6 +25,7 @@ pub struct Version {
     pub offer: Offer,
     /// The settings of the last invocation, as the guest gets them: one manifest's stay the same for many.
     settings: Mutex<Option<(Arc<Settings>, Arc<str>)>>,
+    image: Mutex<Progress>,
 }
 
 impl Version {
@@ -33,10 +35,20 @@ impl Version {
             graph,
             offer,
             settings: Mutex::new(None),
+            image: Mutex::default(),
         }
     }
 
-    fn settings_json(&self, settings: &Arc<Settings>) -> Arc<str> {
+    /// Looks at how far its image is, or changes it.
+    pub fn progress<T>(&self, look: impl FnOnce(&mut Progress) -> T) -> T {
+        look(&mut self.image.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn has_image(&self) -> bool {
+        self.progress(|progress| matches!(progress, Progress::Made(_)))
+    }
+
+    pub fn settings_json(&self, settings: &Arc<Settings>) -> Arc<str> {
         let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
             Some((of, json)) if Arc::ptr_eq(of, settings) => Arc::clone(json),
@@ -103,16 +115,20 @@ pub fn failure_of(error: &wasmtime::Error, live: &Live) -> Failure {
 
 /// Where a script's invocations run, one after the other.
 pub struct Sandbox {
+    code: Code,
+    kept: Option<(Live, Handle)>,
+}
+
+/// What is run, and by whom.
+struct Code {
     engine: Engine,
     version: Arc<Version>,
-    kept: Option<(Live, Handle)>,
 }
 
 impl Sandbox {
     pub fn new(engine: Engine, version: Arc<Version>) -> Sandbox {
         Sandbox {
-            engine,
-            version,
+            code: Code { engine, version },
             kept: None,
         }
     }
@@ -122,7 +138,7 @@ impl Sandbox {
         let run = Run::new(&invocation);
         let opened = match self.kept.take() {
             Some((mut live, handle)) => live.rearm(run, invocation.seed).map(|()| (live, Some(handle))),
-            None => Live::new(&self.engine, self.version.runtime.slots, run, invocation.seed)
+            None => Live::new(&self.code.engine, self.code.version.runtime.slots, run, invocation.seed)
                 .await
                 .map(|live| (live, None)),
         };
@@ -131,20 +147,14 @@ impl Sandbox {
             Err(failure) => return not_run(failure),
         };
         if handle.is_none() {
-            live.store.data_mut().extension = Some(Box::new(Script::new(Arc::clone(&self.version.graph))));
+            live.store.data_mut().extension = Some(Box::new(Script::new(Arc::clone(&self.code.version.graph))));
         }
         let mut meter = Meter::start();
         let timeout = invocation.settings.timeout;
         let mut kept = None;
-        let work = work(
-            &self.version,
-            &mut live,
-            handle,
-            &mut kept,
-            &mut meter,
-            invocation,
-            sender,
-        );
+        let work = self
+            .code
+            .work(&mut live, handle, &mut kept, &mut meter, invocation, sender);
         let result = within(timeout, work).await;
         let outcome = meter.outcome(&live, result);
         // After a failure nobody knows what state the guest is in.
@@ -157,52 +167,65 @@ impl Sandbox {
     }
 }
 
-/// One invocation within its deadline; a guest that did well is left in `kept`.
-async fn work(
-    version: &Version,
-    live: &mut Live,
-    handle: Option<Handle>,
-    kept: &mut Option<Handle>,
-    meter: &mut Meter,
-    invocation: Invocation,
-    sender: oneshot::Sender<Reply>,
-) -> Result<(), Failure> {
-    let fresh = handle.is_none();
-    let handle = match handle {
-        Some(handle) => handle,
-        None => version
-            .runtime
-            .instantiate(&mut live.store)
-            .await
-            .map_err(|error| failure_of(&error, live))?,
-    };
-    let settings = version.settings_json(&invocation.settings);
-    let context = context(&version.graph.entry, settings, &invocation);
-    let run = Arc::clone(&live.store.data().run);
-    let guest = script(live.store.data_mut()).map_err(Failure::internal)?;
-    guest.arm(Some(sender));
-    let convention = version.offer.convention;
-    let (event, expected) = events::prepare(invocation.event, convention, &mut guest.bodies, &run).await?;
+impl Code {
+    /// One invocation within its deadline; a guest that did well is left in `kept`.
+    async fn work(
+        &self,
+        live: &mut Live,
+        handle: Option<Handle>,
+        kept: &mut Option<Handle>,
+        meter: &mut Meter,
+        invocation: Invocation,
+        sender: oneshot::Sender<Reply>,
+    ) -> Result<(), Failure> {
+        let (engine, version) = (&self.engine, &self.version);
+        let fresh = handle.is_none();
+        let settings = version.settings_json(&invocation.settings);
+        let mut imports = false;
+        let handle = match handle {
+            Some(handle) => handle,
+            None => {
+                let image: Option<Arc<Image>> = version.progress(|progress| engine.images().take(progress, &settings));
+                imports = image.is_none();
+                let runtime = image.as_ref().map_or(&*version.runtime, |image| &image.runtime);
+                let instance = runtime.instantiate(&mut live.store).await;
+                instance.map_err(|error| failure_of(&error, live))?
+            }
+        };
+        let context = context(&version.graph.entry, settings, &invocation);
+        let of = Arc::clone(&invocation.settings);
+        let run = Arc::clone(&live.store.data().run);
+        let guest = script(live.store.data_mut()).map_err(Failure::internal)?;
+        guest.arm(Some(sender));
+        let convention = version.offer.convention;
+        let (event, expected) = events::prepare(invocation.event, convention, &mut guest.bodies, &run).await?;
 
-    let answer = handle.call_async(&mut live.store, (context, event)).await;
-    if fresh && let Ok(script) = script(live.store.data_mut()) {
-        meter.initialised_at(script.entered.unwrap_or_else(Instant::now));
-    }
-    let (answer,) = answer.map_err(|error| failure_of(&error, live))?;
-    let guest = script(live.store.data_mut()).map_err(Failure::internal)?;
-    if let wire::Reply::Failed(thrown) = &answer {
-        // What a failed batch acknowledged by name stays acknowledged.
-        if let Ok(retried) = reply::verdicts(thrown) {
-            guest.answer(Reply::Batch(retried));
+        let called = Instant::now();
+        let answer = handle.call_async(&mut live.store, (context, event)).await;
+        if fresh && let Ok(script) = script(live.store.data_mut()) {
+            let entered = script.entered.unwrap_or_else(Instant::now);
+            meter.initialised_at(entered);
+            if imports {
+                let cost = entered.saturating_duration_since(called);
+                engine.images().imported(engine, version, &of, cost);
+            }
         }
-        return Err(Thrown::parse(thrown).failure(&version.graph, kind_of(thrown)));
+        let (answer,) = answer.map_err(|error| failure_of(&error, live))?;
+        let guest = script(live.store.data_mut()).map_err(Failure::internal)?;
+        if let wire::Reply::Failed(thrown) = &answer {
+            // What a failed batch acknowledged by name stays acknowledged.
+            if let Ok(retried) = reply::verdicts(thrown) {
+                guest.answer(Reply::Batch(retried));
+            }
+            return Err(Thrown::parse(thrown).failure(&version.graph, kind_of(thrown)));
+        }
+        let reply = reply::convert(answer, expected, &mut guest.bodies).await;
+        if let Some(reply) = reply.map_err(|message| Failure::new(FailureKind::BadResponse, message))? {
+            guest.answer(reply);
+        }
+        *kept = Some(handle);
+        Ok(())
     }
-    let reply = reply::convert(answer, expected, &mut guest.bodies).await;
-    if let Some(reply) = reply.map_err(|message| Failure::new(FailureKind::BadResponse, message))? {
-        guest.answer(reply);
-    }
-    *kept = Some(handle);
-    Ok(())
 }
 
 /// Whether the prelude says that the answer (not the handler) was wrong.

@@ -5,6 +5,7 @@ import host from "emu:js/host";
 import { beginInvocation, environment } from "./environment.js";
 import { badAnswer, describeError } from "./errors.js";
 import { handleGateway, handlePlain, lambdaHandler } from "./lambda.js";
+import { isUndrawn } from "./random.js";
 import { handleHttp, handleQueue, handleScheduled, workersHandlers } from "./workers.js";
 import "./globals.js";
 
@@ -41,7 +42,7 @@ async function enter(context) {
 export async function load(context) {
   try {
     const { convention, handlers } = await enter(context);
-    return JSON.stringify({ convention, handlers });
+    return JSON.stringify({ convention, handlers, random: !isUndrawn() });
   } catch (error) {
     throw JSON.stringify(describeError(error));
   }

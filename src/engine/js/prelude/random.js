@@ -32,6 +32,11 @@ function begin() {
   for (let round = 0; round < 12; round++) next();
 }
 
+/** Whether the invocation, so far, has asked for no number. */
+export function isUndrawn() {
+  return seed !== null;
+}
+
 /** 53 random bits in [0, 1). */
 export function random() {
   if (seed !== null) begin();

@@ -30,12 +30,20 @@ fn fresh_isolates() {
             .enable_all()
             .build()
             .unwrap();
-        for (name, code) in [("hello", HELLO), ("router", ROUTER), ("lambda", LAMBDA)] {
+        for (name, code, image) in [
+            ("hello", HELLO, false),
+            ("hello with an image", HELLO, true),
+            ("router", ROUTER, true),
+            ("lambda", LAMBDA, true),
+        ] {
             let count = Arc::new(AtomicU64::new(0));
             let project = Arc::new(Project::new(&[("f.js", code)]));
             let mut fuel = 0;
             let (elapsed, (cpu, faults)) = runtime.block_on(async {
                 let version = project.load("f.js").await.unwrap();
+                if image {
+                    project.image(&version).await.unwrap();
+                }
                 fuel = project.invoke(&version, get("/path?q=1")).await.0.fuel;
                 let until = Instant::now() + Duration::from_secs(3);
                 let started = (Instant::now(), used());

@@ -25,6 +25,7 @@ fn engine() -> &'static Engine {
         Engine::new(EngineOptions {
             compile_in: CompileIn::Process,
             cache_dir: None,
+            images: true,
         })
         .expect("an engine")
     })
@@ -175,6 +176,12 @@ impl Project {
             host: self.world.clone(),
             log: self.world.clone(),
         }
+    }
+
+    /// Makes the version's image now.
+    pub async fn image(&self, version: &Version) -> Result<(), String> {
+        let invocation = self.invocation(Event::Json(Value::Null));
+        engine().make_image(version, invocation.settings).await
     }
 
     /// Runs a fresh sandbox of the version.

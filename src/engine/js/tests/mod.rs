@@ -5,6 +5,7 @@ mod bench;
 mod faults;
 mod functions;
 mod harness;
+mod images;
 mod modules;
 mod node;
 mod packages;

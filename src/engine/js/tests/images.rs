@@ -1,0 +1,142 @@
+//! A version's own image answers as its modules do when they are imported anew, or there is none.
+
+use super::harness::*;
+
+/// What an import may leave behind that later invocations could see, and what they must not share.
+const PURE: &[(&str, &str)] = &[
+    (
+        "globals, randomness and time are the invocation's; work of the host",
+        "let count = 0; globalThis.seen = []; const url = new URL('/a?b=1', 'https://example.com');
+         const money = new Intl.NumberFormat('de', { style: 'currency', currency: 'EUR' });
+         const route = new URLPattern({ pathname: '/:name' }); const bytes = new TextEncoder().encode('h\u{e9}llo');
+         export default { fetch(request) { seen.push(1); url.searchParams.append('c', '2');
+             return Response.json([++count, seen.length, Math.random(), crypto.randomUUID(), Math.floor(Date.now() / 1e5), request.url,
+                 url.href, money.format(3.5), route.exec('https://x.y/z').pathname.groups.name, bytes.length]); } };",
+    ),
+    (
+        "environment and bindings, modules of Node, and context over awaits",
+        "import { env as global } from 'cloudflare:workers'; import { AsyncLocalStorage } from 'node:async_hooks';
+         import { createHash } from 'node:crypto'; import { EventEmitter } from 'node:events';
+         const greeting = process.env.GREETING; process.env.MINE = 'x'; let total = 0;
+         const storage = new AsyncLocalStorage(); const bus = new EventEmitter(); bus.on('x', (n) => { total += n; });
+         export default { fetch(request, env) { return storage.run({ id: 7 }, async () => {
+             const id = await env.ORDERS.send({ a: 1 }); bus.emit('x', 2);
+             return Response.json([greeting, global.GREETING, process.env.MINE, env.GREETING, typeof id,
+                 storage.getStore().id, total, createHash('sha256').update('a').digest('hex')]); }); } };",
+    ),
+    (
+        "promises that an import awaited, and one that it left; streams and timers",
+        "const ready = await Promise.resolve(5); const later = Promise.resolve(6); const never = new Promise(() => {});
+         const encoder = new TextEncoder(); export default { async fetch() { const first = await Promise.race([never, later]);
+             return new Response(new ReadableStream({ async pull(controller) { await new Promise((done) => setTimeout(done, 1));
+                 controller.enqueue(encoder.encode(ready + ' ' + first)); controller.close(); } })); } };",
+    ),
+    (
+        "output and errors",
+        "class Oops extends Error {} export default { fetch() { console.log('before', { a: [1] }); throw new Oops('bad'); } };",
+    ),
+];
+
+#[tokio::test]
+async fn an_image_answers_as_a_fresh_import_does() {
+    for (name, code) in PURE {
+        let mut project = Project::new(&[("f.js", code)]);
+        let version = project
+            .load("f.js")
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {}", load_error(&error)));
+        let mut fresh = Vec::new();
+        for seed in [3, 4] {
+            project.seed = seed;
+            fresh.push(show(project.invoke(&version, get("/p")).await).await);
+            fresh.extend(project.lines());
+        }
+        let imported = project.invoke(&version, get("/p")).await.0.fuel;
+        project
+            .image(&version)
+            .await
+            .unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        project.lines();
+        let mut frozen = Vec::new();
+        for seed in [3, 4] {
+            project.seed = seed;
+            frozen.push(show(project.invoke(&version, get("/p")).await).await);
+            frozen.extend(project.lines());
+        }
+        assert_eq!(frozen, fresh, "{name}");
+        let spared = project.invoke(&version, get("/p")).await.0.fuel;
+        assert!(
+            spared < imported,
+            "{name}: {spared} instructions with an image, {imported} without"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_does_more_than_define_things_gets_no_image() {
+    for (code, why) in [
+        ("const began = Date.now();", "calls now of wasi:clocks/wall-clock"),
+        ("const began = new Date();", "calls now of wasi:clocks/wall-clock"),
+        ("const began = performance.now();", "calls elapsed-ms of emu:js/host"),
+        ("const lucky = Math.random();", "calls Math.random"),
+        ("const id = crypto.randomUUID();", "calls random of emu:js/host"),
+        ("console.log('imported');", "calls log of emu:js/host"),
+        ("setTimeout(() => {}, 1000);", "calls elapsed-ms of emu:js/host"),
+        (
+            "const sum = await crypto.subtle.digest('SHA-256', new Uint8Array(3));",
+            "calls compute of emu:js/host",
+        ),
+    ] {
+        let code = format!("{code} export default {{ fetch() {{ return new Response('hello'); }} }};");
+        let project = Project::new(&[("f.js", &code)]);
+        let version = project
+            .load("f.js")
+            .await
+            .unwrap_or_else(|error| panic!("{code}: {}", load_error(&error)));
+        let refused = project.image(&version).await.expect_err(&code);
+        assert!(refused.contains(why), "{code}: {refused}");
+        let shown = show(project.invoke(&version, get("/")).await).await;
+        assert!(shown.ends_with("hello"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_made_once_imports_have_cost_enough() {
+    let code = "let sum = 0; for (let i = 0; i < 2e6; i++) sum += i; export default { fetch() { return Response.json(sum); } };";
+    let project = Project::new(&[("f.js", code)]);
+    let version = project
+        .load("f.js")
+        .await
+        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let first = project.invoke(&version, get("/")).await.0.fuel;
+    // Each of these earns some of it; in between the compiler gets its time.
+    let frozen = async {
+        loop {
+            let (outcome, _) = project.invoke(&version, get("/")).await;
+            if outcome.fuel < first / 10 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(120), frozen)
+        .await
+        .expect("an image");
+}
+
+#[tokio::test]
+async fn an_image_ends_with_the_settings_that_it_was_made_with() {
+    let code = "const { GREETING } = process.env; export default { fetch() { return new Response(GREETING); } };";
+    let mut project = Project::new(&[("f.js", code)]);
+    let version = project
+        .load("f.js")
+        .await
+        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    project.image(&version).await.expect("an image");
+    assert!(show(project.invoke(&version, get("/")).await).await.ends_with("hello"));
+    project.settings.env = vec![("GREETING".to_owned(), "good day".to_owned())];
+    assert!(
+        show(project.invoke(&version, get("/")).await)
+            .await
+            .ends_with("good day")
+    );
+}
