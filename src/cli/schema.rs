@@ -1,9 +1,10 @@
-//! `emu schema`: the JSON Schema of emu.toml, for editors.
+//! `emu schema`: the JSON Schema of emu.toml, for editors, and the OpenAPI document of the control API.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::failure::Outcome;
+use crate::live;
 use crate::project::schema;
 
 /// Print the JSON Schema of emu.toml
@@ -12,6 +13,10 @@ pub struct Args {
     /// Print the reference of keys as Markdown instead
     #[arg(long)]
     pub markdown: bool,
+
+    /// Print the OpenAPI document of the control API instead
+    #[arg(long, conflicts_with = "markdown")]
+    pub openapi: bool,
 }
 
 /// Writes to stdout.
@@ -19,7 +24,9 @@ pub struct Args {
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(args: &Args) -> Outcome {
-    let text = if args.markdown {
+    let text = if args.openapi {
+        live::openapi()
+    } else if args.markdown {
         schema::reference()
     } else {
         schema::pretty()

@@ -67,6 +67,7 @@ use reload::{Change, ReadProject, Reloader};
 use store::{Opened, Place};
 
 pub use clock::since;
+pub use control::openapi::document as openapi;
 pub use history::Archive;
 pub use store::Durability;
 use table::Table;

@@ -20,6 +20,7 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod mistakes;
+mod openapi;
 mod readme;
 mod reload;
 mod snapshots;

@@ -8,7 +8,7 @@ use http::{Method, Response, StatusCode, Uri};
 use crate::engine::{Body, cloudevents};
 use crate::live::http::refuse;
 
-use super::assets;
+use super::{assets, openapi};
 
 /// What the guard knows of this server.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ impl Guard {
         self.check_host(asked)
             .or_else(|| self.check_origin(asked))
             .or_else(|| check_fetch_site(asked))
+            .or_else(|| openapi::refusal(asked.method, asked.uri.path()))
             .or_else(|| check_content_type(asked))
             .or_else(|| self.check_token(asked))
     }
@@ -170,12 +171,16 @@ fn check_content_type(asked: &Asked<'_>) -> Option<Response<Body>> {
         return None;
     }
     if asked.method != Method::POST {
-        return Some(refuse(
+        let mut response = refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
             "the control API takes GET and POST",
             "use POST",
-        ));
+        );
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+        return Some(response);
     }
     let json = asked
         .headers

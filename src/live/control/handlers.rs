@@ -1,4 +1,4 @@
-//! One function a request: finds the thing, does it, answers.
+//! One function a request: finds the thing, does it, answers. A path that is to be served also stands in `openapi.json`.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,17 @@ use crate::live::table::Entry;
 use crate::platform::effect::RejectReason;
 use crate::report::bill::Bill;
 
-use super::{Answer, ApiFailure, Reply, answered, consume, json as json_reply, kv, parse, past, snapshot, sse, views};
+use super::{
+    Answer, ApiFailure, Reply, answered, consume, json as json_reply, kv, object, openapi, parse, past, snapshot, sse,
+    views,
+};
 
 /// GET `/_emu/{what}`.
 pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) -> Reply {
     match what {
         "health" => answered(Ok(views::health(server))),
         "ready" => ready(server),
+        "openapi.json" => document(),
         "functions" => answered(Ok(views::functions(&server.driver))),
         "instances" => answered(Ok(views::instances(&server.driver))),
         "invocations" => answered(past::invocations(server, query).await),
@@ -38,26 +42,14 @@ pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) 
 }
 
 fn unknown_path(what: &str) -> ApiFailure {
-    let known = [
-        "health",
-        "ready",
-        "functions",
-        "instances",
-        "invocations",
-        "logs",
-        "history",
-        "why",
-        "queues",
-        "topics",
-        "kv",
-        "snapshots",
-        "crons",
-        "bill",
-        "events",
-    ]
-    .map(str::to_owned);
-    let hint = nearest(what, known.iter()).map_or_else(|| known.join(", "), |near| format!("did you mean {near}?"));
-    ApiFailure::new(StatusCode::NOT_FOUND, "not-found", format!("no /_emu/{what}")).remedy(hint)
+    ApiFailure::new(StatusCode::NOT_FOUND, "not-found", format!("no /_emu/{what}")).remedy(openapi::hint(what))
+}
+
+fn document() -> Reply {
+    let mut response = Reply::new(openapi::document().into());
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
 }
 
 fn ready(server: &Server) -> Reply {
@@ -142,11 +134,11 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
         ("queues", "receive") => answered(consume::receive(server, name, &body).await),
         ("queues", "delete") => answered(consume::delete(server, name, &body).await),
         ("queues", "visibility") => answered(consume::visibility(server, name, &body).await),
-        ("queues", "purge") => answered(queue_action(server, name, Action::Purge)),
-        ("queues", "redrive") => answered(queue_action(server, name, Action::Redrive)),
+        ("queues", "purge") => answered(parse(&body).and_then(|_| queue_action(server, name, Action::Purge))),
+        ("queues", "redrive") => answered(parse(&body).and_then(|_| queue_action(server, name, Action::Redrive))),
         ("kv", "put") => answered(kv::put(server, name, &body).await),
         ("kv", "delete") => answered(kv::delete(server, name, &body).await),
-        ("crons", "fire") => answered(fire(server, name)),
+        ("crons", "fire") => answered(parse(&body).and_then(|_| fire(server, name))),
         ("functions", "invoke") => answered(invoke(server, name, &body).await),
         ("functions", "invoke-async") => answered(invoke_async(server, name, &body).await),
         ("snapshots", _) => match snapshot::act(server, name, action, &body).await {
@@ -161,11 +153,11 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
 async fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answer<Value> {
     let parsed = parse(body)?;
     let several = parsed.is_array();
-    let messages: Vec<api::SendMessage> = match several {
-        true => serde_json::from_value(parsed),
-        false => serde_json::from_value(parsed).map(|one| vec![one]),
+    let messages: Vec<api::SendMessage> = match parsed {
+        Value::Array(items) => items.into_iter().map(object).collect(),
+        one => object(one).map(|one| vec![one]),
     }
-    .map_err(|error| {
+    .map_err(|error: serde_json::Error| {
         ApiFailure::new(
             StatusCode::BAD_REQUEST,
             "bad-message",
@@ -320,29 +312,6 @@ pub async fn below(server: &Server, what: &str, name: &str, part: &str, query: &
             let max = query.get("max").map(String::as_str);
             answered(consume::peek(server, name, max).await)
         }
-        _ if ACTIONS.contains(&(what, part)) => {
-            let message = format!("/_emu/{what}/{name}/{part} does something: it takes POST");
-            let failure = ApiFailure::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message);
-            answered::<()>(Err(failure.remedy("curl -X POST -H 'content-type: application/json'")))
-        }
         _ => answered::<()>(Err(unknown_path(&format!("{what}/{name}/{part}")))),
     }
 }
-
-/// What [`act`] knows and GET does not.
-const ACTIONS: &[(&str, &str)] = &[
-    ("topics", "messages"),
-    ("queues", "receive"),
-    ("queues", "delete"),
-    ("queues", "visibility"),
-    ("queues", "purge"),
-    ("queues", "redrive"),
-    ("kv", "put"),
-    ("kv", "delete"),
-    ("crons", "fire"),
-    ("functions", "invoke"),
-    ("functions", "invoke-async"),
-    ("snapshots", "save"),
-    ("snapshots", "load"),
-    ("snapshots", "delete"),
-];

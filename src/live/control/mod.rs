@@ -7,6 +7,7 @@ mod consume;
 pub mod guard;
 mod handlers;
 mod kv;
+pub mod openapi;
 mod past;
 mod snapshot;
 mod sse;
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Serialize;
@@ -81,7 +82,7 @@ impl Control {
 impl PeerService for Control {
     fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         _peer: IpAddr,
     ) -> impl Future<Output = Response<Body>> + Send + 'static {
         let asked = Asked {
@@ -90,6 +91,10 @@ impl PeerService for Control {
             headers: request.headers(),
         };
         let refused = self.guard.check(&asked);
+        if *request.method() == Method::HEAD {
+            // Hyper leaves the body out.
+            *request.method_mut() = Method::GET;
+        }
         let mut service = warp::service(self.routes.clone());
         async move {
             let mut response = match refused {
@@ -197,8 +202,16 @@ fn read<T: DeserializeOwned>(body: &Bytes, remedy: &str) -> Answer<T> {
         true => Value::Object(serde_json::Map::new()),
         false => parse(body)?,
     };
-    serde_json::from_value(value)
+    object(value)
         .map_err(|error| bad_request("bad-request", format!("the body cannot be read: {error}")).remedy(remedy))
+}
+
+/// A value with named members; serde would take a list of them as well.
+fn object<T: DeserializeOwned>(value: Value) -> serde_json::Result<T> {
+    match value {
+        Value::Array(_) => Err(serde::de::Error::custom("a list where an object is expected")),
+        value => serde_json::from_value(value),
+    }
 }
 
 fn bad_request(code: &'static str, message: impl Into<String>) -> ApiFailure {
@@ -237,7 +250,10 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
             |server: Server, action: String, query: HashMap<String, String>, headers: HeaderMap, body: Bytes| async move {
                 match action.as_str() {
                     "cloudevents" => cloudevents::post(&server, &query, &headers, &body).await,
-                    _ => handlers::whole(&server, &action).await,
+                    _ => match parse(&body) {
+                        Ok(_) => handlers::whole(&server, &action).await,
+                        Err(failure) => failure_reply(&failure),
+                    },
                 }
             },
         );

@@ -25,6 +25,7 @@ pub fn routes(get: BoxedFilter<(Server,)>) -> BoxedFilter<(Reply,)> {
 pub async fn act(server: &Server, name: &str, action: &str, body: &Bytes) -> Option<Reply> {
     match action {
         "save" => Some(answered(save(server, name, body).await)),
+        "load" | "delete" if super::parse(body).is_err() => Some(answered(super::parse(body))),
         "load" => Some(answered(load(server, name).await)),
         "delete" => {
             let removed = server.driver.remove_snapshot(name).await;

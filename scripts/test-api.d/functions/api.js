@@ -1,0 +1,4 @@
+export default {
+  fetch: () => new Response("hello"),
+  scheduled: () => {},
+};
