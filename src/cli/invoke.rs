@@ -69,14 +69,7 @@ async fn invoke(args: &Args, global: &Global, event: &Value) -> Result<api::Invo
     }
     let opened = settings::open(global.project.as_deref(), &args.run)?;
     let project = opened.loaded.project;
-    let Some(function) = project.functions.get(&args.function) else {
-        let names = project.functions.keys().map(String::as_str);
-        let remedy = match crate::project::diagnostic::nearest(&args.function, names.clone()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("the project has {}", crate::project::diagnostic::list_names(names)),
-        };
-        return Err(Failure::new(format!("no function named {}", args.function)).remedy(remedy));
-    };
+    let function = super::probe::function(&project, &args.function)?;
     let name = function.name.clone();
     let options = settings::private(&args.run, None, &project.dev, 0);
     // The answer has the log; the rest of the project's doings are nobody's business here.

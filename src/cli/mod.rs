@@ -18,6 +18,7 @@ mod logs;
 mod messages;
 mod new;
 mod output;
+mod probe;
 mod reset;
 mod schema;
 mod settings;
@@ -122,6 +123,7 @@ enum Command {
     Dev(dev::Args),
     Exec(exec::Args),
     Invoke(invoke::Args),
+    Probe(probe::Args),
     Send(messages::SendArgs),
     Publish(messages::PublishArgs),
     Fire(messages::FireArgs),
@@ -171,6 +173,7 @@ impl Command {
             Command::Dev(args) => dev::run(args, global, started),
             Command::Exec(args) => exec::run(args, global),
             Command::Invoke(args) => invoke::run(args, global),
+            Command::Probe(args) => probe::run(args, global),
             Command::Send(args) => messages::send(args, global),
             Command::Publish(args) => messages::publish(args, global),
             Command::Fire(args) => messages::fire(args, global),

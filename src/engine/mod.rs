@@ -126,6 +126,11 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// When there is no such store, or none can be used now.
     fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError>;
+
+    /// When runs are compared: the guest's time passes by sleeping only, not by working.
+    fn is_time_still(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Clone, Debug, Default)]

@@ -182,6 +182,11 @@ fn new_wasmtime() -> anyhow::Result<(wasmtime::Engine, u32)> {
 pub struct Version(pub(super) Arc<Kind>);
 
 impl Version {
+    /// Whether a sandbox of it lives on after an invocation. A command's process ends with it.
+    pub fn is_kept(&self) -> bool {
+        !matches!(&*self.0, Kind::Command(_))
+    }
+
     pub(super) fn script(version: js::Version) -> Self {
         Self(Arc::new(Kind::Script(Arc::new(version))))
     }

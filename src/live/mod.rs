@@ -22,6 +22,7 @@ mod listen;
 pub mod load;
 mod messages;
 mod names;
+pub mod probe;
 mod redact;
 pub mod reload;
 mod render;

@@ -35,7 +35,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn of(profile: &Profile) -> Limits {
+    pub fn of(profile: &Profile) -> Limits {
         Limits {
             request_bytes_max: profile.body.request_max_bytes.unwrap_or(BODY_BYTES_MAX),
             response_bytes_max: profile.body.response_max_bytes.unwrap_or(BODY_BYTES_MAX),
@@ -112,7 +112,8 @@ impl Table {
     }
 }
 
-fn settings(function: &project::Function, limits: &Limits) -> Settings {
+/// What the engine is told of a function.
+pub fn settings(function: &project::Function, limits: &Limits) -> Settings {
     Settings {
         function: function.name.as_str().into(),
         memory_bytes: u64::from(function.memory_mb) << 20,

@@ -6,6 +6,7 @@ pub mod fold;
 pub mod line;
 pub mod ndjson;
 pub mod number;
+pub mod probe;
 pub mod sanitize;
 pub mod style;
 pub mod table;

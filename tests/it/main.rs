@@ -21,6 +21,7 @@ mod limits;
 mod messages;
 mod mistakes;
 mod openapi;
+mod probe;
 mod readme;
 mod reload;
 mod snapshots;

@@ -2,6 +2,7 @@
 //! as long as it takes and is billed; a scaled clock shortens what lies between invocations.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Accessor, HasData, Linker, Resource, ResourceTable};
@@ -16,6 +17,9 @@ use crate::platform::time::Time;
 const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// What the clocks say of themselves.
 const RESOLUTION_NS: u64 = 1_000;
+/// A clock that stands still passes so much with each look beyond so many: a guest that waits by looking gets on.
+const STEP_NS: u64 = 10_000;
+const LOOKS_MAX: u64 = 10_000;
 
 /// The time of one run. Clones share it.
 #[derive(Clone, Debug)]
@@ -26,6 +30,22 @@ struct Inner {
     /// Unix time at arrival, nanoseconds.
     arrival_ns: u64,
     started: Instant,
+    still: Option<Still>,
+}
+
+/// Time that only passes by sleeping.
+#[derive(Debug, Default)]
+struct Still {
+    slept_ns: AtomicU64,
+    looks: AtomicU64,
+}
+
+impl Still {
+    fn elapsed_ns(&self) -> u64 {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        let passed_ns = looks.saturating_sub(LOOKS_MAX).saturating_mul(STEP_NS);
+        self.slept_ns.load(Ordering::Relaxed).saturating_add(passed_ns)
+    }
 }
 
 impl Clock {
@@ -33,6 +53,17 @@ impl Clock {
         let inner = Inner {
             arrival_ns: arrival.0,
             started: Instant::now(),
+            still: None,
+        };
+        Self(Arc::new(inner))
+    }
+
+    /// A clock by which nothing takes time but sleeping, so that runs can be compared.
+    pub fn still(arrival: Time) -> Self {
+        let inner = Inner {
+            arrival_ns: arrival.0,
+            started: Instant::now(),
+            still: Some(Still::default()),
         };
         Self(Arc::new(inner))
     }
@@ -49,6 +80,9 @@ impl Clock {
 
     /// Guest time since the run began, nanoseconds.
     pub fn elapsed_ns(&self) -> u64 {
+        if let Some(still) = &self.0.still {
+            return still.elapsed_ns();
+        }
         u64::try_from(self.0.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
@@ -60,6 +94,9 @@ impl Clock {
             return tokio::task::yield_now().await;
         }
         tokio::time::sleep(Duration::from_nanos(wait_ns).min(WAIT_MAX)).await;
+        if let Some(still) = &self.0.still {
+            still.slept_ns.fetch_max(elapsed_ns, Ordering::Relaxed);
+        }
     }
 
     pub async fn sleep(&self, duration: Duration) {

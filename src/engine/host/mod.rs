@@ -47,11 +47,15 @@ pub struct Run {
 impl Run {
     pub fn new(invocation: &Invocation) -> Arc<Self> {
         let settings = invocation.settings.clone();
+        let clock = match invocation.host.is_time_still() {
+            true => Clock::still(invocation.now),
+            false => Clock::new(invocation.now),
+        };
         Arc::new(Self {
             id: invocation.id.clone(),
             host: invocation.host.clone(),
             log: Arc::new(Log::new(invocation.log.clone(), settings.log_bytes_max)),
-            clock: Clock::new(invocation.now),
+            clock,
             calls: outbound::Calls::default(),
             settings,
         })
