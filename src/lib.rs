@@ -15,4 +15,6 @@ pub mod report;
 
 pub mod live;
 
+pub mod sim;
+
 pub mod cli;

@@ -11,6 +11,7 @@ Examples:
   emu send orders '{\"id\": 7}'            a message for a queue
   emu exec -- npm test                   a fresh emulator around a command, for CI
   emu load api --pattern spike           traffic, and what it does to cold starts and the bill
+  emu simulate --sweep keep_alive=1m,10m a simulation file, with two of its values
 
 Exit codes:
   0    it worked
@@ -45,6 +46,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "bill",
         ],
     ),
+    ("Foresee", &["simulate"]),
     ("Project", &["new", "validate", "types", "schema"]),
     ("This program", &["cache", "completions"]),
 ];

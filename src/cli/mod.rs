@@ -23,6 +23,7 @@ mod reset;
 mod schema;
 mod settings;
 mod signals;
+mod simulate;
 mod snapshot;
 mod types;
 mod validate;
@@ -139,6 +140,7 @@ enum Command {
     Logs(logs::Args),
     Why(why::Args),
     Bill(bill::Args),
+    Simulate(simulate::Args),
     New(new::Args),
     Validate(validate::Args),
     Schema(schema::Args),
@@ -189,6 +191,7 @@ impl Command {
             Command::Logs(args) => logs::run(args, global),
             Command::Why(args) => why::run(args, global),
             Command::Bill(args) => bill::run(args, global),
+            Command::Simulate(args) => simulate::run(args, global),
             Command::New(args) => new::run(args),
             Command::Validate(args) => validate::run(args, global),
             Command::Schema(args) => schema::run(args),

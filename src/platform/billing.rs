@@ -73,6 +73,19 @@ impl Usage {
         self.kept_mb_ms += other.kept_mb_ms;
         self.kept_vcpu_units += other.kept_vcpu_units;
     }
+
+    /// What came after `earlier`, a state of the same sums.
+    pub fn less(&self, earlier: &Usage) -> Usage {
+        Usage {
+            requests: self.requests.saturating_sub(earlier.requests),
+            billed_ms: self.billed_ms.saturating_sub(earlier.billed_ms),
+            mb_ms: self.mb_ms.saturating_sub(earlier.mb_ms),
+            vcpu_units: self.vcpu_units.saturating_sub(earlier.vcpu_units),
+            kept_ms: self.kept_ms.saturating_sub(earlier.kept_ms),
+            kept_mb_ms: self.kept_mb_ms.saturating_sub(earlier.kept_mb_ms),
+            kept_vcpu_units: self.kept_vcpu_units.saturating_sub(earlier.kept_vcpu_units),
+        }
+    }
 }
 
 /// One provider's rules for one function, made ready so that metering neither looks anything up nor allocates.
@@ -139,7 +152,9 @@ impl Tariff {
         }
     }
 
-    fn quantities(&self, used: &Used, init: Span) -> (u64, u32) {
+    /// Billed milliseconds and MB of one invocation with this init.
+    #[inline]
+    pub(super) fn quantities(&self, used: &Used, init: Span) -> (u64, u32) {
         let time = if self.bills_cpu {
             used.cpu
         } else if self.shares_instance_time {
@@ -174,7 +189,8 @@ impl Tariff {
         (billed_ms, memory_mb)
     }
 
-    fn count(&self, usage: &mut Usage, (billed_ms, memory_mb): (u64, u32)) {
+    #[inline]
+    pub(super) fn count(&self, usage: &mut Usage, (billed_ms, memory_mb): (u64, u32)) {
         let ms = u128::from(billed_ms);
         usage.requests += 1;
         usage.billed_ms += ms;

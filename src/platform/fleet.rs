@@ -10,7 +10,8 @@ use super::config::{ColdStarts, FunctionSpec};
 use super::deadline::Deadline;
 use super::effect::{Effect, InstanceState, Note, RejectReason, StopReason};
 use super::ids::{FunctionId, InstanceId, InvocationId, QueueId, VersionNumber};
-use super::instance::{IdleList, Instance, NONE, Newest, Slot, State};
+use super::instance::{Instance, State};
+use super::lists::{IdleList, Newest, Place, Slot};
 use super::rules::Rules;
 use super::scaling::{KeepAlive, StartRate};
 use super::time::{Span, Time};
@@ -161,7 +162,7 @@ impl Platform {
             let instance = &mut self.instances[slot];
             instance.state = State::Busy;
             instance.in_flight += 1;
-            let (rank, in_flight) = (instance.rank, instance.in_flight);
+            let (rank, in_flight) = (instance.place.rank, instance.in_flight);
             if in_flight >= instance.room {
                 fleet.newest.clear(rank);
             }
@@ -219,11 +220,9 @@ impl Platform {
             init: Span::ZERO,
             modelled,
             bound: Vec::new(),
-            rank: 0,
-            prev: NONE,
-            next: NONE,
+            place: Place::NOWHERE,
         });
-        self.instances[slot].rank = fleet.newest.push(slot);
+        self.instances[slot].place.rank = fleet.newest.push(slot);
         fleet.starting += 1;
         fleet.current += 1;
         self.account += 1;
@@ -248,7 +247,7 @@ impl Platform {
         };
         instance.init = init;
         let bound = std::mem::take(&mut instance.bound);
-        let (function, rank, current) = (instance.function, instance.rank, leaving.is_none());
+        let (function, rank, current) = (instance.function, instance.place.rank, leaving.is_none());
         let fleet = &mut self.fleets[function];
         fleet.starting -= 1;
         fleet.open.retain(|open| *open != slot);
@@ -339,7 +338,7 @@ impl Platform {
                     self.note_instance(slot, InstanceState::Idle, None);
                 }
             }
-            _ => self.fleets[function].newest.set(instance.rank),
+            _ => self.fleets[function].newest.set(instance.place.rank),
         }
     }
 
@@ -347,7 +346,7 @@ impl Platform {
         let instance = &mut self.instances[slot];
         instance.state = State::Idle;
         instance.idle_since = self.now;
-        let (function, rank) = (instance.function, instance.rank);
+        let (function, rank) = (instance.function, instance.place.rank);
         let fleet = &mut self.fleets[function];
         fleet.newest.set(rank);
         fleet.settle_kept(self.now, self.ledger.as_mut());
@@ -406,7 +405,7 @@ impl Platform {
     fn drain(&mut self, slot: Slot, reason: StopReason) {
         let instance = &mut self.instances[slot];
         instance.state = State::Draining(reason);
-        let (function, rank, in_flight) = (instance.function, instance.rank, instance.in_flight);
+        let (function, rank, in_flight) = (instance.function, instance.place.rank, instance.in_flight);
         let fleet = &mut self.fleets[function];
         fleet.newest.clear(rank);
         fleet.current -= 1;
@@ -424,7 +423,9 @@ impl Platform {
             "what waits for an instance is placed elsewhere first"
         );
         let function = instance.function;
-        self.fleets[function].newest.remove(&mut self.instances, instance.rank);
+        self.fleets[function]
+            .newest
+            .remove(&mut self.instances, instance.place.rank);
         self.effects.push_back(Effect::StopInstance {
             instance: instance.id,
             function,

@@ -7,8 +7,9 @@ use super::Platform;
 use super::deadline::Deadline;
 use super::fleet::Fleet;
 use super::ids::{InstanceId, InvocationId, MessageId, QueueId, ReceiptId};
-use super::instance::{Slot, State};
+use super::instance::State;
 use super::invoke::{Job, Phase};
+use super::lists::Slot;
 use super::poller::Polled;
 use super::queue::MessageState;
 use super::time::Time;
@@ -77,7 +78,11 @@ impl Platform {
             }
             let fleet = &self.fleets[instance.function];
             let takes = matches!(instance.state, State::Idle | State::Busy) && instance.in_flight < instance.room;
-            same(&what("can take work"), fleet.newest.is_set(instance.rank, slot), takes)?;
+            same(
+                &what("can take work"),
+                fleet.newest.is_set(instance.place.rank, slot),
+                takes,
+            )?;
             let open = instance.state == State::Starting(None) && instance.bound.len() < instance.room as usize;
             same(&what("can be bound to"), fleet.open.contains(&slot), open)?;
             let current = matches!(instance.state, State::Starting(None) | State::Idle | State::Busy);

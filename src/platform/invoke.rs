@@ -8,7 +8,8 @@ use super::effect::{Delivery, Effect, End, Note, Record, RejectReason, Run, Trig
 use super::fleet::Seat;
 use super::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId, TriggerId};
 use super::input::{Completion, Outcome};
-use super::instance::{Slot, State};
+use super::instance::State;
+use super::lists::Slot;
 use super::time::{Span, Time};
 
 /// One that has not ended.

@@ -18,6 +18,8 @@ pub mod input;
 mod instance;
 mod invariants;
 mod invoke;
+pub mod lane;
+mod lists;
 mod poller;
 mod queue;
 mod retry;

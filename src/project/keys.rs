@@ -44,6 +44,8 @@ pub enum Kind {
         min: u64,
         max: u64,
     },
+    /// A number that may have decimals, from zero up.
+    Decimal,
     List(&'static Kind),
     /// Keys of the user's own, each with such a value.
     MapOf(&'static Kind),
@@ -90,7 +92,7 @@ impl Kind {
             Kind::Bool => "`true` or `false`".to_owned(),
             Kind::False => "`false`".to_owned(),
             Kind::Text(text) => text.in_words(),
-            Kind::Integer { .. } => "number".to_owned(),
+            Kind::Integer { .. } | Kind::Decimal => "number".to_owned(),
             Kind::List(Kind::OneOf(forms)) => {
                 let forms: Vec<String> = forms.iter().map(|form| plural(&form.in_words())).collect();
                 format!("list of {}", forms.join(" or "))
@@ -144,7 +146,7 @@ fn plural(words: &str) -> String {
     }
 }
 
-const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+pub(crate) const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
     Key {
         name,
         kind,
@@ -156,21 +158,21 @@ const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'stati
 }
 
 impl Key {
-    const fn also(mut self, also: &'static [&'static str]) -> Key {
+    pub(crate) const fn also(mut self, also: &'static [&'static str]) -> Key {
         self.also = also;
         self
     }
 
-    const fn required(mut self) -> Key {
+    pub(crate) const fn required(mut self) -> Key {
         self.required = true;
         self
     }
 }
 
-const TEXT: Kind = Kind::Text(Text::Plain);
-const NAME: Kind = Kind::Text(Text::Name);
-const DURATION: Kind = Kind::Text(Text::Duration);
-const U32: u64 = u32::MAX as u64;
+pub(crate) const TEXT: Kind = Kind::Text(Text::Plain);
+pub(crate) const NAME: Kind = Kind::Text(Text::Name);
+pub(crate) const DURATION: Kind = Kind::Text(Text::Duration);
+pub(crate) const U32: u64 = u32::MAX as u64;
 
 pub static ROOT: Table = Table {
     path: "",

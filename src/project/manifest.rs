@@ -91,7 +91,7 @@ pub const SYNTAX: &str = "not valid TOML";
 
 /// One mistake in the syntax makes a row of others below it, so only the first is said; a key or heading that stands
 /// twice is a mistake of its own.
-fn report_syntax(text: &str, errors: &[toml::de::Error], sink: &mut Sink) {
+pub(crate) fn report_syntax(text: &str, errors: &[toml::de::Error], sink: &mut Sink) {
     let mut said = false;
     for error in errors {
         let twice = error.message() == "duplicate key";
@@ -162,7 +162,7 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
     manifest
 }
 
-fn known_provider(id: &At<String>, sink: &mut Sink) -> bool {
+pub(crate) fn known_provider(id: &At<String>, sink: &mut Sink) -> bool {
     let Err(unknown) = crate::provider::by_id(&id.value) else {
         return true;
     };
@@ -178,7 +178,7 @@ pub fn providers(nearest: &str) -> String {
 }
 
 /// Reads `[functions.NAME]` and its like, in the order of the file.
-fn named<T>(
+pub(crate) fn named<T>(
     root: &Section<'_>,
     kind: &'static str,
     spec: &'static keys::Table,

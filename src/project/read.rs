@@ -242,6 +242,29 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A number from zero up, with or without decimals.
+    pub fn decimal(&self, name: &'static str, sink: &mut Sink) -> Option<At<f64>> {
+        let field = self.get(name)?;
+        let number = match field.value {
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+                .ok()
+                .map(|n| n as f64),
+            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
+            _ => None,
+        };
+        match number {
+            Some(number) if number.is_finite() && number >= 0.0 => Some(field.at(number)),
+            Some(_) => {
+                sink.error(&field.span(), format!("`{name}` must be a number from zero up"));
+                None
+            }
+            None => {
+                wrong(&field, "a number", sink);
+                None
+            }
+        }
+    }
+
     pub fn integer_u32(&self, name: &'static str, sink: &mut Sink) -> Option<At<u32>> {
         let integer = self.integer(name, sink)?;
         // The table of keys bounds these; a missing bound would be a fault of emu's.

@@ -69,6 +69,7 @@ fn kind_schema(kind: &'static Kind, defs: &mut Map<String, Value>) -> Value {
         Kind::False => json!({ "const": false }),
         Kind::Text(text) => text_schema(*text),
         Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Decimal => json!({ "type": "number", "minimum": 0 }),
         Kind::List(of) => json!({ "type": "array", "items": kind_schema(of, defs) }),
         Kind::MapOf(of) => json!({ "type": "object", "additionalProperties": kind_schema(of, defs) }),
         Kind::Named(table) => json!({
@@ -157,7 +158,7 @@ fn tables_in(kind: &'static Kind, tables: &mut Vec<&'static Table>) {
         Kind::Named(table) | Kind::Table(table) => add_tables(table, tables),
         Kind::List(of) | Kind::MapOf(of) => tables_in(of, tables),
         Kind::OneOf(kinds) => kinds.iter().for_each(|kind| tables_in(kind, tables)),
-        Kind::Bool | Kind::False | Kind::Text(_) | Kind::Integer { .. } | Kind::Object => {}
+        Kind::Bool | Kind::False | Kind::Text(_) | Kind::Integer { .. } | Kind::Decimal | Kind::Object => {}
     }
 }
 

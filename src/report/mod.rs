@@ -8,6 +8,7 @@ pub mod ndjson;
 pub mod number;
 pub mod probe;
 pub mod sanitize;
+pub mod simulation;
 pub mod style;
 pub mod table;
 pub mod terminal;

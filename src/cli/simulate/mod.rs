@@ -1,0 +1,198 @@
+//! `emu simulate`: the platform in virtual time.
+
+mod sweep;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::failure::{Failure, Outcome};
+use super::{Global, json_line, output};
+use crate::project::diagnostic::{Diagnostics, render_all};
+use crate::report::number;
+use crate::report::simulation::Simulation;
+use crate::sim::file::{self, ENDING, Override, Plan};
+use crate::sim::{self, Scene, figures};
+use sweep::Sweep;
+
+/// Simulate functions and servers in virtual time: cold starts, latency, instances, cost
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// A simulation file [default: the folder's only *.sim.toml]
+    #[arg(value_name = "FILE.sim.toml")]
+    pub file: Option<PathBuf>,
+
+    /// Set a value of the file, such as `rate=20/s` or `functions.api.memory=1GB`; may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Override::parse)]
+    pub set: Vec<Override>,
+
+    /// Simulate once for each of these values; given again, for each combination
+    #[arg(long, value_name = "KEY=A,B,C", value_parser = Sweep::parse)]
+    pub sweep: Vec<Sweep>,
+
+    /// Independent runs, from whose spread the intervals come
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub replications: Option<u32>,
+
+    /// The same seed gives the same figures
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Print one JSON object to stdout
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write a table of all figures to this file; `-` is stdout
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub csv: Option<PathBuf>,
+}
+
+/// A file of a few lines, for those who have none.
+const EXAMPLE: &str = "\
+[workload]
+rate = \"10/s\"
+
+[functions.api]
+service = { median = \"80ms\", p99 = \"400ms\" }
+memory = \"256MB\"
+
+[servers.web]
+type = \"t4g.small\"
+workers = 8
+";
+
+/// # Errors
+/// When there is no file, when it is wrong, or when stdout or a file cannot be written.
+pub fn run(args: &Args, global: &Global) -> Outcome {
+    let plans = plans(args)?;
+    let color = global.style().color;
+    let mut said: Vec<String> = Vec::new();
+    for (_, plan) in &plans {
+        let warnings = render_all(&plan.warnings, color);
+        if !warnings.is_empty() && !said.contains(&warnings) {
+            output::say(&format!("{warnings}\n\n"));
+            said.push(warnings);
+        }
+    }
+    let Some((_, first)) = plans.first() else {
+        return Err(Failure::usage("there is nothing to simulate"));
+    };
+    let replications = args.replications.unwrap_or(first.replications);
+    let seed = args.seed.unwrap_or(first.seed);
+    let work = plans.len() as u64 * u64::from(replications);
+    let bar = progress(work, global.quiet);
+    let mut points = Vec::new();
+    for (settings, plan) in &plans {
+        let came = sim::run(&plan.scene, seed, replications, &|| bar.inc(1));
+        points.push(figures::point(&plan.scene, &came, settings.clone()));
+    }
+    bar.finish_and_clear();
+    let window = first.scene.window;
+    let simulation = Simulation {
+        name: first.name.clone(),
+        provider: first.scene.config.profile.name.clone(),
+        seed,
+        replications,
+        horizon_s: window.until.since(window.from).as_nanos() as f64 / 1e9,
+        warmup_s: window.from.0 as f64 / 1e9,
+        points,
+        assumptions: assumptions(&first.scene, replications),
+    };
+    show(&simulation, args)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(simulation: &Simulation, args: &Args) -> Result<(), Failure> {
+    if let Some(path) = &args.csv {
+        let csv = simulation
+            .csv()
+            .map_err(|error| Failure::new(format!("the table cannot be made: {error}")))?;
+        if path == Path::new("-") {
+            return Ok(output::data(&csv)?);
+        }
+        std::fs::write(path, csv)
+            .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))?;
+    }
+    let text = if args.json {
+        json_line(simulation)?
+    } else {
+        simulation.text()
+    };
+    Ok(output::data(&text)?)
+}
+
+/// The file's plan, or one for each combination of what is swept.
+fn plans(args: &Args) -> Result<Vec<(Vec<(String, String)>, Plan)>, Failure> {
+    let path = file_of(args)?;
+    let text = file::read_text(&path)?;
+    let mut plans = Vec::new();
+    for settings in sweep::combinations(&args.sweep)? {
+        let swept = settings.iter().map(|(key, value)| Override {
+            key: key.clone(),
+            value: value.clone(),
+        });
+        let overrides: Vec<Override> = args.set.iter().cloned().chain(swept).collect();
+        let plan =
+            file::read(&path, &text, &overrides).map_err(|Diagnostics(list)| Failure::from(Diagnostics(list)))?;
+        plans.push((settings, plan));
+    }
+    Ok(plans)
+}
+
+fn file_of(args: &Args) -> Result<PathBuf, Failure> {
+    if let Some(file) = &args.file {
+        return Ok(file.clone());
+    }
+    let files = file::in_folder(Path::new("."));
+    match files.as_slice() {
+        [only] => Ok(only.strip_prefix(".").unwrap_or(only).to_owned()),
+        [] => Err(
+            Failure::usage(format!("there is no file here whose name ends with {ENDING}"))
+                .remedy(format!("write one, say shop{ENDING}:\n\n{EXAMPLE}")),
+        ),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|file| file.strip_prefix(".").unwrap_or(file).display().to_string())
+                .collect();
+            Err(Failure::usage("there are several simulation files here")
+                .remedy(format!("name one: {}", names.join(", "))))
+        }
+    }
+}
+
+/// On stderr, and only where it is a terminal; a short run shows none.
+fn progress(work: u64, quiet: bool) -> ProgressBar {
+    if quiet || work < 2 {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(work), ProgressDrawTarget::stderr_with_hz(5));
+    let style = ProgressStyle::with_template("simulating {bar:30} {pos}/{len} runs, {eta} left");
+    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
+fn assumptions(scene: &Scene, replications: u32) -> Vec<String> {
+    let billing = &scene.config.profile.billing;
+    let mut words = Vec::new();
+    if !scene.functions.is_empty() {
+        words.push(format!(
+            "list prices of {} ({}, {}); a month has 730 hours, and its free tier is taken off",
+            billing.as_of, billing.plan, billing.region
+        ));
+    }
+    if !scene.servers.is_empty() {
+        words.push("servers cost their hours, whether they work or not".to_owned());
+    }
+    words.push(match replications {
+        1 => "a single replication has no interval; --replications 10 gives one".to_owned(),
+        n => format!(
+            "intervals hold the mean with 95%: Student's t over {}",
+            number::plural(u64::from(n), "replication", "replications")
+        ),
+    });
+    words
+}

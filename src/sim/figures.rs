@@ -1,0 +1,255 @@
+//! From what each replication came to, to means with confidence intervals.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
+
+use super::meter::{Bin, Meter};
+use super::{Replication, Scene};
+use crate::platform::billing::{Architecture, Priced, Usage, price_month};
+use crate::provider::Profile;
+use crate::report::simulation::{Interval, Piece, Point, Side};
+
+/// Hours that a month's prices are reckoned with.
+const MONTH_S: f64 = 730.0 * 3_600.0;
+
+/// Figures of one replication.
+type Sample = BTreeMap<&'static str, f64>;
+
+/// A scene's figures; `settings` says what was swept.
+pub fn point(scene: &Scene, replications: &[Replication], settings: Vec<(String, String)>) -> Point {
+    let prices: Vec<Prices> = replications.iter().map(|came| Prices::new(scene, came)).collect();
+    let functions = scene.functions.iter().enumerate().map(|(at, function)| {
+        let samples = replications.iter().zip(&prices).filter_map(|(came, prices)| {
+            let tally = came.functions.get(at)?;
+            let mut sample = common(&tally.meter);
+            fleet(&tally.meter, &mut sample);
+            prices.function(at, tally.meter.sums.ended, &mut sample);
+            Some(sample)
+        });
+        let meters = replications
+            .iter()
+            .filter_map(|came| Some(&came.functions.get(at)?.meter));
+        side(&function.name, samples.collect(), &meters.collect::<Vec<_>>())
+    });
+    let servers = scene.servers.iter().enumerate().map(|(at, group)| {
+        let meters: Vec<&Meter> = replications
+            .iter()
+            .filter_map(|came| Some(&came.servers.get(at)?.meter))
+            .collect();
+        let samples = meters.iter().map(|meter| {
+            let mut sample = common(meter);
+            servers(meter, &mut sample);
+            let hour = group.hour_picodollars as f64 / 1e12 * f64::from(group.count);
+            sample.insert("cost_dollars", hour * meter.seconds() / 3_600.0);
+            sample.insert("cost_month_dollars", hour * MONTH_S / 3_600.0);
+            sample
+        });
+        side(&group.name, samples.collect(), &meters)
+    });
+    Point {
+        settings,
+        functions: functions.collect(),
+        servers: servers.collect(),
+        all: (scene.functions.len() > 1).then(|| intervals(&all(replications, &prices))),
+    }
+}
+
+fn side(name: &str, samples: Vec<Sample>, meters: &[&Meter]) -> Side {
+    Side {
+        name: name.to_owned(),
+        figures: intervals(&samples),
+        over_time: over_time(meters),
+    }
+}
+
+fn common(meter: &Meter) -> Sample {
+    let sums = &meter.sums;
+    let of_all = |part: u64| share(part as f64, sums.arrivals as f64);
+    let quantile = |share: f64| meter.latency_us.value_at_quantile(share) as f64 / 1e3;
+    let mut sample = Sample::from([
+        ("requests", sums.arrivals as f64),
+        ("refused_share", of_all(sums.refused)),
+    ]);
+    if sums.ended > 0 {
+        sample.insert("latency_mean_ms", sums.latency_ns as f64 / sums.ended as f64 / 1e6);
+        sample.insert("latency_p50_ms", quantile(0.5));
+        sample.insert("latency_p90_ms", quantile(0.9));
+        sample.insert("latency_p99_ms", quantile(0.99));
+    }
+    sample.insert("utilisation", share(sums.running_ns as f64, sums.instances_ns as f64));
+    sample
+}
+
+fn fleet(meter: &Meter, sample: &mut Sample) {
+    let sums = &meter.sums;
+    let nanos = meter.seconds() * 1e9;
+    sample.insert("cold_share", share(sums.cold as f64, sums.ended as f64));
+    sample.insert("instances_mean", sums.instances_ns as f64 / nanos);
+    sample.insert("instances_max", f64::from(meter.peak));
+    sample.insert("running_mean", sums.running_ns as f64 / nanos);
+    if sums.gone > 0 {
+        sample.insert("life_s", sums.lived_ns as f64 / sums.gone as f64 / 1e9);
+    }
+}
+
+fn servers(meter: &Meter, sample: &mut Sample) {
+    let sums = &meter.sums;
+    sample.insert("failed_share", share(sums.failed as f64, sums.arrivals as f64));
+    sample.insert("workers_mean", sums.instances_ns as f64 / (meter.seconds() * 1e9));
+}
+
+fn all(replications: &[Replication], prices: &[Prices]) -> Vec<Sample> {
+    let sample = |(came, prices): (&Replication, &Prices)| {
+        let sum = |of: fn(&Meter) -> f64| came.functions.iter().map(|tally| of(&tally.meter)).sum::<f64>();
+        let arrivals = sum(|meter| meter.sums.arrivals as f64);
+        let instances = sum(|meter| meter.sums.instances_ns as f64 / (meter.seconds() * 1e9));
+        let running = sum(|meter| meter.sums.running_ns as f64 / (meter.seconds() * 1e9));
+        let ended = sum(|meter| meter.sums.ended as f64);
+        Sample::from([
+            ("requests", arrivals),
+            ("refused_share", share(sum(|meter| meter.sums.refused as f64), arrivals)),
+            ("cold_share", share(sum(|meter| meter.sums.cold as f64), ended)),
+            ("instances_mean", instances),
+            ("running_mean", running),
+            ("utilisation", share(running, instances)),
+            ("cost_dollars", dollars(prices.window.total.before_free)),
+            (
+                "cost_month_dollars",
+                dollars(prices.month.total.after_free + prices.month.base),
+            ),
+        ])
+    };
+    replications.iter().zip(prices).map(sample).collect()
+}
+
+/// What one replication's functions cost.
+struct Prices {
+    /// The part that counts, at list price.
+    window: Priced,
+    /// A month of the same traffic.
+    month: Priced,
+}
+
+impl Prices {
+    fn new(scene: &Scene, came: &Replication) -> Prices {
+        let profile: &Arc<Profile> = &scene.config.profile;
+        let usages: Vec<Usage> = came.functions.iter().map(|tally| tally.usage).collect();
+        let seconds = came.functions.first().map_or(1.0, |tally| tally.meter.seconds());
+        let months = MONTH_S / seconds.max(1e-9);
+        let month: Vec<Usage> = usages.iter().map(|usage| scaled(usage, months)).collect();
+        Prices {
+            window: price_month(&profile.billing, Architecture::X86, &usages),
+            month: price_month(&profile.billing, Architecture::X86, &month),
+        }
+    }
+
+    fn function(&self, at: usize, ended: u64, sample: &mut Sample) {
+        let (Some(window), Some(month)) = (self.window.functions.get(at), self.month.functions.get(at)) else {
+            return;
+        };
+        let base = if self.month.functions.len() == 1 {
+            self.month.base
+        } else {
+            0
+        };
+        sample.insert("cost_dollars", dollars(window.before_free));
+        sample.insert("cost_month_dollars", dollars(month.after_free + base));
+        if ended > 0 {
+            sample.insert("cost_million_dollars", dollars(window.before_free) * 1e6 / ended as f64);
+        }
+    }
+}
+
+fn scaled(usage: &Usage, by: f64) -> Usage {
+    let times = |sum: u128| (sum as f64 * by).round() as u128;
+    Usage {
+        requests: (usage.requests as f64 * by).round() as u64,
+        billed_ms: times(usage.billed_ms),
+        mb_ms: times(usage.mb_ms),
+        vcpu_units: times(usage.vcpu_units),
+        kept_ms: times(usage.kept_ms),
+        kept_mb_ms: times(usage.kept_mb_ms),
+        kept_vcpu_units: times(usage.kept_vcpu_units),
+    }
+}
+
+fn dollars(picodollars: u128) -> f64 {
+    picodollars as f64 / 1e12
+}
+
+/// Nothing of nothing is nothing.
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+fn intervals(samples: &[Sample]) -> BTreeMap<&'static str, Interval> {
+    let mut values: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    for (name, value) in samples.iter().flatten() {
+        values.entry(name).or_default().push(*value);
+    }
+    values
+        .into_iter()
+        .map(|(name, values)| (name, interval(&values)))
+        .collect()
+}
+
+/// The mean, with Student's 95% confidence interval.
+pub fn interval(values: &[f64]) -> Interval {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n.max(1.0);
+    if values.len() < 2 {
+        return Interval {
+            mean,
+            half_width: None,
+            deviation: None,
+        };
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let deviation = (squares / (n - 1.0)).sqrt();
+    let t = StudentsT::new(0.0, 1.0, n - 1.0).map_or(1.96, |student| student.inverse_cdf(0.975));
+    Interval {
+        mean,
+        half_width: Some(t * deviation / n.sqrt()),
+        deviation: Some(deviation),
+    }
+}
+
+fn over_time(meters: &[&Meter]) -> Vec<Piece> {
+    let Some(first) = meters.first() else {
+        return Vec::new();
+    };
+    let n = meters.len() as f64;
+    let piece = |at: usize| {
+        let bins: Vec<&Bin> = meters.iter().filter_map(|meter| meter.bins.get(at)).collect();
+        let mean = |of: fn(&Bin) -> f64| bins.iter().map(|bin| of(bin)).sum::<f64>() / n;
+        Piece {
+            at_s: first.seconds() * at as f64 / first.bins.len() as f64,
+            requests: mean(|bin| bin.arrivals as f64),
+            cold: mean(|bin| bin.cold as f64),
+            refused: mean(|bin| bin.refused as f64),
+            instances: mean(|bin| bin.instances),
+            running: mean(|bin| bin.running),
+            instances_max: bins.iter().map(|bin| bin.instances_max).max().unwrap_or(0),
+        }
+    };
+    (0..first.bins.len()).map(piece).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values and interval worked out by hand: mean 3, deviation sqrt(2.5), t(4) = 2.776445.
+    #[test]
+    fn intervals_are_students() {
+        let came = interval(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert!((came.mean - 3.0).abs() < 1e-12);
+        assert!(
+            (came.half_width.expect("five values") - 1.963_243).abs() < 1e-5,
+            "{came:?}"
+        );
+        assert_eq!(interval(&[7.0]).half_width, None);
+    }
+}

@@ -1,0 +1,149 @@
+//! The fast way for one function without waiting lines: a [`Lane`] in place of the platform, and requests that are known by
+//! their instance's slot. Draws come from the same streams in the same order as in `platform_run`, so that both come to the
+//! same, digit for digit; a test holds them together.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::Scene;
+use super::meter::Meter;
+use super::platform_run::Tally;
+use super::random::{Purpose, Stream};
+use super::workload::Arrivals;
+use crate::platform::billing::{Usage, Used};
+use crate::platform::lane::{Lane, Placed};
+use crate::platform::time::{Span, Time};
+
+/// What runs on an instance, or waits for it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Request {
+    arrived_at: Time,
+    took: Span,
+    init: Span,
+    /// Of one that waits: the time it will take, where the workload knows.
+    known: Option<Span>,
+    cold: bool,
+    starting: bool,
+}
+
+/// What falls due, by time and then by the order in which it was set: the upper half is the time, then 40 bits of order,
+/// then 24 bits of slot.
+#[derive(Default)]
+struct Due {
+    heap: BinaryHeap<Reverse<u128>>,
+    seq: u64,
+}
+
+const SLOT_BITS: u32 = 24;
+
+impl Due {
+    #[inline]
+    fn next(&self) -> Time {
+        self.heap
+            .peek()
+            .map_or(Time::NEVER, |Reverse(key)| Time((key >> 64) as u64))
+    }
+
+    #[inline]
+    fn push(&mut self, at: Time, slot: u32) {
+        self.seq += 1;
+        let order = self.seq << SLOT_BITS | u64::from(slot);
+        self.heap.push(Reverse(u128::from(at.0) << 64 | u128::from(order)));
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<u32> {
+        let Reverse(key) = self.heap.pop()?;
+        Some(key as u32 & ((1 << SLOT_BITS) - 1))
+    }
+}
+
+/// One replication of the scene's only function, which [fits](Lane::fits) a lane.
+pub fn run<A: Arrivals>(scene: &Scene, at: usize, seed: u64, replication: u32, arrivals: &mut A) -> Tally {
+    let function = &scene.functions[at];
+    let index = at as u32;
+    let mut lane = Lane::new(scene.spec(at), &scene.config.profile, function.package_bytes);
+    let mut services = Stream::new(seed, replication, Purpose::Service, index);
+    let mut cold_start = function.cold_start.seeded(seed, replication, index);
+    let cold_service = function.cold_service.as_ref().unwrap_or(&function.service);
+    let memory_bytes_max = u64::from(function.memory_used_mb) << 20;
+    let mut meter = Meter::new(scene.window);
+    let (from, until) = (scene.window.from, scene.window.until);
+    let mut before: Option<Usage> = None;
+    let mut due = Due::default();
+    let mut requests: Vec<Request> = Vec::new();
+    loop {
+        let (next_due, deadline, arrival) = (due.next(), lane.next_deadline(), arrivals.next_at());
+        let now = next_due.min(deadline).min(arrival);
+        if now >= from && before.is_none() {
+            before = Some(*lane.usage());
+        }
+        if now >= until {
+            break;
+        }
+        meter.pass_to(now);
+        if deadline == now {
+            lane.serve(now, |created_at| meter.gone(now.since(created_at)));
+        } else if next_due == now {
+            let Some(slot) = due.pop() else { continue };
+            let request = &mut requests[slot as usize];
+            if request.starting {
+                request.starting = false;
+                request.took = request.known.unwrap_or_else(|| cold_service.draw(&mut services));
+                lane.ready(slot);
+                due.push(now + request.took, slot);
+                continue;
+            }
+            meter.ended(now.since(request.arrived_at), request.cold);
+            let used = Used {
+                duration: request.took,
+                cpu: request.took,
+                init: request.init,
+                init_is_modelled: false,
+                busy: request.took,
+                memory_bytes_max,
+            };
+            lane.finished(now, slot, &used, |created_at| meter.gone(now.since(created_at)));
+            arrivals.ended(now, index);
+        } else {
+            let arrival = arrivals.take();
+            meter.arrived();
+            match lane.arrive(now) {
+                Placed::Warm(slot) => {
+                    let took = arrival.service.unwrap_or_else(|| function.service.draw(&mut services));
+                    requests[slot as usize] = Request {
+                        arrived_at: now,
+                        took,
+                        ..Request::default()
+                    };
+                    due.push(now + took, slot);
+                }
+                Placed::Cold(slot) => {
+                    let init = cold_start.draw();
+                    if slot as usize >= requests.len() {
+                        requests.resize(slot as usize + 1, Request::default());
+                    }
+                    requests[slot as usize] = Request {
+                        arrived_at: now,
+                        took: Span::ZERO,
+                        init,
+                        known: arrival.service,
+                        cold: true,
+                        starting: true,
+                    };
+                    due.push(now + init, slot);
+                }
+                Placed::Refused => {
+                    meter.refused();
+                    arrivals.ended(now, index);
+                }
+            }
+        }
+        meter.now_are(lane.instances(), lane.running());
+    }
+    meter.pass_to(until);
+    Tally {
+        meter,
+        usage: lane.usage().less(&before.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,143 @@
+//! Simulation: the platform in virtual time. [`platform_run`] is to it what `live` is to `emu dev`; [`lane_run`] is the
+//! fast way for one function that needs no waiting lines; [`server`] is the always-on side.
+//!
+//! A [`Scene`] says what is simulated, [`run`] simulates it in replications on all cores and returns what each came to,
+//! in their order, so that the same seed gives the same figures on any machine. [`file`] reads scenes from `*.sim.toml`,
+//! [`figures`] makes means and confidence intervals of them.
+//!
+//! **To add a source of requests** (a trace, say), implement [`workload::Arrivals`]: a stream in time order that is asked for
+//! one request at a time and must not read the whole of a file. Implement [`Source`] for what opens it (each replication opens
+//! its own), and put it into [`Load::Source`] of the function; where one stream feeds many functions, into
+//! [`Scene::shared`]. `take` tells the function's place in [`Scene::functions`] and, where known, how long the request runs.
+
+pub mod distribution;
+pub mod figures;
+pub mod file;
+mod lane_run;
+pub mod meter;
+mod platform_run;
+pub mod random;
+mod replicate;
+pub mod server;
+pub mod workload;
+
+use std::sync::Arc;
+
+pub use platform_run::Tally;
+pub use replicate::{Replication, run};
+
+use distribution::Distribution;
+use meter::Window;
+use random::{Purpose, Stream};
+use workload::{Arrivals, ClosedLoop, Pattern, Patterned};
+
+use crate::platform::cold_start::ColdStartModel;
+use crate::platform::config::{Config, FunctionSpec};
+use crate::platform::ids::FunctionId;
+use crate::platform::lane::Lane;
+use crate::platform::rng::Rng;
+use crate::platform::time::Span;
+
+/// What is simulated.
+#[derive(Clone)]
+pub struct Scene {
+    /// Functions have ids from 0 on; nothing is modelled by the platform itself (`ColdStarts::Off`).
+    pub config: Arc<Config>,
+    pub functions: Vec<Function>,
+    pub servers: Vec<server::Group>,
+    pub window: Window,
+    /// One stream of requests for all functions, in place of their own loads.
+    pub shared: Option<Arc<dyn Source>>,
+}
+
+/// A function, besides what the platform's configuration says of it.
+#[derive(Clone)]
+pub struct Function {
+    pub name: String,
+    pub load: Load,
+    pub service: Distribution,
+    /// Of requests that wait for a cold start, beside it; `None`: like others.
+    pub cold_service: Option<Distribution>,
+    pub cold_start: ColdStart,
+    pub package_bytes: u64,
+    /// What providers bill that go by memory used.
+    pub memory_used_mb: u32,
+}
+
+/// Where requests come from.
+#[derive(Clone)]
+pub enum Load {
+    Pattern(Pattern),
+    Closed { clients: u32, think: Distribution },
+    Source(Arc<dyn Source>),
+    None,
+}
+
+/// Something that can be opened as a stream of requests, once for each replication.
+pub trait Source: Send + Sync {
+    /// `function` is the place of the function whose load this is.
+    fn open(&self, function: u32, stream: Stream) -> Box<dyn Arrivals + Send>;
+}
+
+/// How long an instance takes to start.
+#[derive(Clone)]
+pub enum ColdStart {
+    /// The provider's model for a runtime and a package of so many bytes.
+    Provider(Box<ColdStartModel>, u64),
+    Drawn(Distribution),
+}
+
+/// A cold start in one replication.
+pub(crate) enum Starting<'a> {
+    Provider(&'a ColdStartModel, u64, Box<Rng>),
+    Drawn(&'a Distribution, Stream),
+}
+
+impl ColdStart {
+    fn seeded(&self, seed: u64, replication: u32, index: u32) -> Starting<'_> {
+        let mut stream = Stream::new(seed, replication, Purpose::ColdStart, index);
+        match self {
+            ColdStart::Provider(model, bytes) => {
+                let rng = Rng::new(rand_core::RngCore::next_u64(&mut stream));
+                Starting::Provider(model, *bytes, Box::new(rng))
+            }
+            ColdStart::Drawn(distribution) => Starting::Drawn(distribution, stream),
+        }
+    }
+}
+
+impl Starting<'_> {
+    fn draw(&mut self) -> Span {
+        match self {
+            Starting::Provider(model, bytes, rng) => model.draw(rng, *bytes).total(),
+            Starting::Drawn(distribution, stream) => distribution.draw(stream),
+        }
+    }
+}
+
+impl Load {
+    fn open(&self, seed: u64, replication: u32, function: u32) -> Box<dyn Arrivals + Send> {
+        let stream = Stream::new(seed, replication, Purpose::Arrivals, function);
+        match self {
+            Load::Pattern(pattern) => Box::new(Patterned::new(pattern, function, stream)),
+            Load::Closed { clients, think } => Box::new(ClosedLoop::new(*clients, think.clone(), function, stream)),
+            Load::Source(source) => source.open(function, stream),
+            Load::None => Box::new(workload::Nothing),
+        }
+    }
+}
+
+impl Scene {
+    /// What the platform is told of the function at this place.
+    fn spec(&self, at: usize) -> &FunctionSpec {
+        &self.config.functions[&FunctionId(at as u32)]
+    }
+
+    /// Functions that meet nowhere, each of which a lane can serve: then each runs by itself.
+    pub fn by_lanes(&self) -> bool {
+        let rules = &self.config.profile.rules;
+        let alone = self.functions.len() <= 1 || rules.account_concurrency.is_none();
+        let fit = |at: usize| Lane::fits(self.spec(at), rules);
+        alone && self.shared.is_none() && (0..self.functions.len()).all(fit)
+    }
+}
