@@ -24,6 +24,7 @@ mod openapi;
 mod probe;
 mod readme;
 mod reload;
+mod simulate;
 mod snapshots;
 mod templates;
 mod tidy;

@@ -1,0 +1,110 @@
+//! `emu simulate` as a user runs it.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::harness::{Project, emu};
+
+const SHOP: &str = r#"
+horizon = "1h"
+replications = 3
+
+[workload]
+rate = "5/s"
+
+[functions.api]
+service = { exponential = "200ms" }
+memory = "256MB"
+keep_alive = "1m"
+
+[servers.web]
+type = "t4g.small"
+workers = 4
+"#;
+
+fn simulate(project: &Project, args: &[&str]) -> Output {
+    emu(project.path())
+        .arg("simulate")
+        .args(args)
+        .output()
+        .expect("emu runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let project = Project::new(&[("shop.sim.toml", SHOP)]);
+    let first = simulate(&project, &["--json"]);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    let again = simulate(&project, &["shop.sim.toml", "--json"]);
+    assert_eq!(text(&first.stdout), text(&again.stdout));
+    let other = simulate(&project, &["--json", "--seed", "2"]);
+    assert_ne!(text(&first.stdout), text(&other.stdout));
+    let figures: Value = serde_json::from_slice(&first.stdout).expect("JSON");
+    let api = &figures["points"][0]["functions"][0]["figures"];
+    let requests = api["requests"]["mean"].as_f64().expect("a number");
+    assert!((requests / 18_000.0 - 1.0).abs() < 0.05, "{requests}");
+    assert!(api["cold_share"]["half_width"].is_number(), "{api}");
+    assert_eq!(figures["points"][0]["functions"][0]["over_time"][119]["at_s"], 3_570.0);
+    // Both sides meet the same requests.
+    assert_eq!(
+        figures["points"][0]["servers"][0]["figures"]["requests"],
+        api["requests"]
+    );
+}
+
+#[test]
+fn a_sweep_is_a_table_and_a_file() {
+    let project = Project::new(&[("shop.sim.toml", SHOP)]);
+    let output = simulate(
+        &project,
+        &["--set", "rate=1/m", "--sweep", "keep_alive=1s,1h", "--csv", "out.csv"],
+    );
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let cold = |value: &str| -> f64 {
+        let line = shown
+            .lines()
+            .find(|line| line.starts_with(value))
+            .expect("a line for each value");
+        let cell = line
+            .split_whitespace()
+            .find(|cell| cell.ends_with('%') && *cell != "0%")
+            .expect("a share");
+        cell.trim_end_matches('%').parse().expect("a number")
+    };
+    assert!(cold("1s") > 90.0 && cold("1h") < 10.0, "{shown}");
+    let csv = project.read("out.csv");
+    assert!(csv.starts_with("keep_alive,side,name,requests,"), "{csv}");
+    assert_eq!(csv.lines().count(), 5, "{csv}");
+}
+
+#[test]
+fn mistakes_are_answered() {
+    let project = Project::new(&[]);
+    let none = simulate(&project, &[]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(text(&none.stderr).contains("[functions.api]"), "{}", text(&none.stderr));
+    project.write("shop.sim.toml", &SHOP.replace("keep_alive", "keepalive"));
+    project.write("other.sim.toml", SHOP);
+    for (args, said) in [
+        (&[][..], "name one: other.sim.toml, shop.sim.toml"),
+        (&["shop.sim.toml"][..], "did you mean `keep_alive`?"),
+        (&["shp.sim.toml"][..], "did you mean ./shop.sim.toml?"),
+        (&["other.sim.toml", "--set", "rate=10"][..], "rate = \"10/s\""),
+        (&["other.sim.toml", "--sweep", "rate"][..], "KEY=A,B,C"),
+        (&["other.sim.toml", "--set", "memroy=1GB"][..], "unknown key `memroy`"),
+    ] {
+        let output = simulate(&project, args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(
+            text(&output.stderr).contains(said),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+    }
+}
