@@ -99,6 +99,13 @@ fn the_manifest_that_is_shown_is_valid() {
     let manifests = blocks(&readme, "toml");
     assert!(!manifests.is_empty());
     for manifest in manifests {
+        if manifest.starts_with("# shop.sim.toml") {
+            let project = Project::new(&[("shop.sim.toml", manifest)]);
+            let run = project.emu(["simulate", "--replications", "1", "--set", "horizon=1m"]);
+            let said = String::from_utf8_lossy(&run.stderr);
+            assert!(run.status.success(), "{manifest}\n{said}");
+            continue;
+        }
         let handler = "export default { fetch() {}, queue() {}, scheduled() {} };";
         let files = [
             ("emu.toml", manifest),

@@ -15,7 +15,7 @@ use crate::report::number;
 use crate::report::simulation::Simulation;
 use crate::sim::file::{self, ENDING, Override, Plan};
 use crate::sim::{self, Scene, figures};
-use sweep::Sweep;
+use sweep::{Settings, Sweep};
 
 /// Simulate functions and servers in virtual time: cold starts, latency, instances, cost
 #[derive(clap::Args, Clone, Debug)]
@@ -124,7 +124,7 @@ fn show(simulation: &Simulation, args: &Args) -> Result<(), Failure> {
 }
 
 /// The file's plan, or one for each combination of what is swept.
-fn plans(args: &Args) -> Result<Vec<(Vec<(String, String)>, Plan)>, Failure> {
+fn plans(args: &Args) -> Result<Vec<(Settings, Plan)>, Failure> {
     let path = file_of(args)?;
     let text = file::read_text(&path)?;
     let mut plans = Vec::new();

@@ -5,6 +5,9 @@ use crate::cli::failure::Failure;
 /// More simulations than anybody reads the table of.
 const COMBINATIONS_MAX: usize = 10_000;
 
+/// Keys with the values of one simulation.
+pub type Settings = Vec<(String, String)>;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sweep {
     pub key: String,
@@ -52,7 +55,7 @@ fn split(text: &str) -> Vec<String> {
 ///
 /// # Errors
 /// When there are too many, or a key is swept twice.
-pub fn combinations(sweeps: &[Sweep]) -> Result<Vec<Vec<(String, String)>>, Failure> {
+pub fn combinations(sweeps: &[Sweep]) -> Result<Vec<Settings>, Failure> {
     for (at, sweep) in sweeps.iter().enumerate() {
         if sweeps[..at].iter().any(|earlier| earlier.key == sweep.key) {
             return Err(Failure::usage(format!("`{}` is swept twice", sweep.key)).remedy("join its values with commas"));
@@ -69,7 +72,7 @@ pub fn combinations(sweeps: &[Sweep]) -> Result<Vec<Vec<(String, String)>>, Fail
     }
     let mut all = vec![Vec::new()];
     for sweep in sweeps {
-        let longer = all.iter().flat_map(|settings: &Vec<(String, String)>| {
+        let longer = all.iter().flat_map(|settings: &Settings| {
             sweep.values.iter().map(move |value| {
                 let mut settings = settings.clone();
                 settings.push((sweep.key.clone(), value.clone()));

@@ -186,21 +186,7 @@ fn function(
     let mb = |bytes: At<u64>| u32::try_from(bytes.value.div_ceil(1 << 20)).unwrap_or(u32::MAX);
     let memory_mb = section.size("memory", sink).map_or(profile.memory.default_mb, mb);
     let memory_used_mb = section.size("memory_used", sink).map_or(memory_mb, mb);
-    let own = section.get("workload").map(|field| workload(&field, sink));
-    let load = match (own, shared) {
-        (Some(own), _) => own,
-        (None, Some(shared)) => Some(shared.clone()),
-        (None, None) => {
-            if !has_workload {
-                sink.error(
-                    &name.span,
-                    format!("nothing says when requests for `{}` come", name.value),
-                )
-                .remedy("write `[workload]` with `rate = \"10/s\"`");
-            }
-            None
-        }
-    };
+    let load = load(&name, section, shared, has_workload, sink);
     let max = section.integer_u32("max_concurrency", sink);
     let min = section.integer_u32("min_instances", sink);
     if let (Some(min), Some(max)) = (&min, &max)
@@ -242,6 +228,31 @@ fn function(
         memory_used_mb,
     };
     Some((function, spec))
+}
+
+/// The function's own requests, or those of `[workload]`.
+fn load(
+    name: &At<String>,
+    section: &Section<'_>,
+    shared: Option<&Load>,
+    has_workload: bool,
+    sink: &mut Sink,
+) -> Option<Load> {
+    let own = section.get("workload").map(|field| workload(&field, sink));
+    match (own, shared) {
+        (Some(own), _) => own,
+        (None, Some(shared)) => Some(shared.clone()),
+        (None, None) => {
+            if !has_workload {
+                sink.error(
+                    &name.span,
+                    format!("nothing says when requests for `{}` come", name.value),
+                )
+                .remedy("write `[workload]` with `rate = \"10/s\"`");
+            }
+            None
+        }
+    }
 }
 
 fn model(runtime: Option<&At<String>>, profile: &Profile, sink: &mut Sink) -> ColdStartModel {
