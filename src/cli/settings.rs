@@ -12,6 +12,7 @@ use super::failure::Failure;
 use crate::live::reload::{ReadProject, Reread, Unreadable};
 use crate::live::{Durability, Options};
 use crate::platform::config::ColdStarts;
+use crate::platform::time::Time;
 use crate::project::{ClockSetting, DevSettings, Diagnostic, Diagnostics, LoadOptions, Loaded, Project};
 
 /// E-M-U on a phone's keypad.
@@ -25,9 +26,14 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Simulation")]
 pub struct RunArgs {
-    /// Speed of waiting (keep-alive, cron, delays, retries): `real`, or `x60` for sixty times faster
-    #[arg(long, value_name = "real|xN", env = "EMU_CLOCK", value_parser = clock)]
+    /// Time: `real`, `x60` for waiting (keep-alive, cron, delays, retries) that is sixty times faster, or `manual`, which stands
+    /// still until it is moved
+    #[arg(long, value_name = "real|xN|manual", env = "EMU_CLOCK", value_parser = clock)]
     pub clock: Option<ClockSetting>,
+
+    /// Where the manual clock begins [default: 2026-01-01T00:00:00Z]
+    #[arg(long, value_name = "INSTANT", env = "EMU_START_TIME", value_parser = instant)]
+    pub start_time: Option<Time>,
 
     /// Modelled cold starts: `report` them, `sleep` through them, or `off`
     #[arg(long, value_name = "report|sleep|off", env = "EMU_COLD_STARTS", value_parser = cold_starts)]
@@ -92,6 +98,11 @@ fn clock(text: &str) -> Result<ClockSetting, String> {
     text.parse()
 }
 
+/// An RFC 3339 instant.
+pub fn instant(text: &str) -> Result<Time, String> {
+    crate::live::instant(text)
+}
+
 fn cold_starts(text: &str) -> Result<ColdStarts, String> {
     match text {
         "report" => Ok(ColdStarts::Report),
@@ -130,6 +141,7 @@ pub fn dev(
                 .remedy("give a secret with --control-token or EMU_CONTROL_TOKEN"),
         );
     }
+    let private = private(run, token, file, seed);
     Ok(Options {
         host: address(
             network.host.as_deref().or(file.host.as_deref()).unwrap_or("127.0.0.1"),
@@ -139,9 +151,10 @@ pub fn dev(
         control_host,
         control_port: network.control_port.or(file.control_port).unwrap_or(CONTROL_PORT),
         run_file: true,
-        ephemeral: state.ephemeral,
         durability: state.durability.unwrap_or_default(),
-        ..private(run, token, file, seed)
+        // What a manual clock says is nothing to keep: the folder's messages are of real time.
+        ephemeral: state.ephemeral || private.clock == ClockSetting::Manual,
+        ..private
     })
 }
 
@@ -154,6 +167,7 @@ pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64
         control_port: 0,
         control_token: token.map(str::to_owned),
         clock: run.clock.or(file.clock).unwrap_or_default(),
+        start_time: run.start_time,
         cold_starts: run.cold_starts.or(file.cold_starts).unwrap_or_default(),
         seed: run.seed.or(file.seed).unwrap_or(seed),
         watch: false,

@@ -43,7 +43,7 @@ pub(super) async fn run(engine: &Engine, version: &Version, invocation: Invocati
         Ok(live) => live,
         Err(failure) => return not_run(failure),
     };
-    let mut meter = Meter::start();
+    let mut meter = Meter::start(&run.clock);
     let work = async {
         let wants = shape::Wants::of(&invocation.event);
         let stdin = shape::event_json(invocation.event, &run).await?;
@@ -58,7 +58,7 @@ pub(super) async fn run(engine: &Engine, version: &Version, invocation: Invocati
         let _ = reply.send(shape::reply(wants, output.bytes)?);
         Ok(())
     };
-    let result = within(run.settings.timeout, work).await;
+    let result = within(&run.clock, run.settings.timeout, work).await;
     meter.outcome(&live, result)
 }
 
@@ -67,14 +67,14 @@ async fn execute(pre: &Pre, live: &mut Live, meter: &mut Meter) -> Result<(), Fa
     let ended = match pre {
         Pre::P2(pre) => match pre.instantiate_async(&mut *store).await {
             Ok(command) => {
-                meter.initialised();
+                meter.initialised(&*store);
                 command.wasi_cli_run().call_run(&mut *store).await
             }
             Err(error) => Err(error),
         },
         Pre::P3(pre) => match pre.instantiate_async(&mut *store).await {
             Ok(command) => {
-                meter.initialised();
+                meter.initialised(&*store);
                 let ran = store
                     .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
                     .await;

@@ -82,20 +82,20 @@ impl Sandbox {
                 Err(failure) => return not_run(failure),
             },
         };
-        let mut meter = Meter::start();
+        let mut meter = Meter::start(&run.clock);
         let broken = Arc::new(AtomicBool::new(false));
         let work = async {
             let instance = match &instance {
                 Some(instance) => instance.clone(),
                 None => {
                     let fresh = instantiate(&self.version.pre, &mut live).await?;
-                    meter.initialised();
+                    meter.initialised(&live.store);
                     instance.insert(Arc::new(fresh)).clone()
                 }
             };
             serve(&instance, &mut live, invocation.event, &run, reply, &broken).await
         };
-        let result = within(run.settings.timeout, work).await;
+        let result = within(&run.clock, run.settings.timeout, work).await;
         if result.is_err() {
             // Before the store goes: the body's reader must see a broken answer, not a short one.
             broken.store(true, Ordering::Release);

@@ -31,6 +31,21 @@ impl Failure {
         )
     }
 
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.kind == FailureKind::Timeout
+    }
+
+    /// Virtual time stood still for something real that did not end.
+    pub(crate) fn held_up(patience: std::time::Duration) -> Self {
+        Self::new(
+            FailureKind::Timeout,
+            format!(
+                "ended after {} s of real time: the manual clock stands still while a request to the outside, or a body, is under way",
+                patience.as_secs()
+            ),
+        )
+    }
+
     pub(crate) fn out_of_memory(refused: OutOfMemory) -> Self {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         let message = format!(

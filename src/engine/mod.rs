@@ -19,6 +19,7 @@ mod keyvalue;
 mod limits;
 mod notification;
 mod output;
+pub mod pace;
 mod preview1;
 mod runtime;
 mod sandbox;
@@ -188,6 +189,8 @@ pub struct Invocation {
     pub event: Event,
     /// The clock's time of arrival; guest time starts here.
     pub now: Time,
+    /// Virtual time; `None`: the machine's.
+    pub pace: Option<Arc<pace::Pace>>,
     /// Seeds the guest's randomness.
     pub seed: u64,
     pub host: Arc<dyn Host>,

@@ -1,12 +1,13 @@
 //! One guest's store and what runs in it. Limits, deadline and output are armed anew for each run.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot::Sender;
-use wasmtime::Store;
+use wasmtime::{AsContext, Store};
 
+use super::host::clock::Clock;
 use super::host::{self, Guest, Run};
 use super::runtime::Engine;
 use super::{Failure, Invocation, Outcome, Reply, command, component, js, limits};
@@ -70,34 +71,47 @@ impl Live {
 
 /// Measures a run from outside.
 pub(super) struct Meter {
-    started: Instant,
+    clock: Clock,
+    began: Duration,
     init: Duration,
 }
 
 impl Meter {
-    pub fn start() -> Self {
+    pub fn start(clock: &Clock) -> Self {
         Self {
-            started: Instant::now(),
+            clock: clock.clone(),
+            began: clock.elapsed(),
             init: Duration::ZERO,
         }
     }
 
     /// Instantiation is over.
-    pub fn initialised(&mut self) {
-        self.init = self.started.elapsed();
+    pub fn initialised(&mut self, store: impl AsContext<Data = Guest>) {
+        host::sync(store);
+        self.initialised_at(self.clock.elapsed());
     }
 
-    /// Instantiation was over at that moment.
-    pub fn initialised_at(&mut self, moment: Instant) {
-        self.init = moment.saturating_duration_since(self.started);
+    /// Instantiation was over then, on the run's clock.
+    pub fn initialised_at(&mut self, elapsed: Duration) {
+        self.init = elapsed.saturating_sub(self.began);
     }
 
     /// What the run came to; the store may be dropped afterwards.
-    pub fn outcome(&self, live: &Live, result: Result<(), Failure>) -> Outcome {
-        let elapsed = self.started.elapsed();
+    pub fn outcome(&self, live: &Live, mut result: Result<(), Failure>) -> Outcome {
+        host::sync(&live.store);
+        let mut elapsed = self.clock.elapsed().saturating_sub(self.began);
         let guest = live.store.data();
         guest.stdout.finish();
         guest.stderr.finish();
+        let timeout = guest.run.settings.timeout;
+        if self.clock.pace().is_some() && elapsed >= timeout && guest.memory.refused().is_none() {
+            // Fuel is counted when the guest comes back, not when it passes the bound.
+            result = Err(result
+                .err()
+                .filter(Failure::is_timeout)
+                .unwrap_or_else(|| Failure::timeout(timeout)));
+            elapsed = timeout;
+        }
         Outcome {
             result,
             duration: elapsed.saturating_sub(self.init),
@@ -122,8 +136,26 @@ pub(super) fn not_run(failure: Failure) -> Outcome {
 }
 
 /// Runs `work` within the run's deadline.
-pub(super) async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    limits::within(timeout, work)
-        .await
-        .unwrap_or_else(|_| Err(Failure::timeout(timeout)))
+pub(super) async fn within<T>(
+    clock: &Clock,
+    timeout: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(pace) = clock.pace() else {
+        return limits::within(timeout, work)
+            .await
+            .unwrap_or_else(|_| Err(Failure::timeout(timeout)));
+    };
+    // What is real does not pass in virtual time; it must come to an end all the same.
+    let patience = timeout.saturating_mul(REAL_FACTOR).saturating_add(REAL_GRACE);
+    let work = limits::within(patience, work);
+    tokio::select! {
+        biased;
+        result = work => result.unwrap_or_else(|_| Err(Failure::held_up(patience))),
+        () = pace.bound(timeout) => Err(Failure::timeout(timeout)),
+    }
 }
+
+/// In virtual time a run may take so many times its timeout of the machine's, and this on top.
+const REAL_FACTOR: u32 = 10;
+const REAL_GRACE: Duration = Duration::from_secs(60);

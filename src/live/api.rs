@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::manual::Happened;
 use crate::report::event;
 
 /// Longest body of a control request.
@@ -58,6 +59,42 @@ pub struct Health {
     /// Where other machines of the network reach the functions, with `--host`.
     #[serde(default)]
     pub network_url: Option<String>,
+}
+
+/// GET `/_emu/clock`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClockState {
+    /// `real`, `x60` or `manual`.
+    pub clock: String,
+    pub now: String,
+    /// When something falls due next.
+    pub next: Option<String>,
+}
+
+/// POST `/_emu/clock`: one of the first three.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveClock {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advance: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advance_to: Option<String>,
+    /// `true`, or a bound such as `"1d"`, within which crons are work too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_until_idle: Option<Value>,
+    /// Invocations that the move may begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_invocations: Option<u64>,
+}
+
+/// Answer to POST `/_emu/clock`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClockMoved {
+    pub from: String,
+    pub now: String,
+    pub next: Option<String>,
+    #[serde(flatten)]
+    pub happened: Happened,
 }
 
 /// GET `/_emu/functions`: an array of these.

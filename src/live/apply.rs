@@ -157,6 +157,7 @@ impl Driver {
             let number = VersionNumber(build.count);
             build.version = Some((number, built.loaded.version));
             build.error = None;
+            build.package_bytes = built.loaded.package_bytes;
             let mut names = self.0.names.write().unwrap_or_else(PoisonError::into_inner);
             names.facts_mut(entry.id).version = number.0;
             drop(names);

@@ -3,36 +3,53 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use http_body_util::BodyExt;
 
-use crate::engine::{Body, Event, Host, HostError, HttpEvent, KeyValue, OutMessage, Reply};
+use crate::engine::pace::Pace;
+use crate::engine::{
+    Body, Event, Host, HostError, HttpEvent, KeyValue, KvList, KvPage, KvPut, KvValue, OutMessage, Reply,
+};
 use crate::platform::ids::InvocationId;
 
 use super::driver::Driver;
 use super::events::Summary;
 use super::http::{accept_event, is_asynchronous};
+use super::listen::full;
 use super::render::{reject_code, reject_text};
 
 /// One invocation's view of the project.
 pub struct Bindings {
     driver: Driver,
     caller: InvocationId,
+    /// Under the manual clock.
+    pace: Option<Arc<Pace>>,
 }
 
 impl Bindings {
-    pub fn new(driver: Driver, caller: InvocationId) -> Bindings {
-        Bindings { driver, caller }
+    pub fn new(driver: Driver, caller: InvocationId, pace: Option<Arc<Pace>>) -> Bindings {
+        Bindings { driver, caller, pace }
     }
+}
+
+/// Does something to others. In virtual time: when it is the run's turn, and before the clock goes on.
+async fn in_turn<T>(pace: Option<Arc<Pace>>, work: impl Future<Output = T>) -> T {
+    let Some(pace) = pace else { return work.await };
+    pace.turn().await;
+    let _hold = pace.hold();
+    work.await
 }
 
 impl Host for Bindings {
     fn send(&self, queue: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
-        Box::pin(async move { driver.send(&queue, messages, Some(caller)).await })
+        let pace = self.pace.clone();
+        Box::pin(async move { in_turn(pace, driver.send(&queue, messages, Some(caller))).await })
     }
 
     fn publish(&self, topic: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
-        Box::pin(async move { driver.publish(&topic, messages, Some(caller)).await })
+        let pace = self.pace.clone();
+        Box::pin(async move { in_turn(pace, driver.publish(&topic, messages, Some(caller))).await })
     }
 
     fn call(
@@ -41,11 +58,81 @@ impl Host for Bindings {
         request: http::Request<Body>,
     ) -> BoxFuture<'static, Result<http::Response<Body>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
-        Box::pin(async move { driver.call(&function, request, caller).await })
+        let pace = self.pace.clone();
+        Box::pin(async move {
+            let Some(pace) = pace else {
+                return driver.call(&function, request, caller).await;
+            };
+            if is_asynchronous(request.headers()) {
+                return in_turn(Some(pace), driver.call(&function, request, caller)).await;
+            }
+            let _elsewhere = pace.elsewhere();
+            // Handed over whole: between two runs of virtual time nothing streams.
+            let request = whole(request, driver.table().limits.request_bytes_max).await?;
+            pace.turn().await;
+            driver.call(&function, request, caller).await
+        })
     }
 
     fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError> {
-        Ok(Arc::new(self.driver.kv(store)?))
+        let kv = self.driver.kv(store)?;
+        Ok(match &self.pace {
+            None => Arc::new(kv),
+            Some(pace) => Arc::new(KvInTurn {
+                kv: Arc::new(kv),
+                pace: pace.clone(),
+            }),
+        })
+    }
+}
+
+/// A request with all of its body.
+async fn whole(request: http::Request<Body>, bytes_max: u64) -> Result<http::Request<Body>, HostError> {
+    let (head, body) = request.into_parts();
+    let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+    let collected = http_body_util::Limited::new(body, limit).collect().await;
+    let body = collected.map_err(|error| HostError {
+        code: "broken-request",
+        message: format!("the request's body could not be had: {error}"),
+    })?;
+    Ok(http::Request::from_parts(head, full(body.to_bytes())))
+}
+
+/// A key-value store, each operation when it is the run's turn.
+struct KvInTurn {
+    kv: Arc<dyn KeyValue>,
+    pace: Arc<Pace>,
+}
+
+impl KvInTurn {
+    fn turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn KeyValue) -> BoxFuture<'static, T> + Send + 'static,
+    ) -> BoxFuture<'static, T> {
+        let kv = self.kv.clone();
+        Box::pin(in_turn(Some(self.pace.clone()), async move { work(&*kv).await }))
+    }
+}
+
+impl KeyValue for KvInTurn {
+    fn get(&self, key: String) -> BoxFuture<'static, Result<Option<KvValue>, HostError>> {
+        self.turn(|kv| kv.get(key))
+    }
+
+    fn put(&self, key: String, put: KvPut) -> BoxFuture<'static, Result<(), HostError>> {
+        self.turn(|kv| kv.put(key, put))
+    }
+
+    fn delete(&self, key: String) -> BoxFuture<'static, Result<(), HostError>> {
+        self.turn(|kv| kv.delete(key))
+    }
+
+    fn list(&self, list: KvList) -> BoxFuture<'static, Result<KvPage, HostError>> {
+        self.turn(|kv| kv.list(list))
+    }
+
+    fn increment(&self, key: String, delta: u64) -> BoxFuture<'static, Result<u64, HostError>> {
+        self.turn(move |kv| kv.increment(key, delta))
     }
 }
 

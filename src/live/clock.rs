@@ -8,6 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::platform::time::{Span, Time};
 use crate::project::ClockSetting;
 
+use super::manual::{self, Manual};
+
 /// emu's clock: real time, or waiting that runs faster by a factor.
 #[derive(Clone)]
 pub struct Clock(Arc<Inner>);
@@ -20,27 +22,42 @@ struct Inner {
     epoch: Time,
     factor: f64,
     setting: ClockSetting,
+    /// With [`ClockSetting::Manual`].
+    manual: Option<Manual>,
 }
 
 impl Clock {
     pub fn start(setting: ClockSetting) -> Clock {
+        Clock::start_at(setting, None)
+    }
+
+    /// A manual clock begins at `start`; the others are what they are.
+    pub fn start_at(setting: ClockSetting, start: Option<Time>) -> Clock {
         let factor = match setting {
-            ClockSetting::Real => 1.0,
+            ClockSetting::Real | ClockSetting::Manual => 1.0,
             ClockSetting::Scaled(factor) => factor,
         };
+        let manual = (setting == ClockSetting::Manual).then(|| Manual::new(start.unwrap_or(manual::START)));
         Clock(Arc::new(Inner {
             started: Instant::now(),
             awake: since_boot(),
-            epoch: machine_wall(),
+            epoch: manual.as_ref().map_or_else(machine_wall, Manual::start),
             factor,
             setting,
+            manual,
         }))
+    }
+
+    /// Virtual time, when that is what this clock shows.
+    pub fn manual(&self) -> Option<&Manual> {
+        self.0.manual.as_ref()
     }
 
     /// Emu's time. It began with the machine's wall clock and then only goes forward, through a suspend as well, however
     /// somebody sets that clock: what waits, waits as long as it should.
     pub fn now(&self) -> Time {
         match self.0.setting {
+            ClockSetting::Manual => self.0.manual.as_ref().map_or(self.0.epoch, Manual::now),
             ClockSetting::Real => self.0.epoch + Span::from(since_boot().saturating_sub(self.0.awake)),
             ClockSetting::Scaled(factor) => {
                 let elapsed = self.0.started.elapsed().as_nanos() as f64 * factor;
@@ -54,7 +71,7 @@ impl Clock {
     pub fn wall_ahead_ns(&self) -> i64 {
         match self.0.setting {
             ClockSetting::Real => machine_wall().0.wrapping_sub(self.now().0).cast_signed(),
-            ClockSetting::Scaled(_) => 0,
+            ClockSetting::Scaled(_) | ClockSetting::Manual => 0,
         }
     }
 
@@ -62,7 +79,7 @@ impl Clock {
     pub fn wall(&self) -> Time {
         match self.0.setting {
             ClockSetting::Real => machine_wall(),
-            ClockSetting::Scaled(_) => self.now(),
+            ClockSetting::Scaled(_) | ClockSetting::Manual => self.now(),
         }
     }
 
@@ -91,9 +108,10 @@ impl Clock {
         self.0.started.elapsed()
     }
 
-    /// `real` or `x60`.
+    /// `real`, `manual` or `x60`.
     pub fn name(&self) -> String {
         match self.0.setting {
+            ClockSetting::Manual => "manual".to_owned(),
             ClockSetting::Real => "real".to_owned(),
             ClockSetting::Scaled(factor) => format!("x{factor}"),
         }
@@ -136,6 +154,18 @@ pub fn rfc3339(time: Time) -> String {
         Ok(ns) => DateTime::<Utc>::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::Millis, true),
         Err(_) => "never".to_owned(),
     }
+}
+
+/// An RFC 3339 instant.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn instant(text: &str) -> Result<Time, String> {
+    let at = DateTime::parse_from_rfc3339(text)
+        .map_err(|error| format!("{text:?} is no instant ({error}): write it as 2026-03-29T00:00:00Z"))?;
+    let ns = at.timestamp_nanos_opt().and_then(|ns| u64::try_from(ns).ok());
+    ns.map(Time)
+        .ok_or_else(|| format!("{text:?} lies outside of the years 1970 to 2262"))
 }
 
 /// An instant of the past as events write it: `15m` before `now`, or an RFC 3339 instant.

@@ -11,26 +11,30 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::{Engine, Event, Failure, Reply, Sandbox, Version};
+use crate::engine::{Engine, Failure, Sandbox, Version};
 use crate::platform::Platform;
 use crate::platform::config::ColdStarts;
-use crate::platform::effect::{Delivery, Effect, MessageChange, Note, Record, RejectReason, Run, StoreChange, Work};
+use crate::platform::effect::{
+    Delivery, Effect, End, MessageChange, Note, Record, RejectReason, Run, StoreChange, Work,
+};
 use crate::platform::ids::{FunctionId, InstanceId, InvocationId, MessageId, TriggerId, VersionNumber};
 use crate::platform::input::{Completion, Input, Outcome};
 use crate::platform::time::{Span, Time};
 use crate::project::Isolation;
 
+use super::caller::Waiting;
 use super::clock::Clock;
 use super::cron::Arm;
 use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
+use super::idle::Barrier;
+use super::manual::Kind;
 use super::messages::Messages;
 use super::names::{Names, PublicIds};
 use super::run::{self, Job};
 use super::state::Restoring;
 use super::store::{Commit, Store};
 use super::table::{Entry, Table};
-use super::ticket::{self, Ticket};
 
 #[derive(Clone)]
 pub struct Driver(pub(super) Arc<Inner>);
@@ -45,6 +49,8 @@ pub(super) struct Inner {
     pub ids: PublicIds,
     pub hub: Hub,
     pub store: Store,
+    /// Ids of this run are above it.
+    pub ids_from: u64,
     pub cold_starts: ColdStarts,
     pub seed: u64,
     /// Shutting down: nothing starts that nobody waits for.
@@ -59,6 +65,7 @@ pub(super) struct Inner {
     /// comes in.
     pub gate: tokio::sync::RwLock<()>,
     pub(super) timer: Notify,
+    pub barrier: Barrier,
     cron: mpsc::UnboundedSender<Arm>,
 }
 
@@ -67,7 +74,7 @@ pub(super) struct Core {
     pub platform: Platform,
     pub messages: Messages,
     pub builds: HashMap<FunctionId, Build>,
-    waiting: HashMap<InvocationId, Waiting>,
+    pub(super) waiting: HashMap<InvocationId, Waiting>,
     slots: HashMap<InstanceId, Slot>,
     /// The deadline that the timer knows of.
     pub(super) armed: Time,
@@ -90,17 +97,10 @@ pub struct Build {
     pub version: Option<(VersionNumber, Version)>,
     /// Numbers given out.
     pub count: u32,
+    /// Of the version in service.
+    pub package_bytes: u64,
     /// Of the last build, when it failed.
     pub error: Option<String>,
-}
-
-/// A request that no instance has taken yet.
-struct Waiting {
-    event: Event,
-    summary: Summary,
-    reply: oneshot::Sender<Reply>,
-    ended: oneshot::Sender<Option<Failure>>,
-    started: oneshot::Sender<Result<bool, RejectReason>>,
 }
 
 /// What the shell holds for an instance.
@@ -139,6 +139,30 @@ pub struct Finish {
 }
 
 impl Core {
+    fn new(seed: u64, ids_from: u64) -> Core {
+        let mut platform = Platform::new(seed);
+        platform.ids_from(ids_from);
+        Core {
+            platform,
+            messages: Messages::default(),
+            builds: HashMap::new(),
+            waiting: HashMap::new(),
+            slots: HashMap::new(),
+            armed: Time::NEVER,
+            commit: None,
+            restoring: Restoring::default(),
+        }
+    }
+
+    /// As it was before anything happened, with the versions that are in service. The old one, to be dropped where nothing
+    /// is locked.
+    pub(super) fn anew(&mut self, seed: u64, ids_from: u64) -> Core {
+        let builds = std::mem::take(&mut self.builds);
+        let old = std::mem::replace(self, Core::new(seed, ids_from));
+        self.builds = builds;
+        old
+    }
+
     /// Of the last changes that the store was given; `None`: there were none.
     pub fn commit(&self) -> Option<Commit> {
         self.commit.clone()
@@ -166,19 +190,8 @@ pub struct Parts {
 
 impl Driver {
     pub fn new(parts: Parts) -> Driver {
-        let mut platform = Platform::new(parts.seed);
-        platform.ids_from(parts.ids_from);
         Driver(Arc::new(Inner {
-            core: Mutex::new(Core {
-                platform,
-                messages: Messages::default(),
-                builds: HashMap::new(),
-                waiting: HashMap::new(),
-                slots: HashMap::new(),
-                armed: Time::NEVER,
-                commit: None,
-                restoring: Restoring::default(),
-            }),
+            core: Mutex::new(Core::new(parts.seed, parts.ids_from)),
             table: RwLock::new(parts.table),
             names: parts.names,
             engine: parts.engine,
@@ -186,6 +199,7 @@ impl Driver {
             ids: parts.ids,
             hub: parts.hub,
             store: parts.store,
+            ids_from: parts.ids_from,
             cold_starts: parts.cold_starts,
             seed: parts.seed,
             draining: AtomicBool::new(false),
@@ -194,6 +208,7 @@ impl Driver {
             stopping: CancellationToken::new(),
             gate: tokio::sync::RwLock::default(),
             timer: Notify::new(),
+            barrier: Barrier::default(),
             cron: parts.cron,
         }))
     }
@@ -231,6 +246,7 @@ impl Driver {
             core.armed = next;
             self.0.timer.notify_one();
         }
+        self.0.barrier.stepped();
     }
 
     fn effect(&self, core: &mut Core, now: Time, effect: Effect, own: &mut Own, after: &mut After) {
@@ -268,6 +284,9 @@ impl Driver {
                         _ => {}
                     }
                 }
+                if let Some(manual) = self.0.clock.manual() {
+                    manual.noted(&note);
+                }
                 self.0.hub.push(now, What::Note(note));
             }
             Effect::ArmCron { trigger, at, wake_at } => {
@@ -288,6 +307,11 @@ impl Driver {
         core.slots.insert(instance, Slot { version, parked: None });
         if self.0.cold_starts == ColdStarts::Sleep && modelled > Span::ZERO {
             let driver = self.clone();
+            if let Some(manual) = self.0.clock.manual() {
+                let init = Span::ZERO;
+                let ready = move || driver.step(Input::InstanceReady { instance, init }, &mut Own::default());
+                return manual.at(now + modelled, Box::new(ready));
+            }
             self.0.running.spawn(async move {
                 // A slept cold start takes its real time, whatever the clock's factor.
                 tokio::time::sleep(modelled.to_std()).await;
@@ -314,7 +338,7 @@ impl Driver {
 
     fn dispatch(&self, core: &mut Core, run: Run, own: &mut Own, after: &mut After) {
         let invocation = run.invocation;
-        let Some(job) = self.job(core, run) else {
+        let Some(mut job) = self.job(core, run) else {
             return self.cannot_run(core, invocation);
         };
         if own.invocation == Some(invocation) {
@@ -323,7 +347,14 @@ impl Driver {
         }
         if let Some(waiting) = core.waiting.remove(&invocation) {
             let _ = waiting.started.send(Ok(job.run.cold));
-            tokio::spawn(self.run(job, waiting.event, waiting.summary, waiting.reply, waiting.ended));
+            let ends = (waiting.reply, waiting.ended);
+            match self.0.clock.manual() {
+                Some(manual) => {
+                    job.outside = waiting.pull.is_some();
+                    self.run_virtually(manual, job, waiting.event, waiting.summary, ends);
+                }
+                None => drop(tokio::spawn(self.run(job, waiting.event, waiting.summary, ends))),
+            }
             return;
         }
         if self.0.draining.load(Ordering::Relaxed) {
@@ -340,22 +371,39 @@ impl Driver {
             Work::Async { .. } | Work::Batch { .. } | Work::Topic { .. } => core.commit(),
         };
         let driver = self.clone();
-        self.0.running.spawn(async move {
-            let committed = match commit {
-                Some(commit) => commit.wait().await.is_ok(),
-                None => true,
+        if let Some(manual) = self.0.clock.manual() {
+            let invocation = job.run.invocation;
+            let kind = match job.run.work {
+                Work::Cron { .. } => Kind::Cron,
+                _ => Kind::Other,
             };
-            let event = match committed {
-                true => run::event_of(&driver, &job.entry, &job.run.work, gathered).await,
-                false => None,
-            };
-            let Some((event, summary)) = event else {
-                let invocation = job.run.invocation;
-                tracing::error!("work for invocation {invocation:?} without its content");
-                return driver.step(cannot_run(invocation), &mut Own::default());
-            };
-            run::execute(&driver, job, event, summary, oneshot::channel().0).await;
-        });
+            let running = self.0.running.clone();
+            return manual.spawn(invocation, kind, move |time| {
+                let job = Job {
+                    time: Some(time),
+                    ..job
+                };
+                Box::pin(running.track_future(driver.run_event(job, gathered, commit)))
+            });
+        }
+        self.0.running.spawn(driver.run_event(job, gathered, commit));
+    }
+
+    async fn run_event(self, job: Job, gathered: run::Gathered, commit: Option<Commit>) {
+        let committed = match commit {
+            Some(commit) => commit.wait().await.is_ok(),
+            None => true,
+        };
+        let event = match committed {
+            true => run::event_of(&self, &job.entry, &job.run.work, gathered).await,
+            false => None,
+        };
+        let Some((event, summary)) = event else {
+            let invocation = job.run.invocation;
+            tracing::error!("work for invocation {invocation:?} without its content");
+            return self.step(cannot_run(invocation), &mut Own::default());
+        };
+        run::execute(&self, job, event, summary, oneshot::channel().0).await;
     }
 
     /// What an invocation needs has left with a change of the manifest; it must end all the same.
@@ -372,6 +420,8 @@ impl Driver {
                 version: slot.version.clone(),
                 sandbox: slot.parked.take(),
                 run,
+                time: None,
+                outside: false,
             }),
             // The core removes what leaves the manifest before its table goes.
             _ => {
@@ -379,22 +429,6 @@ impl Driver {
                 None
             }
         }
-    }
-
-    /// A shutdown waits for it.
-    fn run(
-        &self,
-        job: Job,
-        event: Event,
-        summary: Summary,
-        reply: oneshot::Sender<Reply>,
-        ended: oneshot::Sender<Option<Failure>>,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let driver = self.clone();
-        self.0.running.track_future(async move {
-            let failure = run::execute(&driver, job, event, summary, reply).await;
-            let _ = ended.send(failure);
-        })
     }
 
     /// Keeps the sandbox for the instance's next invocation.
@@ -427,6 +461,9 @@ impl Driver {
         } = &finish.summary
         {
             record.cause = Some(*caller);
+        }
+        if let Some(manual) = self.0.clock.manual() {
+            manual.ended(record.function, !matches!(record.end, End::Ran(Outcome::Succeeded)));
         }
         let done = Done {
             record,
@@ -463,69 +500,6 @@ impl Driver {
         after.changes.push(change);
     }
 
-    /// A request that somebody waits for. When it returns, the guest runs or has run.
-    ///
-    /// # Errors
-    /// Why the platform would not run it.
-    pub async fn invoke(&self, entry: &Entry, event: Event, summary: Summary) -> Result<Ticket, RejectReason> {
-        let (reply_tx, reply) = oneshot::channel();
-        let (ended_tx, ended) = oneshot::channel();
-        let (started_tx, started) = oneshot::channel();
-        let id = {
-            let mut core = lock(&self.0.core);
-            let id = core.platform.new_invocation();
-            let mut own = Own {
-                invocation: Some(id),
-                ..Own::default()
-            };
-            own.done = Some(Finish {
-                summary: summary.clone(),
-                status: None,
-                failure: None,
-                sandbox_init: Span::ZERO,
-                log_bytes_dropped: 0,
-            });
-            self.step_locked(
-                &mut core,
-                Input::Arrive {
-                    invocation: id,
-                    function: entry.id,
-                },
-                &mut own,
-            );
-            if let Some(reason) = own.reject {
-                return Err(reason);
-            }
-            if let Some(job) = own.run {
-                drop(core);
-                let cold = job.run.cold;
-                let run = ticket::Run::new(self.run(job, event, summary, reply_tx, ended_tx));
-                return Ok(Ticket::new(id, cold, reply, ended, run));
-            }
-            let waiting = Waiting {
-                event,
-                summary,
-                reply: reply_tx,
-                ended: ended_tx,
-                started: started_tx,
-            };
-            core.waiting.insert(id, waiting);
-            id
-        };
-        // The caller may go while the request waits: its future is dropped then.
-        let guard = CallerGuard {
-            driver: self,
-            id: Some(id),
-        };
-        let started = started.await;
-        guard.defuse();
-        match started {
-            Ok(Ok(cold)) => Ok(Ticket::new(id, cold, reply, ended, ticket::Run::ELSEWHERE)),
-            Ok(Err(reason)) => Err(reason),
-            Err(_) => Err(RejectReason::Removed),
-        }
-    }
-
     pub fn fire(&self, trigger: TriggerId) -> InvocationId {
         let mut core = lock(&self.0.core);
         let invocation = core.platform.new_invocation();
@@ -544,23 +518,4 @@ fn cannot_run(invocation: InvocationId) -> Input {
         acknowledged: false,
     };
     Input::Finished { invocation, completion }
-}
-
-struct CallerGuard<'a> {
-    driver: &'a Driver,
-    id: Option<InvocationId>,
-}
-
-impl CallerGuard<'_> {
-    fn defuse(mut self) {
-        self.id = None;
-    }
-}
-
-impl Drop for CallerGuard<'_> {
-    fn drop(&mut self) {
-        if let Some(invocation) = self.id {
-            self.driver.step(Input::CallerGone { invocation }, &mut Own::default());
-        }
-    }
 }

@@ -183,6 +183,12 @@ impl Hub {
         }
     }
 
+    /// Hands over what is pending, for whoever makes events faster than the reporter's thread looks.
+    pub fn settle(&self) {
+        let mut consumer = lock(&self.0.consumer);
+        self.consume(&mut consumer);
+    }
+
     /// From here on the past is kept.
     pub fn keep(&self, past: Past) {
         lock(&self.0.consumer).past = Some(past);
@@ -199,6 +205,14 @@ impl Hub {
     pub fn past(&self) -> Option<Past> {
         let mut consumer = lock(&self.0.consumer);
         self.consume(&mut consumer);
+        consumer.past.clone()
+    }
+
+    /// Forgets the recent history. The database of the past, for whoever empties it too.
+    pub fn forget(&self) -> Option<Past> {
+        let mut consumer = lock(&self.0.consumer);
+        self.consume(&mut consumer);
+        consumer.recent = Recent::default();
         consumer.past.clone()
     }
 

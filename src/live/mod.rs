@@ -8,6 +8,7 @@ pub mod api;
 mod apply;
 mod bindings;
 mod build;
+mod caller;
 mod clock;
 mod control;
 mod cors;
@@ -17,15 +18,18 @@ mod driver;
 mod events;
 mod history;
 mod http;
+pub mod idle;
 mod kv;
 mod listen;
 pub mod load;
+pub mod manual;
 mod messages;
 mod names;
 pub mod probe;
 mod redact;
 pub mod reload;
 mod render;
+mod reset;
 mod run;
 mod sample;
 mod secrets;
@@ -51,6 +55,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::{Engine, EngineOptions, Loaded};
 use crate::platform::config::ColdStarts;
 use crate::platform::input::Input;
+use crate::platform::time::Time;
 use crate::project::{ClockSetting, Project};
 use crate::provider;
 use crate::report::event::{Event, Ready};
@@ -67,7 +72,7 @@ use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
 use store::{Opened, Place};
 
-pub use clock::since;
+pub use clock::{instant, since};
 pub use control::openapi::document as openapi;
 pub use history::Archive;
 pub use store::Durability;
@@ -84,6 +89,8 @@ pub struct Options {
     /// Required of every control request when set.
     pub control_token: Option<String>,
     pub clock: ClockSetting,
+    /// Where a manual clock begins; `None`: [`manual::START`].
+    pub start_time: Option<Time>,
     pub cold_starts: ColdStarts,
     pub seed: u64,
     pub watch: bool,
@@ -148,7 +155,7 @@ pub trait Sink: Send {
 /// When no port can be had or the engine cannot start. Functions that fail to build are events, not errors.
 // tidy: long, because a start is read from top to bottom
 pub async fn start(project: Project, read: ReadProject, options: Options, sink: Box<dyn Sink>) -> anyhow::Result<Live> {
-    let clock = Clock::start(options.clock);
+    let clock = Clock::start_at(options.clock, options.start_time);
     let folder = project.root.join(FOLDER);
     let place = match options.ephemeral {
         true => Place::Memory,
@@ -234,6 +241,10 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
     live.spawn_background(&clock, arms);
     let settled = live.follow(reloader);
     first_load(settled).await;
+    // The order in which builds end is the machine's.
+    if clock.manual().is_some() {
+        driver.begin_anew().await?;
+    }
     server.ready.store(true, Ordering::Release);
     listen::serve(
         functions,
@@ -401,6 +412,10 @@ impl Live {
     fn spawn_background(&self, clock: &Clock, arms: mpsc::UnboundedReceiver<cron::Arm>) {
         let driver = self.server.driver.clone();
         let stop = driver.0.stopping.clone();
+        if let Some(manual) = clock.manual() {
+            tokio::spawn(manual::conduct(manual.clone(), driver, stop));
+            return;
+        }
         tokio::spawn(stop.clone().run_until_cancelled_owned(driver.clone().run_timer()));
         if !clock.is_real() {
             // The core's deadlines are exact where no scheduler wakes it; nothing arms.
@@ -444,6 +459,19 @@ impl Live {
             }
         }));
         settled
+    }
+
+    /// Emu's clock. Only a manual one can be moved.
+    pub fn clock(&self) -> manual::Control {
+        manual::Control::new(self.server.driver.clone())
+    }
+
+    /// Returns when nothing is queued, running or due.
+    ///
+    /// # Errors
+    /// See [`idle::NotIdle`].
+    pub async fn idle(&self, wait: idle::Wait) -> Result<(), idle::NotIdle> {
+        self.server.driver.idle(wait).await
     }
 
     /// As GET `/_emu/functions`, in the order of names.

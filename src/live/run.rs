@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
+use crate::engine::pace::{Pace, Share, cpu_time};
 use crate::engine::{
     self, Batch, BatchSource, Event, Failure, FailureKind, InMessage, Invocation, OutMessage, Reply, Sandbox,
     Scheduled, Stream, Version,
@@ -19,12 +21,10 @@ use super::bindings::Bindings;
 use super::destination::Response;
 use super::driver::{Core, Driver, Finish, Own, lock};
 use super::events::{Hub, Summary, What};
+use super::manual::RunTime;
 use super::messages::Content;
 use super::names::PublicIds;
 use super::table::Entry;
-
-/// What one unit of fuel counts for as CPU time: about one instruction, on a core of a giga-instruction a second.
-const CPU_NS_PER_FUEL: u64 = 1;
 
 /// A run with all that it needs.
 pub struct Job {
@@ -33,6 +33,10 @@ pub struct Job {
     pub version: Version,
     /// A kept sandbox, with `isolation = "instance"`.
     pub sandbox: Option<Sandbox>,
+    /// Under the manual clock.
+    pub time: Option<RunTime>,
+    /// Under the manual clock: who waits is no guest.
+    pub outside: bool,
 }
 
 /// Runs the guest and tells the core; why it failed, if it did.
@@ -49,21 +53,26 @@ pub async fn execute(
         entry,
         version,
         sandbox,
+        time,
+        outside,
     } = job;
     let inner = &driver.0;
+    let pace = time.as_ref().map(|time| driver.pace(&entry, time));
     let http = matches!(event, Event::Http(_));
     let invocation = Invocation {
         id: inner.ids.invocation(run.invocation),
         settings: entry.settings.clone(),
         event,
         now: inner.clock.wall(),
+        pace: pace.clone(),
         seed: inner.seed ^ run.invocation.0.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        host: Arc::new(Bindings::new(driver.clone(), run.invocation)),
+        host: Arc::new(Bindings::new(driver.clone(), run.invocation, pace.clone())),
         log: Arc::new(Log {
             hub: inner.hub.clone(),
             driver: driver.clone(),
             id: run.invocation,
             function: run.function,
+            pace: pace.clone(),
         }),
     };
     let mut caller = Caller {
@@ -77,7 +86,8 @@ pub async fn execute(
     };
     let outcome = match sandbox {
         Ok(mut sandbox) => {
-            let outcome = run_sandbox(&mut sandbox, invocation, &mut caller).await;
+            let whole = pace.as_ref().map(|_| entry.settings.body_bytes_max);
+            let outcome = run_sandbox(&mut sandbox, invocation, &mut caller, whole).await;
             if outcome.result.is_ok() {
                 driver.park(&entry, run.instance, sandbox);
             }
@@ -88,6 +98,10 @@ pub async fn execute(
     let (verdict, mut failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
     if let Some(failure) = &mut failure {
         inner.hub.secrets().failure(failure);
+    }
+    if failure.is_some() && pace.is_some() {
+        // Nothing of it has left.
+        caller.status = None;
     }
     let status = match (&failure, caller.status) {
         (_, Some(status)) => Some(status),
@@ -100,7 +114,7 @@ pub async fn execute(
             .as_ref()
             .map_or(Outcome::Succeeded, |failure| outcome_of(failure.kind)),
         duration,
-        cpu: Span(outcome.fuel.saturating_mul(CPU_NS_PER_FUEL)).min(duration),
+        cpu: cpu_time(outcome.fuel).min(duration),
         memory_bytes_max: outcome.memory_bytes_max,
         failed_messages: verdict.failed_messages,
         acknowledged: verdict.acknowledged,
@@ -119,6 +133,9 @@ pub async fn execute(
             .then(|| Response::of(caller.reply.as_ref(), failure.as_ref())),
         ..Own::default()
     };
+    if let Some(pace) = &pace {
+        pace.turn_at(pace.arrival() + Span::from(outcome.init) + duration).await;
+    }
     driver.step(
         Input::Finished {
             invocation: run.invocation,
@@ -128,9 +145,20 @@ pub async fn execute(
     );
     // Last, so that a caller who asks for the invocation's record finds it.
     if failure.is_none() || caller.status.is_some() {
-        caller.forward();
+        match time.filter(|_| outside) {
+            Some(time) => time.manual().after(Box::new(move || caller.forward())),
+            None => caller.forward(),
+        }
     }
     failure
+}
+
+impl Driver {
+    /// The virtual time of a run that begins now.
+    fn pace(&self, entry: &Entry, time: &RunTime) -> Arc<Pace> {
+        let share = Share::of_memory(entry.function.memory_mb, self.table().profile.instance.cpu_full_mb);
+        Arc::new(Pace::new(Arc::new(time.clone()), share, entry.settings.timeout))
+    }
 }
 
 /// Who waits for the answer.
@@ -157,7 +185,13 @@ impl Caller {
 }
 
 /// Runs the guest; an answer that comes before the end is a stream, and goes to the caller at once.
-async fn run_sandbox(sandbox: &mut Sandbox, invocation: Invocation, caller: &mut Caller) -> engine::Outcome {
+/// Under the manual clock it is kept until it is `whole`, of so many bytes at the most.
+async fn run_sandbox(
+    sandbox: &mut Sandbox,
+    invocation: Invocation,
+    caller: &mut Caller,
+    whole: Option<u64>,
+) -> engine::Outcome {
     let (reply, mut answer) = oneshot::channel();
     let mut running = std::pin::pin!(sandbox.run(invocation, reply));
     let early = tokio::select! {
@@ -172,6 +206,15 @@ async fn run_sandbox(sandbox: &mut Sandbox, invocation: Invocation, caller: &mut
             }
             outcome
         }
+        Ok(Ok(reply)) if whole.is_some() => {
+            let collected = collect(reply, whole.unwrap_or(u64::MAX));
+            let (mut outcome, reply) = tokio::join!(running, collected);
+            match reply {
+                Ok(reply) => caller.take(reply),
+                Err(failure) => outcome.result = outcome.result.and(Err(failure)),
+            }
+            outcome
+        }
         Ok(reply) => {
             if let Ok(reply) = reply {
                 caller.take(reply);
@@ -182,6 +225,25 @@ async fn run_sandbox(sandbox: &mut Sandbox, invocation: Invocation, caller: &mut
             running.await
         }
     }
+}
+
+/// An answer with all of its body.
+async fn collect(reply: Reply, bytes_max: u64) -> Result<Reply, Failure> {
+    let Reply::Http(response) = reply else {
+        return Ok(reply);
+    };
+    let (head, body) = response.into_parts();
+    let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+    let collected = http_body_util::Limited::new(body, limit).collect().await;
+    let body = collected.map_err(|error| Failure {
+        kind: FailureKind::BadResponse,
+        message: format!("the answer's body could not be had: {error}"),
+        stack: Vec::new(),
+    })?;
+    let trailers = body.trailers().cloned();
+    let full = http_body_util::Full::new(body.to_bytes()).map_err(|never| match never {});
+    let body = full.with_trailers(async move { trailers.map(Ok) }).boxed_unsync();
+    Ok(Reply::Http(http::Response::from_parts(head, body)))
 }
 
 fn failed_to_open(failure: Failure) -> engine::Outcome {
@@ -441,6 +503,7 @@ struct Log {
     driver: Driver,
     id: InvocationId,
     function: FunctionId,
+    pace: Option<Arc<Pace>>,
 }
 
 impl engine::LogSink for Log {
@@ -451,6 +514,10 @@ impl engine::LogSink for Log {
             stream,
             text: text.to_owned(),
         };
-        self.hub.push(self.driver.now(), what);
+        let Some(pace) = &self.pace else {
+            return self.hub.push(self.driver.now(), what);
+        };
+        let hub = self.hub.clone();
+        pace.act(Box::new(move |at| hub.push(at, what)));
     }
 }

@@ -318,19 +318,4 @@ impl Driver {
         self.notice("info", format!("the state is that of snapshot {name}"));
         blocking(move || snapshots.info(&name)).await
     }
-
-    /// Forgets every message, waiting event and key.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn reset(&self) -> Result<(), StoreError> {
-        let _gate = self.0.gate.write().await;
-        self.step(Input::Reset, &mut Own::default());
-        self.0.store.clear().await?;
-        self.notice(
-            "info",
-            "messages, waiting events and key-value stores were reset".to_owned(),
-        );
-        Ok(())
-    }
 }

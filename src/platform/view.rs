@@ -2,9 +2,11 @@
 
 use super::Platform;
 use super::billing::Ledger;
+use super::deadline::Deadline;
 use super::effect::InstanceState;
 use super::fleet::Counters;
 use super::ids::{FunctionId, InstanceId, InvocationId, MessageId, QueueId, TriggerId, VersionNumber};
+use super::invoke::{Job, Phase};
 use super::queue::MessageState;
 use super::time::{Span, Time};
 
@@ -82,6 +84,19 @@ pub struct Unrest {
     pub starting: u32,
     /// Messages in queues that a function consumes.
     pub messages: u64,
+}
+
+/// What has not come to rest and falls due before an instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Invocations that run, or wait for an instance.
+    pub running: u64,
+    /// Retries and throttled work, whose time is still to come.
+    pub parked: u64,
+    /// Messages in queues that a function consumes, those of running batches not included.
+    pub messages: u64,
+    /// When the first of what waits for its time falls due.
+    pub next: Option<Time>,
 }
 
 /// A message's state in a word, and until when it lasts.
@@ -188,6 +203,63 @@ impl Platform {
             fleet.settle_kept(now, self.ledger.as_mut());
         }
         self.ledger.as_ref()
+    }
+
+    /// Forgets what was metered, and draws from the seed anew.
+    pub fn begin_again(&mut self, seed: u64) {
+        if let Some(ledger) = self.ledger.as_mut() {
+            ledger.reset();
+        }
+        self.rng = super::rng::Rng::new(seed);
+    }
+
+    /// What is queued or runs, and what falls due before `until`. Looks at every message; not for the hot path.
+    pub fn pending(&self, until: Time) -> Pending {
+        let mut pending = Pending::default();
+        let mut due = |at: Time| {
+            pending.next = Some(pending.next.map_or(at, |next: Time| next.min(at)));
+            at < until
+        };
+        let mut parked = 0;
+        for (at, deadline) in self.deadlines.iter() {
+            if let Deadline::Parked(id) = deadline
+                && self.invocations.get(id.0).is_some_and(|of| of.phase == Phase::Parked)
+                && due(at)
+            {
+                parked += 1;
+            }
+        }
+        let mut messages = 0;
+        for polled in self
+            .queues
+            .values()
+            .filter(|polled| polled.queue.spec.consumer.is_some())
+        {
+            for (_, held) in polled.queue.iter() {
+                messages += u64::from(match held.state() {
+                    MessageState::Visible => true,
+                    MessageState::Delayed { until } | MessageState::InFlight { until } => due(until),
+                });
+            }
+        }
+        let active = self.count_invocations(|of| of.phase != Phase::Parked);
+        let in_batches = self.count_in_batches();
+        Pending {
+            running: u64::from(active) + self.fleets.iter().map(|fleet| u64::from(fleet.starting)).sum::<u64>(),
+            parked,
+            messages: messages - in_batches.min(messages),
+            ..pending
+        }
+    }
+
+    /// Messages that running batches hold.
+    fn count_in_batches(&self) -> u64 {
+        let ids = self.invocations.ids().into_iter();
+        let held = ids.filter_map(|id| match &self.invocations.get(id)?.job {
+            Job::Batch { deliveries, .. } => Some(deliveries.len() as u64),
+            _ => None,
+        });
+        held.sum()
     }
 
     pub fn unrest(&self) -> Unrest {

@@ -129,7 +129,7 @@ impl Text {
             Text::Host => "host".to_owned(),
             Text::Binding => "binding".to_owned(),
             Text::Destination => "destination".to_owned(),
-            Text::Clock => "`\"real\"` or `\"xN\"`".to_owned(),
+            Text::Clock => "`\"real\"`, `\"xN\"` or `\"manual\"`".to_owned(),
             Text::Choice(choices) => choices
                 .iter()
                 .map(|choice| format!("`\"{choice}\"`"))
@@ -285,7 +285,7 @@ pub static DEV: Table = Table {
             "clock",
             Kind::Text(Text::Clock),
             "`\"real\"`",
-            "`\"x60\"` makes all waiting sixty times shorter.",
+            "`\"x60\"` makes all waiting sixty times shorter, `\"manual\"` waits to be moved.",
         )
         .also(&["time", "speed"]),
         key(

@@ -263,6 +263,8 @@ pub enum ClockSetting {
     Real,
     /// `x60`: waiting runs this many times faster.
     Scaled(f64),
+    /// Time stands still until somebody moves it.
+    Manual,
 }
 
 /// Faster than this, and waiting would round to nothing.
@@ -276,7 +278,7 @@ impl FromStr for ClockSetting {
             return Ok(ClockSetting::Real);
         }
         if text == "manual" {
-            return Err("the manual clock is not there yet".to_owned());
+            return Ok(ClockSetting::Manual);
         }
         let factor = text.strip_prefix('x').and_then(|factor| factor.parse::<f64>().ok());
         match factor {
@@ -285,7 +287,7 @@ impl FromStr for ClockSetting {
                 "the clock's factor `{text}` is not above zero and at most x1000000"
             )),
             None => Err(format!(
-                "`{text}` is no clock; write `real`, or `x60` for sixty times faster"
+                "`{text}` is no clock; write `real`, `manual`, or `x60` for sixty times faster"
             )),
         }
     }

@@ -159,6 +159,9 @@ pub struct Instance {
     /// At this age an instance is replaced ("provider update"): not taken for new work, stopped once idle.
     #[serde(default, deserialize_with = "optional_span")]
     pub max_age: Option<Span>,
+    /// Memory that brings a whole processor; less of it brings its share. `None`: any memory does.
+    #[serde(default)]
+    pub cpu_full_mb: Option<u32>,
 }
 
 /// How many instances there may be, and how fast they may come.

@@ -192,6 +192,7 @@ fn invocation(settings: Settings, event: Event, world: &Arc<World>) -> Invocatio
         settings: Arc::new(settings),
         event,
         now: NOON,
+        pace: None,
         seed: 7,
         host: world.clone(),
         log: world.clone(),

@@ -1,6 +1,7 @@
 //! The one integration-test program: a second would link wasmtime a second time.
 
 mod cli;
+mod clock;
 mod cloudevents;
 mod control;
 mod crash;

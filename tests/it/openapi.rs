@@ -94,6 +94,8 @@ fn conversation() -> Vec<(&'static str, Option<Value>)> {
         ("/_emu/crons", None),
         ("/_emu/crons/api", None),
         ("/_emu/bill?provider=gcp-functions", None),
+        ("/_emu/clock", None),
+        ("/_emu/idle?timeout=60s&before=1m", None),
         ("/_emu/reload", Some(json!({}))),
         ("/_emu/reset", Some(json!({}))),
     ]
@@ -154,7 +156,27 @@ fn every_operation_answers_as_the_document_says() {
     }
     assert_eq!(events_head(&emu), "HTTP/1.1 200 OK");
     left.remove(&("get".to_owned(), "/_emu/events".to_owned()));
+    left.remove(&("post".to_owned(), "/_emu/clock".to_owned()));
+    moves_a_clock(&document);
     assert!(left.is_empty(), "nothing in `conversation` asks for {left:?}");
+}
+
+/// What only a manual clock answers.
+fn moves_a_clock(document: &Value) {
+    let emu = Project::new(&[("functions/api.js", FUNCTION)]).start_with(&["--clock", "manual"]);
+    emu.get("/api");
+    for body in [
+        json!({ "advance": "1m" }),
+        json!({ "run_until_idle": true, "max_invocations": 5 }),
+    ] {
+        let answer = ask(&emu, "/_emu/clock", Some(&body));
+        assert_eq!(answer.status, 200, "{body}: {}", answer.text());
+        let (_, operation) = find(document, "post", "/_emu/clock");
+        let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+        if let Err(fault) = holds(document, schema, &answer.json(), "answer") {
+            panic!("{body}: {fault}");
+        }
+    }
 }
 
 #[test]

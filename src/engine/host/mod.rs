@@ -5,8 +5,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use wasmtime::Store;
 use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime::{AsContext, Store};
 use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
@@ -49,7 +49,7 @@ impl Run {
         let settings = invocation.settings.clone();
         let clock = match invocation.host.is_time_still() {
             true => Clock::still(invocation.now),
-            false => Clock::new(invocation.now),
+            false => Clock::new(invocation.now, invocation.pace.clone()),
         };
         Arc::new(Self {
             id: invocation.id.clone(),
@@ -73,6 +73,8 @@ pub struct Guest {
     /// Fuel for work that the host did for this run. Added to what the guest burned itself, and not taken from the store:
     /// that would begin the yield interval anew, and a guest that does nothing else would never let others run.
     pub charged: u64,
+    /// What the store was given for this run.
+    fuel: u64,
     /// Whatever a kind of guest needs beyond WASI, e.g. the module map of a script.
     pub extension: Option<Box<dyn Any + Send>>,
     http: WasiHttpCtx,
@@ -94,6 +96,7 @@ impl Guest {
             stdout: Output::default(),
             stderr: Output::default(),
             charged: 0,
+            fuel: FUEL,
             extension: None,
             http: WasiHttpCtx::new(),
             hooks: http::Hooks { run: run.clone() },
@@ -200,15 +203,34 @@ pub fn store(engine: &wasmtime::Engine, guest: Guest) -> wasmtime::Result<Store<
     Ok(store)
 }
 
-/// Fuel for another run: never the limit (time is), always the meter.
+/// Fuel for another run: the meter, always, and the limit in virtual time only, where a guest that never waits ends by it.
 pub fn refuel(store: &mut Store<Guest>) -> wasmtime::Result<()> {
-    store.set_fuel(FUEL)
+    let guest = store.data_mut();
+    guest.fuel = match guest.run.clock.pace() {
+        Some(pace) => pace
+            .fuel_in(guest.run.settings.timeout)
+            .saturating_add(config::FUEL_YIELD_INTERVAL)
+            .min(FUEL),
+        None => FUEL,
+    };
+    let fuel = guest.fuel;
+    store.set_fuel(fuel)
 }
 
 /// Fuel spent since [`refuel`], by the guest and for it.
-pub fn fuel_spent(store: &Store<Guest>) -> u64 {
-    let burned = FUEL.saturating_sub(store.get_fuel().unwrap_or(FUEL));
+pub fn fuel_spent(store: impl AsContext<Data = Guest>) -> u64 {
+    let store = store.as_context();
+    let given = store.data().fuel;
+    let burned = given.saturating_sub(store.get_fuel().unwrap_or(given));
     burned.saturating_add(store.data().charged)
+}
+
+/// Tells virtual time what the guest has computed by now.
+pub fn sync(store: impl AsContext<Data = Guest>) {
+    let store = store.as_context();
+    if let Some(pace) = store.data().run.clock.pace() {
+        pace.sync(fuel_spent(store));
+    }
 }
 
 const FUEL: u64 = u64::MAX / 2;

@@ -5,10 +5,12 @@
 //! what one function may reach over to another.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
@@ -18,7 +20,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
+use super::clock::Clock;
 use super::{Run, internal};
+use crate::engine::pace::Hold;
 use crate::engine::{Body, BodyError, Stream};
 
 /// Calls of one run that go on at once; further ones wait.
@@ -134,11 +138,12 @@ pub(super) async fn send_within(
     let response = match internal::Target::parse(&destination.host) {
         Some(target) => internal::send(&run, target, request).await?,
         None => {
-            let sent = send_outside(&run, &destination, request, connect_timeout.unwrap_or(CONNECT_TIMEOUT)).await;
+            let sent = send_outside(&run, &destination, request, connect_timeout.unwrap_or(CONNECT_TIMEOUT));
+            let sent = run.clock.standing(sent).await;
             if let Err(error @ OutboundError::Denied(_)) = &sent {
                 run.log.line(Stream::Warn, &error.to_string());
             }
-            sent?
+            sent?.map(|body| standing(&run, body))
         }
     };
     Ok(response.map(|body| holding(body, call)))
@@ -151,6 +156,51 @@ fn holding(body: Body, call: Call) -> Body {
         frame
     })
     .boxed_unsync()
+}
+
+/// A body from the outside: the manual clock stands still while the guest waits for more of it.
+fn standing(run: &Arc<Run>, body: Body) -> Body {
+    match run.clock.pace() {
+        Some(_) => Standing {
+            body,
+            clock: run.clock.clone(),
+            hold: None,
+        }
+        .boxed_unsync(),
+        None => body,
+    }
+}
+
+struct Standing {
+    body: Body,
+    clock: Clock,
+    hold: Option<Hold>,
+}
+
+impl http_body::Body for Standing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() {
+            self.hold = None;
+        } else if self.hold.is_none() {
+            self.hold = self.clock.hold();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
 }
 
 struct Destination {

@@ -1,16 +1,17 @@
 //! The host functions of `wit/world.wit`, the module loader and the clocks, as a linker for the runtime's component.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
 
-use super::script::{script, with_bodies, with_guest};
+use super::script::{script, with_bodies};
 use super::wire::Datetime;
 use super::{bodies, crypto, intl, outbound, reply, text, tools};
-use crate::engine::host::Guest;
+use crate::engine::host::clock::synced;
+use crate::engine::host::{Guest, sync};
 use crate::engine::{Reply, Stream};
 
 /// `crypto.getRandomValues` fills no more at once, by its specification.
@@ -39,7 +40,10 @@ pub fn linker(component: &Component) -> wasmtime::Result<Linker<Guest>> {
                 instance.func_wrap("now", |store: Store<'_>, (): ()| Ok((datetime(&store),)))?
             }
             "wasi:clocks/monotonic-clock" => {
-                instance.func_wrap("now", |store: Store<'_>, (): ()| Ok((store.data().run.clock.now_ns(),)))?;
+                instance.func_wrap("now", |store: Store<'_>, (): ()| {
+                    sync(&store);
+                    Ok((store.data().run.clock.now_ns(),))
+                })?;
             }
             other => {
                 return Err(wasmtime::format_err!(
@@ -104,6 +108,7 @@ fn refuse(
 }
 
 fn datetime(store: &Store<'_>) -> Datetime {
+    sync(store);
     let now = Duration::from_nanos(store.data().run.clock.now_ns());
     Datetime {
         seconds: now.as_secs(),
@@ -131,12 +136,14 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
             2 => Stream::Warn,
             _ => Stream::Error,
         };
+        sync(&store);
         for line in text.split('\n') {
             store.data().run.log.line(stream, line);
         }
         Ok(())
     })?;
     host.func_wrap("elapsed-ms", |store: Store<'_>, (): ()| {
+        sync(&store);
         Ok((store.data().run.clock.elapsed_ns() as f64 / 1e6,))
     })?;
     host.func_wrap("random", |mut store: Store<'_>, (length,): (u32,)| {
@@ -159,7 +166,9 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
 /// What answers the same whenever it is asked, and leaves nothing behind.
 fn add_pure(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     host.func_wrap("entered", |mut store: Store<'_>, (): ()| {
-        script(store.data_mut()).map_err(wasmtime::Error::msg)?.entered = Some(Instant::now());
+        sync(&store);
+        let entered = store.data().run.clock.elapsed();
+        script(store.data_mut()).map_err(wasmtime::Error::msg)?.entered = Some(entered);
         Ok(())
     })?;
     host.func_wrap(
@@ -258,28 +267,43 @@ async fn write(store: &Accessor<Guest>, handle: u32, chunk: Vec<u8>) -> Result<(
 fn add_async(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     host.func_wrap_concurrent("sleep", |store: &Accessor<Guest>, (ms,): (f64,)| {
         Box::pin(async move {
-            let clock = with_guest(store, |guest| guest.run.clock.clone());
-            clock.sleep(duration_of_ms(ms)).await;
+            synced(store).sleep(duration_of_ms(ms)).await;
+            synced(store);
             Ok(())
         })
     })?;
     host.func_wrap_concurrent(
         "compute",
         |store: &Accessor<Guest>, (op, params, inputs): (String, String, Vec<Vec<u8>>)| {
-            Box::pin(async move { Ok((crypto::compute(store, op, &params, inputs).await,)) })
+            Box::pin(async move {
+                let clock = synced(store);
+                let answer = clock.standing(crypto::compute(store, op, &params, inputs)).await;
+                synced(store);
+                Ok((answer,))
+            })
         },
     )?;
     host.func_wrap_concurrent(
         "fetch",
         |store: &Accessor<Guest>,
          (head, body, sink, binding): (String, Option<Vec<u8>>, Option<u32>, Option<String>)| {
-            Box::pin(async move { Ok((outbound::fetch(store, &head, body, sink, binding).await,)) })
+            Box::pin(async move {
+                synced(store);
+                let answer = outbound::fetch(store, &head, body, sink, binding).await;
+                synced(store);
+                Ok((answer,))
+            })
         },
     )?;
     host.func_wrap_concurrent(
         "call-binding",
         |store: &Accessor<Guest>, (name, op, payload): (String, String, String)| {
-            Box::pin(async move { Ok((outbound::call_binding(store, &name, &op, &payload).await,)) })
+            Box::pin(async move {
+                synced(store);
+                let answer = outbound::call_binding(store, &name, &op, &payload).await;
+                synced(store);
+                Ok((answer,))
+            })
         },
     )
 }

@@ -217,6 +217,7 @@ async fn frozen(
 
     let invocation = on_trial(Arc::clone(settings));
     let run = Run::new(&invocation);
+    let clock = run.clock.clone();
     let live = Live::new(engine, runtime.slots, run, invocation.seed).await;
     let mut live = live.map_err(|failure| Refused::Failed(failure.message))?;
     live.store.data_mut().extension = Some(Box::new(Script::new(Arc::clone(graph))));
@@ -230,7 +231,7 @@ async fn frozen(
         let (answer,) = answer.map_err(|error| failure_of(&error, &live))?;
         Ok((instance, answer))
     };
-    let imported: Result<_, Failure> = within(TRIAL_TIME_MAX, work).await;
+    let imported: Result<_, Failure> = within(&clock, TRIAL_TIME_MAX, work).await;
     let (instance, answer) = imported.map_err(|failure| Refused::Impure(failure.message))?;
     let offer = answer.map_err(|_| Refused::Impure("fails".to_owned()))?;
     let offer: Offer = serde_json::from_str(&offer).map_err(|error| Refused::Failed(error.to_string()))?;

@@ -95,6 +95,7 @@ async fn trial(engine: &Engine, runtime: &Runtime, graph: &Arc<Graph>, source: &
     };
 
     let run = Run::new(&invocation);
+    let clock = run.clock.clone();
     let mut live = Live::new(engine, runtime.slots, run, invocation.seed)
         .await
         .map_err(failed)?;
@@ -108,7 +109,7 @@ async fn trial(engine: &Engine, runtime: &Runtime, graph: &Arc<Graph>, source: &
         let answer = load.call_async(&mut live.store, (context,)).await;
         answer.map_err(|error| failure_of(&error, &live))
     };
-    match within(TRIAL_TIME_MAX, work).await.map_err(failed)? {
+    match within(&clock, TRIAL_TIME_MAX, work).await.map_err(failed)? {
         (Ok(offer),) => serde_json::from_str(&offer).map_err(|error| plain(format!("emu: {error}"), source)),
         (Err(thrown),) => {
             let thrown = Thrown::parse(&thrown);
@@ -130,6 +131,7 @@ pub fn on_trial(settings: Arc<Settings>) -> Invocation {
         settings,
         event: Event::Json(serde_json::Value::Null),
         now: time_of_day(),
+        pace: None,
         seed: 0,
         host: Arc::new(Nobody),
         log: Arc::new(Nobody),

@@ -1,7 +1,6 @@
 //! One script's store: from an invocation to its outcome.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
@@ -149,13 +148,14 @@ impl Sandbox {
         if handle.is_none() {
             live.store.data_mut().extension = Some(Box::new(Script::new(Arc::clone(&self.code.version.graph))));
         }
-        let mut meter = Meter::start();
+        let clock = live.store.data().run.clock.clone();
+        let mut meter = Meter::start(&clock);
         let timeout = invocation.settings.timeout;
         let mut kept = None;
         let work = self
             .code
             .work(&mut live, handle, &mut kept, &mut meter, invocation, sender);
-        let result = within(timeout, work).await;
+        let result = within(&clock, timeout, work).await;
         let outcome = meter.outcome(&live, result);
         // After a failure nobody knows what state the guest is in.
         if outcome.result.is_ok()
@@ -185,8 +185,11 @@ impl Code {
         let handle = match handle {
             Some(handle) => handle,
             None => {
-                let image: Option<Arc<Image>> = version.progress(|progress| engine.images().take(progress, &settings));
-                imports = image.is_none();
+                // An image comes when the machine finds the time for it: in virtual time every run is like the first.
+                let steady = live.store.data().run.clock.pace().is_some();
+                let take = || version.progress(|progress| engine.images().take(progress, &settings));
+                let image: Option<Arc<Image>> = if steady { None } else { take() };
+                imports = image.is_none() && !steady;
                 let runtime = image.as_ref().map_or(&*version.runtime, |image| &image.runtime);
                 let instance = runtime.instantiate(&mut live.store).await;
                 instance.map_err(|error| failure_of(&error, live))?
@@ -200,13 +203,13 @@ impl Code {
         let convention = version.offer.convention;
         let (event, expected) = events::prepare(invocation.event, convention, &mut guest.bodies, &run).await?;
 
-        let called = Instant::now();
+        let called = run.clock.elapsed();
         let answer = handle.call_async(&mut live.store, (context, event)).await;
         if fresh && let Ok(script) = script(live.store.data_mut()) {
-            let entered = script.entered.unwrap_or_else(Instant::now);
+            let entered = script.entered.unwrap_or_else(|| run.clock.elapsed());
             meter.initialised_at(entered);
             if imports {
-                let cost = entered.saturating_duration_since(called);
+                let cost = entered.saturating_sub(called);
                 engine.images().imported(engine, version, &of, cost);
             }
         }

@@ -1,7 +1,7 @@
 //! What a store holds for a script beside what every guest has: its modules, its bodies, and the answer that it owes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use wasmtime::component::Accessor;
@@ -18,8 +18,8 @@ pub struct Script {
     pub bodies: Bodies,
     pub zips: Zips,
     reply: Option<oneshot::Sender<Reply>>,
-    /// When the entry module was there and the handler began.
-    pub entered: Option<Instant>,
+    /// When the entry module was there and the handler began, on the run's clock.
+    pub entered: Option<Duration>,
 }
 
 impl Script {

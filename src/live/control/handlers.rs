@@ -17,8 +17,8 @@ use crate::platform::effect::RejectReason;
 use crate::report::bill::Bill;
 
 use super::{
-    Answer, ApiFailure, Reply, answered, consume, json as json_reply, kv, object, openapi, parse, past, snapshot, sse,
-    views,
+    Answer, ApiFailure, Reply, answered, clock, consume, json as json_reply, kv, object, openapi, parse, past,
+    snapshot, sse, views,
 };
 
 /// GET `/_emu/{what}`.
@@ -36,6 +36,8 @@ pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) 
         "topics" => answered(Ok(views::topics(&server.driver))),
         "crons" => answered(Ok(views::crons(&server.driver))),
         "bill" => answered(bill(server, query)),
+        "clock" => answered(Ok(clock::show(server))),
+        "idle" => answered(clock::idle(server, query).await),
         "events" => sse::reply(server, query.contains_key("sample")),
         _ => answered::<()>(Err(unknown_path(what))),
     }
@@ -294,12 +296,13 @@ fn rejected(server: &Server, entry: &Entry, reason: RejectReason) -> ApiFailure 
 }
 
 /// POST `/_emu/{action}`.
-pub async fn whole(server: &Server, action: &str) -> Reply {
+pub async fn whole(server: &Server, action: &str, body: &Bytes) -> Reply {
     match action {
         "reload" => {
             server.reload();
             json_reply(StatusCode::ACCEPTED, &json!({ "reloading": true }))
         }
+        "clock" => answered(clock::go(server, body).await),
         "reset" => answered(consume::reset(server).await),
         _ => answered::<()>(Err(unknown_path(action))),
     }

@@ -2,6 +2,7 @@
 //! guard stands before all of it.
 
 mod assets;
+mod clock;
 mod cloudevents;
 mod consume;
 pub mod guard;
@@ -251,7 +252,7 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
                 match action.as_str() {
                     "cloudevents" => cloudevents::post(&server, &query, &headers, &body).await,
                     _ => match parse(&body) {
-                        Ok(_) => handlers::whole(&server, &action).await,
+                        Ok(_) => handlers::whole(&server, &action, &body).await,
                         Err(failure) => failure_reply(&failure),
                     },
                 }

@@ -297,6 +297,7 @@ impl Subject {
             settings: Arc::clone(&self.settings),
             event: planned.event(delivery),
             now: delivery.now,
+            pace: None,
             seed: delivery.seed,
             host: View::of(world),
             log: View::of(world),

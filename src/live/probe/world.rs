@@ -187,6 +187,7 @@ async fn run_called(view: View, name: String, request: http::Request<Body>) -> R
             path_parameters: Vec::new(),
         }),
         now: world.stores.time(),
+        pace: None,
         seed: u64::from(depth),
         host: view.clone(),
         log: view,

@@ -172,6 +172,7 @@ impl Project {
             settings: Arc::new(self.settings.clone()),
             event,
             now: Time::from_millis(1_700_000_000_123),
+            pace: None,
             seed: self.seed,
             host: self.world.clone(),
             log: self.world.clone(),

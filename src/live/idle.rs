@@ -1,0 +1,152 @@
+//! Barriers: until nothing is queued, running or due any more.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::platform::time::{Span, Time};
+use crate::platform::view::Pending;
+use crate::report::number::plural;
+
+use super::clock::rfc3339;
+use super::driver::{Driver, lock};
+use super::manual::Move;
+
+/// Who waits for rest; steps of the core tell them.
+#[derive(Default)]
+pub struct Barrier {
+    waiting: AtomicUsize,
+    stepped: Notify,
+}
+
+impl Barrier {
+    /// Something changed. Costs next to nothing when nobody waits.
+    pub fn stepped(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.stepped.notify_waiters();
+        }
+    }
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    /// In the machine's time.
+    pub timeout: Duration,
+    /// What falls due later than this from now does not count.
+    pub before: Option<Span>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotIdle {
+    #[error("not idle after {} s: {left}", .timeout.as_secs_f64())]
+    TimedOut { timeout: Duration, left: String },
+    #[error("the clock stands still at {} and {left}: run_until_idle goes on until that is done", rfc3339(*.now))]
+    Stopped { now: Time, left: String },
+    #[error("emu is stopping")]
+    Closed,
+}
+
+impl NotIdle {
+    /// Stable.
+    pub fn code(&self) -> &'static str {
+        match self {
+            NotIdle::TimedOut { .. } => "not-idle",
+            NotIdle::Stopped { .. } => "clock-stands-still",
+            NotIdle::Closed => "stopping",
+        }
+    }
+}
+
+/// In words; `None`: nothing is left.
+fn left(pending: &Pending) -> Option<String> {
+    let mut parts = Vec::new();
+    if pending.running > 0 {
+        parts.push(format!(
+            "{} running or waiting",
+            plural(pending.running, "invocation is", "invocations are")
+        ));
+    }
+    if pending.parked > 0 {
+        parts.push(format!(
+            "{} to be tried again",
+            plural(pending.parked, "invocation is", "invocations are")
+        ));
+    }
+    if pending.messages > 0 {
+        parts.push(plural(pending.messages, "message is queued", "messages are queued"));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let next = pending.next.map(|at| format!(", the next due at {}", rfc3339(at)));
+    Some(parts.join(", ") + &next.unwrap_or_default())
+}
+
+impl Driver {
+    /// When something falls due next.
+    pub fn next_due(&self) -> Option<Time> {
+        let core = lock(&self.0.core).platform.next_deadline();
+        let agenda = self.0.clock.manual().and_then(super::manual::Manual::next);
+        super::manual::earlier(core, agenda)
+    }
+
+    fn pending(&self, before: Option<Span>) -> Pending {
+        let until = before.map_or(Time::NEVER, |span| self.now() + span);
+        lock(&self.0.core).platform.pending(until)
+    }
+
+    /// Returns when nothing is queued, running or due. A manual clock lets what runs come to its end, and goes no further.
+    ///
+    /// # Errors
+    /// What is left when the time is over; or at once, when a manual clock would have to be moved for it.
+    pub async fn idle(&self, wait: Wait) -> Result<(), NotIdle> {
+        if let Some(manual) = self.0.clock.manual() {
+            return self.idle_standing(manual, wait).await;
+        }
+        self.0.barrier.waiting.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(&self.0.barrier);
+        let rest = async {
+            loop {
+                let stepped = counted.0.stepped.notified();
+                if left(&self.pending(wait.before)).is_none() {
+                    return;
+                }
+                stepped.await;
+            }
+        };
+        match tokio::time::timeout(wait.timeout, rest).await {
+            Ok(()) => Ok(()),
+            Err(_) => match left(&self.pending(wait.before)) {
+                None => Ok(()),
+                Some(left) => Err(NotIdle::TimedOut {
+                    timeout: wait.timeout,
+                    left,
+                }),
+            },
+        }
+    }
+
+    async fn idle_standing(&self, manual: &super::manual::Manual, wait: Wait) -> Result<(), NotIdle> {
+        let settled = tokio::time::timeout(wait.timeout, manual.go(Move::Settle, None)).await;
+        let left = left(&self.pending(wait.before));
+        match (settled, left) {
+            (Ok(Ok(_)), None) => Ok(()),
+            (Ok(_), Some(left)) => Err(NotIdle::Stopped { now: self.now(), left }),
+            (Ok(Err(_)), None) => Err(NotIdle::Closed),
+            (Err(_), left) => Err(NotIdle::TimedOut {
+                timeout: wait.timeout,
+                left: left.unwrap_or_else(|| "something real is under way".to_owned()),
+            }),
+        }
+    }
+}
+
+struct Counted<'a>(&'a Barrier);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
