@@ -104,7 +104,7 @@ fn text_schema(text: Text) -> Value {
             &["queue:failed", "topic:failures", "function:cleanup"],
         ),
         Text::Binding => with("^(queue|topic|kv|function):", &["queue:orders"]),
-        Text::Clock => with("^(real|x[0-9.]+)$", &["real", "x60"]),
+        Text::Clock => with("^(real|manual|x[0-9.]+)$", &["real", "x60", "manual"]),
         Text::Choice(choices) => json!({ "type": "string", "enum": choices }),
     }
 }
