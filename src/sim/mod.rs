@@ -10,6 +10,7 @@
 //! its own), and put it into [`Load::Source`] of the function; where one stream feeds many functions, into
 //! [`Scene::shared`]. `take` tells the function's place in [`Scene::functions`] and, where known, how long the request runs.
 
+pub mod analytic;
 pub mod distribution;
 pub mod figures;
 pub mod file;
@@ -19,6 +20,8 @@ mod platform_run;
 pub mod random;
 mod replicate;
 pub mod server;
+#[cfg(test)]
+mod tests;
 pub mod workload;
 
 use std::sync::Arc;
