@@ -227,7 +227,7 @@ async fn frozen(
             .await
             .map_err(|error| failure_of(&error, &live))?;
         let context = context(&graph.entry, json, &invocation);
-        let answer = load.call_async(&mut live.store, (context,)).await;
+        let answer = load.call_async(&mut live.store, (context, true)).await;
         let (answer,) = answer.map_err(|error| failure_of(&error, &live))?;
         Ok((instance, answer))
     };

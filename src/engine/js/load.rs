@@ -106,7 +106,7 @@ async fn trial(engine: &Engine, runtime: &Runtime, graph: &Arc<Graph>, source: &
             .instantiate_for_load(&mut live.store)
             .await
             .map_err(|error| failure_of(&error, &live))?;
-        let answer = load.call_async(&mut live.store, (context,)).await;
+        let answer = load.call_async(&mut live.store, (context, false)).await;
         answer.map_err(|error| failure_of(&error, &live))
     };
     match within(&clock, TRIAL_TIME_MAX, work).await.map_err(failed)? {

@@ -19,7 +19,7 @@ pub struct Runtime {
 }
 
 /// `load` of an instance.
-type Load = TypedFunc<(wire::Context,), (Result<String, String>,)>;
+type Load = TypedFunc<(wire::Context, bool), (Result<String, String>,)>;
 
 /// `handle` of an instance.
 pub type Handle = TypedFunc<(wire::Context, wire::Event), (wire::Reply,)>;

@@ -39,9 +39,10 @@ async function enter(context) {
   return loaded;
 }
 
-export async function load(context) {
+export async function load(context, keep) {
   try {
     const { convention, handlers } = await enter(context);
+    if (keep) postponeCollection();
     return JSON.stringify({ convention, handlers, random: !isUndrawn() });
   } catch (error) {
     throw JSON.stringify(describeError(error));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -33,7 +33,9 @@ fn engine() -> &'static Engine {
 
 /// Files, settings, and what the outside saw.
 pub struct Project {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Removed with the project.
+    _temporary: Option<tempfile::TempDir>,
     pub settings: Settings,
     pub world: Arc<World>,
     pub seed: u64,
@@ -115,8 +117,19 @@ impl Project {
     /// `files`: path and contents; the first is the entry.
     pub fn new(files: &[(&str, &str)]) -> Project {
         let folder = tempfile::tempdir().expect("a folder");
-        let project = Project {
-            folder,
+        let mut project = Self::at(folder.path());
+        project._temporary = Some(folder);
+        for (name, text) in files {
+            project.write(name, text);
+        }
+        project
+    }
+
+    /// A project that lies on disk.
+    pub fn at(folder: &Path) -> Project {
+        Project {
+            folder: folder.to_owned(),
+            _temporary: None,
             settings: Settings {
                 function: "test".into(),
                 memory_bytes: 128 << 20,
@@ -136,19 +149,15 @@ impl Project {
             },
             world: Arc::default(),
             seed: 7,
-        };
-        for (name, text) in files {
-            project.write(name, text);
         }
-        project
     }
 
     pub fn root(&self) -> PathBuf {
-        self.folder.path().canonicalize().expect("it is there")
+        self.folder.canonicalize().expect("it is there")
     }
 
     pub fn write(&self, name: &str, text: &str) {
-        let path = self.folder.path().join(name);
+        let path = self.folder.join(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, text).expect("a file");
     }
