@@ -27,7 +27,7 @@ emu collects no data and needs no network.";
 
 /// The groups of `emu --help`, in this order. A test holds that every command is in one.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Run", &["dev", "exec", "invoke", "probe"]),
+    ("Run", &["dev", "exec", "test", "invoke", "probe"]),
     (
         "Make things happen",
         &["send", "publish", "fire", "load", "reset", "snapshot"],

@@ -25,6 +25,7 @@ mod settings;
 mod signals;
 mod simulate;
 mod snapshot;
+mod test;
 mod types;
 mod validate;
 mod why;
@@ -123,6 +124,7 @@ impl Global {
 enum Command {
     Dev(dev::Args),
     Exec(exec::Args),
+    Test(test::Args),
     Invoke(invoke::Args),
     Probe(probe::Args),
     Send(messages::SendArgs),
@@ -174,6 +176,7 @@ impl Command {
         match self {
             Command::Dev(args) => dev::run(args, global, started),
             Command::Exec(args) => exec::run(args, global),
+            Command::Test(args) => test::run(args, global),
             Command::Invoke(args) => invoke::run(args, global),
             Command::Probe(args) => probe::run(args, global),
             Command::Send(args) => messages::send(args, global),

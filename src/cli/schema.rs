@@ -14,8 +14,12 @@ pub struct Args {
     #[arg(long)]
     pub markdown: bool,
 
+    /// Of test files, `*.emu.toml`, instead of emu.toml
+    #[arg(long)]
+    pub test: bool,
+
     /// Print the OpenAPI document of the control API instead
-    #[arg(long, conflicts_with = "markdown")]
+    #[arg(long, conflicts_with_all = ["markdown", "test"])]
     pub openapi: bool,
 }
 
@@ -24,12 +28,12 @@ pub struct Args {
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(args: &Args) -> Outcome {
-    let text = if args.openapi {
-        live::openapi()
-    } else if args.markdown {
-        schema::reference()
-    } else {
-        schema::pretty()
+    let text = match (args.openapi, args.test, args.markdown) {
+        (true, ..) => live::openapi(),
+        (_, false, false) => schema::pretty(),
+        (_, false, true) => schema::reference(),
+        (_, true, false) => format!("{:#}\n", schema::test_schema()),
+        (_, true, true) => schema::test_reference(),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever reads has seen enough.

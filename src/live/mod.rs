@@ -153,8 +153,23 @@ pub trait Sink: Send {
 ///
 /// # Errors
 /// When no port can be had or the engine cannot start. Functions that fail to build are events, not errors.
-// tidy: long, because a start is read from top to bottom
 pub async fn start(project: Project, read: ReadProject, options: Options, sink: Box<dyn Sink>) -> anyhow::Result<Live> {
+    let engine = Engine::new(EngineOptions::default()).context("cannot start the WebAssembly engine")?;
+    start_on(engine, project, read, options, sink).await
+}
+
+/// [`start`] on an engine that several emulators of this process share.
+///
+/// # Errors
+/// When no port can be had.
+// tidy: long, because a start is read from top to bottom
+pub async fn start_on(
+    engine: Engine,
+    project: Project,
+    read: ReadProject,
+    options: Options,
+    sink: Box<dyn Sink>,
+) -> anyhow::Result<Live> {
     let clock = Clock::start_at(options.clock, options.start_time);
     let folder = project.root.join(FOLDER);
     let place = match options.ephemeral {
@@ -172,7 +187,6 @@ pub async fn start(project: Project, read: ReadProject, options: Options, sink: 
     let store = opened
         .start(told_by(&hub, &clock))
         .context("cannot start the thread that keeps state")?;
-    let engine = Engine::new(EngineOptions::default()).context("cannot start the WebAssembly engine")?;
     let project = Arc::new(project);
     let profile = provider::by_id(&project.provider)?;
     let table = {

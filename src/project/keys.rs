@@ -5,12 +5,14 @@ mod history;
 mod kv;
 mod messages;
 mod project;
+mod testing;
 
 pub use function::{BUILD, CRON, FUNCTION, QUEUE_TRIGGER, TOPIC_TRIGGER};
 pub use history::HISTORY;
 pub use kv::KV;
 pub use messages::{QUEUE, SUBSCRIPTION, TOPIC};
 pub use project::{PROJECT, PROVIDERS};
+pub use testing::{ALWAYS, COUNTS_OF_FUNCTION, COUNTS_OF_QUEUE, EXPECT, STEP, TEST};
 
 /// A table of the manifest.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ pub enum Kind {
     OneOf(&'static [Kind]),
     /// Any object; its rules stand elsewhere.
     Object,
+    Any,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +83,7 @@ impl Table {
     /// The heading, or for a table that stands in a line its key, with the name of what it belongs to.
     pub fn heading(&self, name: &str) -> String {
         let path = self.path.replace("NAME", name);
-        let inline = self.path.contains("NAME.") || self.path == CORS.path;
+        let inline = self.path.contains("NAME.") || self.path == CORS.path || self.path.starts_with("expect.");
         if inline { path } else { format!("[{path}]") }
     }
 }
@@ -112,6 +115,7 @@ impl Kind {
                 kinds.iter().map(form).collect::<Vec<_>>().join(", or ")
             }
             Kind::Object => "table".to_owned(),
+            Kind::Any => "any value".to_owned(),
         }
     }
 }
@@ -141,7 +145,7 @@ impl Text {
 
 fn plural(words: &str) -> String {
     match words {
-        "text" | "name" | "path" | "route" | "schedule" | "host" | "binding" => format!("{words}s"),
+        "text" | "name" | "path" | "route" | "schedule" | "host" | "binding" | "table" => format!("{words}s"),
         other => other.to_owned(),
     }
 }

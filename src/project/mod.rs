@@ -15,6 +15,7 @@ pub mod route;
 pub mod router;
 pub mod schema;
 mod secrets;
+pub mod testfile;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use std::str::FromStr;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{LoadOptions, Loaded, MANIFEST, Target, find, load_text, shown};
+pub use read::At;
 pub use router::{Lookup, Match, Router};
 pub use secrets::SecretValues;
 

@@ -7,10 +7,19 @@ use super::keys::{self, Kind, Table, Text};
 
 /// The JSON Schema (2020-12) of emu.toml.
 pub fn json_schema() -> Value {
+    schema_of(&keys::ROOT, "emu.toml")
+}
+
+/// The JSON Schema of test files.
+pub fn test_schema() -> Value {
+    schema_of(&keys::TEST, "test file of emu")
+}
+
+fn schema_of(root: &'static Table, title: &str) -> Value {
     let mut defs = Map::new();
-    let mut root = table_schema(&keys::ROOT, &mut defs);
+    let mut root = table_schema(root, &mut defs);
     root.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
-    root.insert("title".into(), json!("emu.toml"));
+    root.insert("title".into(), json!(title));
     root.insert("$defs".into(), Value::Object(defs));
     Value::Object(root)
 }
@@ -53,7 +62,7 @@ fn table_schema(table: &'static Table, defs: &mut Map<String, Value>) -> Map<Str
 
 /// A reference to a table's definition, which is made at the first one.
 fn reference_to(table: &'static Table, defs: &mut Map<String, Value>) -> Value {
-    let name = table.path.replace(".NAME", "").replace('.', "-");
+    let name = table.path.replace(".NAME", "").replace('.', "-").replace(['[', ']'], "");
     if !defs.contains_key(&name) {
         // Holds the place, should a table ever hold itself.
         defs.insert(name.clone(), Value::Null);
@@ -82,6 +91,7 @@ fn kind_schema(kind: &'static Kind, defs: &mut Map<String, Value>) -> Value {
             json!({ "anyOf": kinds.iter().map(|kind| kind_schema(kind, defs)).collect::<Vec<_>>() })
         }
         Kind::Object => json!({ "type": "object" }),
+        Kind::Any => json!({}),
     }
 }
 
@@ -111,12 +121,21 @@ fn text_schema(text: Text) -> Value {
 
 /// The README's reference of keys, in Markdown: a table for each table of the manifest.
 pub fn reference() -> String {
+    reference_of(all_tables().into_iter().skip(1))
+}
+
+/// The same for test files.
+pub fn test_reference() -> String {
+    reference_of(tables_of(&keys::TEST).into_iter())
+}
+
+fn reference_of(tables: impl Iterator<Item = &'static Table>) -> String {
     let mut text = String::new();
-    for table in all_tables() {
-        if table.path.is_empty() {
-            continue;
+    for table in tables {
+        match table.path {
+            "" => text.push_str(&format!("{}\n\n", table.doc)),
+            _ => text.push_str(&format!("#### `{}`\n\n{}\n\n", table.heading("NAME"), table.doc)),
         }
-        text.push_str(&format!("#### `{}`\n\n{}\n\n", table.heading("NAME"), table.doc));
         text.push_str("| key | takes | default | |\n|---|---|---|---|\n");
         for key in table.keys {
             let default = match (key.required, key.default) {
@@ -138,8 +157,12 @@ pub fn reference() -> String {
 
 /// Every table, each before those that stand in it.
 pub fn all_tables() -> Vec<&'static Table> {
+    tables_of(&keys::ROOT)
+}
+
+fn tables_of(root: &'static Table) -> Vec<&'static Table> {
     let mut tables: Vec<&'static Table> = Vec::new();
-    add_tables(&keys::ROOT, &mut tables);
+    add_tables(root, &mut tables);
     tables
 }
 
@@ -158,7 +181,7 @@ fn tables_in(kind: &'static Kind, tables: &mut Vec<&'static Table>) {
         Kind::Named(table) | Kind::Table(table) => add_tables(table, tables),
         Kind::List(of) | Kind::MapOf(of) => tables_in(of, tables),
         Kind::OneOf(kinds) => kinds.iter().for_each(|kind| tables_in(kind, tables)),
-        Kind::Bool | Kind::False | Kind::Text(_) | Kind::Integer { .. } | Kind::Decimal | Kind::Object => {}
+        Kind::Bool | Kind::False | Kind::Text(_) | Kind::Integer { .. } | Kind::Decimal | Kind::Object | Kind::Any => {}
     }
 }
 
@@ -298,7 +321,7 @@ mod tests {
 
     #[test]
     fn names_and_aliases_do_not_collide() {
-        for table in all_tables() {
+        for table in all_tables().into_iter().chain(tables_of(&keys::TEST)) {
             let names: BTreeSet<&str> = table.keys.iter().map(|key| key.name).collect();
             assert_eq!(names.len(), table.keys.len(), "{}", table.path);
             let mut aliases = BTreeSet::new();
@@ -313,18 +336,21 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_this_reference() {
+    fn the_readme_has_these_references() {
+        held("--markdown", &reference());
+        held("--test --markdown", &test_reference());
+    }
+
+    fn held(flags: &str, reference: &str) {
         let readme = root().join("README.md");
         let text = fs::read_to_string(&readme)
             .expect("README.md is there")
             .replace("\r\n", "\n");
-        let (begin, end) = (
-            "<!-- keys: made by `emu schema --markdown` -->\n",
-            "<!-- end of keys -->\n",
-        );
-        let start = text.find(begin).expect("README.md marks where the keys begin") + begin.len();
-        let stop = text.find(end).expect("README.md marks where the keys end");
-        let expected = format!("\n{}", reference());
+        let begin = format!("<!-- keys: made by `emu schema {flags}` -->\n");
+        let end = "<!-- end of keys -->\n";
+        let start = text.find(&begin).expect("README.md marks where the keys begin") + begin.len();
+        let stop = start + text[start..].find(end).expect("README.md marks where the keys end");
+        let expected = format!("\n{reference}");
         if text[start..stop] == expected {
             return;
         }

@@ -1,0 +1,125 @@
+//! Writes what came into a test file, by the places of what was expected: all else stays as it is written.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use crate::cli::failure::Failure;
+use crate::project::testfile::Act;
+
+use super::fits::ANY;
+use super::run::Ended;
+use super::stage::Answer;
+
+/// Longest body that is written as an expectation.
+const BODY_BYTES_MAX: usize = 4_000;
+
+/// # Errors
+/// When the file cannot be written.
+pub fn write(ended: &Ended) -> Result<(), Failure> {
+    let source = &ended.file.source;
+    let text = updated(ended);
+    if text == source.text {
+        return Ok(());
+    }
+    std::fs::write(&source.path, text)
+        .map_err(|error| Failure::new(format!("{} cannot be written: {error}", source.name)))
+}
+
+fn updated(ended: &Ended) -> String {
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+    for told in &ended.findings {
+        if let Some(right) = &told.finding.right {
+            edits.push((told.finding.span.clone(), toml(right)));
+        }
+    }
+    for (at, answer) in &ended.answers {
+        if let Some(step) = ended.file.steps.get(*at) {
+            let invoked = matches!(step.act.value, Act::Invoke { .. });
+            edits.push((step.end..step.end, expectation(answer, invoked)));
+        }
+    }
+    // From the end, so that places before it stay what they are; one place is written once.
+    edits.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+    edits.dedup_by(|a, b| a.0 == b.0);
+    let mut text = ended.file.source.text.clone();
+    for (span, new) in edits {
+        text.replace_range(span, &new);
+    }
+    text
+}
+
+/// Lines that expect this answer.
+fn expectation(answer: &Answer, invoked: bool) -> String {
+    let mut lines = match invoked {
+        true => String::new(),
+        false => format!("\nexpect.status = {}", answer.status),
+    };
+    let body = answer.text();
+    if body.len() > BODY_BYTES_MAX || body.is_empty() {
+        return lines;
+    }
+    match serde_json::from_str::<Value>(&body) {
+        Ok(value) if value.is_object() || value.is_array() => lines.push_str(&format!("\nexpect.json = {}", toml(&value))),
+        _ => lines.push_str(&format!("\nexpect.body = {}", toml(&Value::String(body)))),
+    }
+    lines
+}
+
+/// A value in one line of TOML. What is null in JSON cannot be written: anything is expected there.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Null => format!("\"{ANY}\""),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Value::Object(members) if members.is_empty() => "{}".to_owned(),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| format!("{} = {}", key(name), toml(value));
+            format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn key(name: &str) -> String {
+    let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    match !name.is_empty() && name.bytes().all(bare) {
+        true => name.to_owned(),
+        false => quoted(name),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_toml_reads_them() {
+        let value = json!({"a b": [1, 2.5, true, "x\"\\\n\u{1}"], "none": null, "in": {"e": {}}});
+        let text = format!("value = {}", toml(&value));
+        let read: toml::Table = text.parse().expect("valid TOML");
+        let mut expected = value;
+        expected["none"] = json!(ANY);
+        assert_eq!(serde_json::to_value(&read["value"]).expect("JSON"), expected);
+    }
+}
