@@ -62,7 +62,11 @@ fn table_schema(table: &'static Table, defs: &mut Map<String, Value>) -> Map<Str
 
 /// A reference to a table's definition, which is made at the first one.
 fn reference_to(table: &'static Table, defs: &mut Map<String, Value>) -> Value {
-    let name = table.path.replace(".NAME", "").replace('.', "-").replace(['[', ']'], "");
+    let name = table
+        .path
+        .replace(".NAME", "")
+        .replace('.', "-")
+        .replace(['[', ']'], "");
     if !defs.contains_key(&name) {
         // Holds the place, should a table ever hold itself.
         defs.insert(name.clone(), Value::Null);

@@ -28,4 +28,5 @@ mod reload;
 mod simulate;
 mod snapshots;
 mod templates;
+mod testing;
 mod tidy;

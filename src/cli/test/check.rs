@@ -60,14 +60,21 @@ pub fn answer(expect: &Expect, answer: &Answer, act: &Range<usize>, vars: &Vars)
             .right(answer.status),
         ),
         None if answer.status >= 400 => found.push(
-            Finding::new(act, format!("the status is {}, and none was expected above 399", answer.status))
-                .shown(shown(&body)),
+            Finding::new(
+                act,
+                format!("the status is {}, and none was expected above 399", answer.status),
+            )
+            .shown(shown(&body)),
         ),
         _ => {}
     }
     for (name, value) in &expect.headers {
         let wanted = vars.text(&value.value);
-        match answer.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes())) {
+        match answer
+            .headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        {
             Some(is) if fits::text(&wanted, &is) => {}
             Some(is) => found.push(
                 Finding::new(&value.span, format!("the header {name} is {is:?}, expected {wanted:?}"))
@@ -79,9 +86,9 @@ pub fn answer(expect: &Expect, answer: &Answer, act: &Range<usize>, vars: &Vars)
     if let Some(json) = &expect.json {
         let wanted = vars.json(&json.value);
         match serde_json::from_str::<Value>(&body) {
-            Err(error) => found.push(
-                Finding::new(&json.span, format!("the body is not JSON: {error}")).shown(shown(&body)),
-            ),
+            Err(error) => {
+                found.push(Finding::new(&json.span, format!("the body is not JSON: {error}")).shown(shown(&body)))
+            }
             Ok(is) if fits::json(&wanted, &is) => {}
             Ok(is) => found.push(
                 Finding::new(&json.span, "the body differs")
@@ -94,7 +101,11 @@ pub fn answer(expect: &Expect, answer: &Answer, act: &Range<usize>, vars: &Vars)
         let wanted = vars.text(&text.value);
         if !fits::text(&wanted, &body) {
             let lines = fits::diff(&ended(&wanted), &ended(&body));
-            found.push(Finding::new(&text.span, "the body differs").shown(lines).right(body.clone()));
+            found.push(
+                Finding::new(&text.span, "the body differs")
+                    .shown(lines)
+                    .right(body.clone()),
+            );
         }
     }
     if let Some(part) = &expect.contains
@@ -110,7 +121,10 @@ fn ended(text: &str) -> String {
 }
 
 fn shown(body: &str) -> String {
-    let cut = body.char_indices().nth(SHOWN_BYTES_MAX).map_or(body.len(), |(at, _)| at);
+    let cut = body
+        .char_indices()
+        .nth(SHOWN_BYTES_MAX)
+        .map_or(body.len(), |(at, _)| at);
     match (body.is_empty(), cut < body.len()) {
         (true, _) => "the body is empty".to_owned(),
         (_, true) => format!("{}...", &body[..cut]),
@@ -255,7 +269,12 @@ impl<'a, I: DoubleEndedIterator<Item = &'a Value>> RevTake<'a> for I {
 
 fn bounds(expect: &Expect, facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
-    let figures = |name: &str| facts.invocations().filter_map(move |event| event[name].as_f64()).collect::<Vec<_>>();
+    let figures = |name: &str| {
+        facts
+            .invocations()
+            .filter_map(move |event| event[name].as_f64())
+            .collect::<Vec<_>>()
+    };
     if let Some(max) = &expect.max_cost {
         let cost: f64 = figures("cost").iter().sum();
         if cost > max.value {
@@ -271,7 +290,10 @@ fn bounds(expect: &Expect, facts: &Facts) -> Vec<Finding> {
     if let Some(max) = &expect.max_duration {
         let longest = figures("duration_ms").into_iter().fold(0.0, f64::max);
         if longest > max.value.as_millis_f64() {
-            found.push(Finding::new(&max.span, format!("the longest invocation took {longest:.1} ms")));
+            found.push(Finding::new(
+                &max.span,
+                format!("the longest invocation took {longest:.1} ms"),
+            ));
         }
     }
     found

@@ -65,7 +65,8 @@ fn below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fa
 pub fn read(path: &Path) -> Result<TestFile, Diagnostics> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let name = shown(&absolute);
-    let unreadable = |why: &dyn std::fmt::Display| Diagnostics::from(Diagnostic::error(format!("{name} cannot be read: {why}")));
+    let unreadable =
+        |why: &dyn std::fmt::Display| Diagnostics::from(Diagnostic::error(format!("{name} cannot be read: {why}")));
     let size = path.metadata().map_err(|error| unreadable(&error))?.len();
     if size > FILE_BYTES_MAX {
         return Err(unreadable(&"it is larger than 16MB"));

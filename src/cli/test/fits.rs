@@ -117,8 +117,14 @@ mod tests {
         assert!(json(&json!({"a": 1}), &json!({"a": 1.0, "b": 2})));
         assert!(!json(&json!({"a": 1, "c": 1}), &json!({"a": 1})));
         assert!(!json(&json!([1]), &json!([1, 2])));
-        assert!(json(&json!({"id": "[..]", "at": "[..]Z"}), &json!({"id": 7, "at": "12Z"})));
-        let part = part(&json!({"a": "[..]", "l": [{"x": 1}]}), &json!({"a": 5, "b": 6, "l": [{"x": 2, "y": 3}]}));
+        assert!(json(
+            &json!({"id": "[..]", "at": "[..]Z"}),
+            &json!({"id": 7, "at": "12Z"})
+        ));
+        let part = part(
+            &json!({"a": "[..]", "l": [{"x": 1}]}),
+            &json!({"a": 5, "b": 6, "l": [{"x": 2, "y": 3}]}),
+        );
         assert_eq!(part, json!({"a": "[..]", "l": [{"x": 2}]}));
     }
 

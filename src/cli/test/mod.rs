@@ -146,7 +146,9 @@ async fn run_all(args: &Args, global: &Global, files: Vec<TestFile>) -> Result<V
     let github = std::env::var_os("GITHUB_ACTIONS").is_some();
     let mut ended = Vec::new();
     for one in running {
-        let one = one.await.map_err(|error| Failure::new(format!("a test broke off: {error}")))?;
+        let one = one
+            .await
+            .map_err(|error| Failure::new(format!("a test broke off: {error}")))?;
         if style.verbosity > Verbosity::Quiet || !one.passed(args.update) {
             say(&show::one(&one, args.update, &style));
         }

@@ -35,9 +35,7 @@ pub struct Told {
 impl Ended {
     /// With `updated` what can be written into the file counts as right.
     pub fn passed(&self, updated: bool) -> bool {
-        self.findings
-            .iter()
-            .all(|told| updated && told.finding.right.is_some())
+        self.findings.iter().all(|told| updated && told.finding.right.is_some())
     }
 }
 
@@ -112,7 +110,10 @@ async fn steps(file: &TestFile, stage: &Stage, ended: &mut Ended) -> Result<(), 
         let here = |failure: Failure| failed(Some(at), &step.act.span, &failure);
         let act = vars.act(&step.act.value);
         let answer = stage.act(&act).await.map_err(here)?;
-        let told = |finding| Told { step: Some(at), finding };
+        let told = |finding| Told {
+            step: Some(at),
+            finding,
+        };
         if let Some(answer) = answer {
             let findings = check::answer(&step.expect, &answer, &step.act.span, &vars);
             ended.findings.extend(findings.into_iter().map(told));
@@ -126,11 +127,15 @@ async fn steps(file: &TestFile, stage: &Stage, ended: &mut Ended) -> Result<(), 
         }
         let facts = stage.facts(&[&step.expect, &file.always]).await.map_err(here)?;
         let mut findings = check::state(&step.expect, &facts, &vars);
-        findings.extend(check::state(&file.always, &facts, &vars).into_iter().map(|mut finding| {
-            // What always holds is not made to fit.
-            finding.right = None;
-            finding
-        }));
+        findings.extend(
+            check::state(&file.always, &facts, &vars)
+                .into_iter()
+                .map(|mut finding| {
+                    // What always holds is not made to fit.
+                    finding.right = None;
+                    finding
+                }),
+        );
         ended.findings.extend(findings.into_iter().map(told));
         // What comes after a step that went wrong says little; an update goes on, since all of it is to be written.
         if ended.findings.iter().any(|told| told.finding.right.is_none()) {
@@ -151,7 +156,10 @@ async fn steps(file: &TestFile, stage: &Stage, ended: &mut Ended) -> Result<(), 
 
 /// Keeps what the functions wrote last.
 async fn remember(stage: &Stage, ended: &mut Ended) -> Result<(), Told> {
-    let facts = stage.facts(&[]).await.map_err(|failure| failed(None, &(0..0), &failure))?;
+    let facts = stage
+        .facts(&[])
+        .await
+        .map_err(|failure| failed(None, &(0..0), &failure))?;
     let lines = facts.events.iter().filter(|event| event["event"] == "log");
     let lines = lines.filter_map(|event| Some(format!("{}: {}", event["function"].as_str()?, event["text"].as_str()?)));
     let lines: Vec<String> = lines.collect();

@@ -27,11 +27,7 @@ pub fn one(ended: &Ended, updated: bool, style: &Style) -> String {
             text.push_str(&format!("{}\n", sanitize::line(line)));
         }
     }
-    text.push_str(&format!(
-        "\n{} {}\n",
-        style.paint(Tone::Info, "again:"),
-        again(ended)
-    ));
+    text.push_str(&format!("\n{} {}\n", style.paint(Tone::Info, "again:"), again(ended)));
     text
 }
 
@@ -116,5 +112,5 @@ pub fn summary(all: &[Ended], updated: bool, style: &Style) -> String {
     if failed > 0 {
         text.push_str(&format!(", {}", style.paint(Tone::Bad, &format!("{failed} failed"))));
     }
-    format!("{text} ({} ms of work)\n", took.as_millis())
+    format!("{text}, in {} ms of emulators' time\n", took.as_millis())
 }

@@ -148,11 +148,17 @@ impl Stage {
                     group: group.clone(),
                     ..api::SendMessage::default()
                 };
-                let _: Value = self.control.post(&["_emu", "queues", queue, "messages"], &message).await?;
+                let _: Value = self
+                    .control
+                    .post(&["_emu", "queues", queue, "messages"], &message)
+                    .await?;
             }
             Act::Publish { topic, content } => {
                 let message = json!({ "body": body_of(content) });
-                let _: Value = self.control.post(&["_emu", "topics", topic, "messages"], &message).await?;
+                let _: Value = self
+                    .control
+                    .post(&["_emu", "topics", topic, "messages"], &message)
+                    .await?;
             }
             Act::Fire(cron) => {
                 let _: Value = self.control.post(&["_emu", "crons", cron, "fire"], &json!({})).await?;
@@ -173,9 +179,14 @@ impl Stage {
     }
 
     async fn invoke(&self, function: &str, event: &Value) -> Result<Answer, Failure> {
-        let invoked: api::Invoked = self.control.post(&["_emu", "functions", function, "invoke"], event).await?;
+        let invoked: api::Invoked = self
+            .control
+            .post(&["_emu", "functions", function, "invoke"], event)
+            .await?;
         let failed = invoked.invocation.outcome != "succeeded";
-        let status = invoked.response["statusCode"].as_u64().and_then(|code| u16::try_from(code).ok());
+        let status = invoked.response["statusCode"]
+            .as_u64()
+            .and_then(|code| u16::try_from(code).ok());
         let body = match (invoked.invocation.error, failed) {
             (Some(error), true) => json!({ "error": error }),
             _ => invoked.response,
@@ -199,7 +210,9 @@ impl Stage {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let typed = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         if matches!(content, Content::Json(_)) && !typed {
             request = request.header("content-type", "application/json");
         }
@@ -218,7 +231,10 @@ impl Stage {
         tokio::spawn(connection);
         let answer = sender.send_request(request).await.map_err(|error| wrong(&error))?;
         let (parts, body) = answer.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| wrong(&error))?;
+        let body = Limited::new(body, ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| wrong(&error))?;
         Ok(Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
@@ -235,10 +251,17 @@ impl Stage {
         let _: Value = self.control.get(&["_emu", "invocations"], &[("limit", "1")]).await?;
         let events = self.seen.lock().clone();
         if events.len() >= EVENTS_MAX {
-            return Err(Failure::new(format!("more than {EVENTS_MAX} events: the test does too much")));
+            return Err(Failure::new(format!(
+                "more than {EVENTS_MAX} events: the test does too much"
+            )));
         }
         let mut facts = Facts {
-            functions: self.live.functions().into_iter().map(|function| function.name).collect(),
+            functions: self
+                .live
+                .functions()
+                .into_iter()
+                .map(|function| function.name)
+                .collect(),
             queues: self.live.queues(),
             kv: BTreeMap::new(),
             events,
@@ -251,7 +274,12 @@ impl Stage {
     }
 
     async fn value(&self, store: &str, key: &str) -> Result<Option<String>, String> {
-        let said = |failure: Failure| failure.render(&crate::report::style::Style::default()).trim().to_owned();
+        let said = |failure: Failure| {
+            failure
+                .render(&crate::report::style::Style::default())
+                .trim()
+                .to_owned()
+        };
         let keys: api::KvKeys = self
             .control
             .get(&["_emu", "kv", store], &[("prefix", key)])
@@ -281,7 +309,8 @@ fn body_of(content: &Content) -> Value {
 /// A test must not run with half a project.
 fn broken(live: &Live) -> Option<Failure> {
     let functions = live.functions().into_iter();
-    let broken = functions.filter_map(|function| Some(format!("{} does not build\n{}", function.name, function.error?)));
+    let broken =
+        functions.filter_map(|function| Some(format!("{} does not build\n{}", function.name, function.error?)));
     let broken: Vec<String> = broken.collect();
     (!broken.is_empty()).then(|| Failure::new(broken.join("\n")))
 }

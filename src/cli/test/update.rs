@@ -60,7 +60,9 @@ fn expectation(answer: &Answer, invoked: bool) -> String {
         return lines;
     }
     match serde_json::from_str::<Value>(&body) {
-        Ok(value) if value.is_object() || value.is_array() => lines.push_str(&format!("\nexpect.json = {}", toml(&value))),
+        Ok(value) if value.is_object() || value.is_array() => {
+            lines.push_str(&format!("\nexpect.json = {}", toml(&value)))
+        }
         _ => lines.push_str(&format!("\nexpect.body = {}", toml(&Value::String(body)))),
     }
     lines

@@ -66,7 +66,10 @@ impl Vars {
             } => Act::Request {
                 method,
                 path: self.text(&path),
-                headers: headers.into_iter().map(|(name, value)| (name, self.text(&value))).collect(),
+                headers: headers
+                    .into_iter()
+                    .map(|(name, value)| (name, self.text(&value)))
+                    .collect(),
                 content: content(&body),
             },
             Act::Send {

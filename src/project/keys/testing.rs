@@ -42,8 +42,13 @@ pub static TEST: Table = Table {
             "What is done, in this order. A step is over when all that was due has run.",
         )
         .also(&["steps", "tests"]),
-        key("expect", Kind::Table(&EXPECT), "", "What is expected after the last step.")
-            .also(&["expected", "assert", "then"]),
+        key(
+            "expect",
+            Kind::Table(&EXPECT),
+            "",
+            "What is expected after the last step.",
+        )
+        .also(&["expected", "assert", "then"]),
         key("always", Kind::Table(&ALWAYS), "", "What is expected after every step.").also(&["invariants"]),
     ],
 };
@@ -95,7 +100,12 @@ pub static EXPECT: Table = Table {
             "Status of the answer.",
         )
         .also(&["code", "status_code"]),
-        key("headers", Kind::MapOf(&TEXT), "none", "Headers of the answer, each with its whole value."),
+        key(
+            "headers",
+            Kind::MapOf(&TEXT),
+            "none",
+            "Headers of the answer, each with its whole value.",
+        ),
         key(
             "json",
             Kind::Any,
@@ -118,7 +128,16 @@ pub static EXPECT: Table = Table {
 pub static ALWAYS: Table = Table {
     path: "always",
     doc: "What is expected after every step, under every seed and whatever fails (`--swarm`).",
-    keys: &[QUEUES, INVOCATIONS, KV, LOGS, EVENTS, MAX_COST, MAX_COLD_STARTS, MAX_DURATION],
+    keys: &[
+        QUEUES,
+        INVOCATIONS,
+        KV,
+        LOGS,
+        EVENTS,
+        MAX_COST,
+        MAX_COLD_STARTS,
+        MAX_DURATION,
+    ],
 };
 
 const QUEUES: Key = key(

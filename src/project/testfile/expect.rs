@@ -58,7 +58,9 @@ fn read_state(section: &Section<'_>, sink: &mut Sink) -> Expect {
 type Counts = Vec<(String, &'static str, At<Bound>)>;
 
 fn read_counts(section: &Section<'_>, name: &'static str, spec: &'static keys::Table, sink: &mut Sink) -> Counts {
-    let Some(map) = section.get(name) else { return Vec::new() };
+    let Some(map) = section.get(name) else {
+        return Vec::new();
+    };
     let mut counts = Vec::new();
     for (name, field) in entries(&map, sink) {
         sink.name.clone_from(&name.value);
@@ -79,7 +81,9 @@ fn read_counts(section: &Section<'_>, name: &'static str, spec: &'static keys::T
 fn read_bound(field: &Field<'_>, sink: &mut Sink) -> Option<At<Bound>> {
     let bound = match field.value {
         DeValue::String(text) => Bound::parse(text),
-        DeValue::Integer(_) => to_json(field.value).as_u64().map(|count| Bound { min: count, max: count }),
+        DeValue::Integer(_) => to_json(field.value)
+            .as_u64()
+            .map(|count| Bound { min: count, max: count }),
         _ => None,
     };
     match bound {
@@ -93,7 +97,9 @@ fn read_bound(field: &Field<'_>, sink: &mut Sink) -> Option<At<Bound>> {
 }
 
 fn read_kv(section: &Section<'_>, sink: &mut Sink) -> Vec<(String, String, At<Option<Value>>)> {
-    let Some(map) = section.get("kv") else { return Vec::new() };
+    let Some(map) = section.get("kv") else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
     for (store, keys) in entries(&map, sink) {
         for (key, value) in entries(&keys, sink) {
@@ -108,11 +114,16 @@ fn read_kv(section: &Section<'_>, sink: &mut Sink) -> Vec<(String, String, At<Op
 }
 
 fn read_logs(section: &Section<'_>, sink: &mut Sink) -> Vec<(String, Vec<At<String>>)> {
-    let Some(map) = section.get("logs") else { return Vec::new() };
+    let Some(map) = section.get("logs") else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
     for (function, lines) in entries(&map, sink) {
         let lines = list(&lines, "a list of texts", sink).unwrap_or_default();
-        all.push((function.value, lines.iter().filter_map(|line| text(line, sink)).collect()));
+        all.push((
+            function.value,
+            lines.iter().filter_map(|line| text(line, sink)).collect(),
+        ));
     }
     all
 }

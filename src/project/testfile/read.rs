@@ -121,8 +121,11 @@ fn read_step(item: &Field<'_>, sink: &mut Sink) -> Option<Step> {
         if let Some(given) = section.get(detail)
             && !of.contains(&field.name)
         {
-            sink.error(&given.span(), format!("`{detail}` says nothing beside `{}`", field.name))
-                .remedy(format!("it goes with {}", list_names(of.iter().copied())));
+            sink.error(
+                &given.span(),
+                format!("`{detail}` says nothing beside `{}`", field.name),
+            )
+            .remedy(format!("it goes with {}", list_names(of.iter().copied())));
         }
     }
     let act = read_act(&section, field, sink);
@@ -165,7 +168,10 @@ fn read_act(section: &Section<'_>, field: &Field<'_>, sink: &mut Sink) -> Option
             Some(Act::Request {
                 method,
                 path,
-                headers: headers.into_iter().map(|(name, value)| (name.value, value.value)).collect(),
+                headers: headers
+                    .into_iter()
+                    .map(|(name, value)| (name.value, value.value))
+                    .collect(),
                 content: read_content(section, sink)?,
             })
         }
@@ -210,7 +216,10 @@ fn request_line(field: &Field<'_>, sink: &mut Sink) -> Option<(String, String)> 
         None => {
             let path = line.value.trim();
             sink.error(&line.span, "a request is a method and a path")
-                .remedy(format!("write `request = \"GET {}{path}\"`", if path.starts_with('/') { "" } else { "/" }));
+                .remedy(format!(
+                    "write `request = \"GET {}{path}\"`",
+                    if path.starts_with('/') { "" } else { "/" }
+                ));
             return None;
         }
     };
@@ -243,7 +252,9 @@ fn read_content(section: &Section<'_>, sink: &mut Sink) -> Option<Content> {
 
 /// A table of texts under names of the user's own, in the order of the file.
 pub(super) fn read_texts(section: &Section<'_>, name: &'static str, sink: &mut Sink) -> Vec<(At<String>, At<String>)> {
-    let Some(map) = section.get(name) else { return Vec::new() };
+    let Some(map) = section.get(name) else {
+        return Vec::new();
+    };
     let entries = entries(&map, sink);
     entries
         .into_iter()
