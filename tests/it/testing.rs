@@ -14,12 +14,12 @@ export default {
     console.log('asked for ' + path);
     return Response.json({ path, id: crypto.randomUUID(), items: [1, 2], greeting: env.GREETING });
   },
-  queue(batch, env) { for (const message of batch.messages) env.SEEN.put('last', message.body.path); },
+  async queue(batch, env) { for (const { body } of batch.messages) await env.SEEN.put('last', body.path); },
 };";
 
 const MANIFEST: &str = "
 [functions.api]
-http = '/api'
+http = '/api/*'
 queue = 'jobs'
 bind = { JOBS = 'queue:jobs', SEEN = 'kv:seen' }
 env = { GREETING = 'hello' }
@@ -82,7 +82,7 @@ fn what_is_as_expected_passes_and_the_clock_costs_nothing() {
         expect.kv = { seen = { last = '/api/a' } }
         [[step]]
         invoke = 'api'
-        json = { requestContext = { http = { method = 'GET' } }, rawPath = '/api/${id}' }
+        json = { id = '${id}' }
         [[step]]
         request = 'GET /api/fail'
         expect.status = 502
@@ -97,7 +97,7 @@ fn what_is_as_expected_passes_and_the_clock_costs_nothing() {
         invocations = { api = { total = '>= 4', failed = 1 } }
         logs = { api = ['asked for /api/a'] }
         events = [{ event = 'invocation', outcome = 'failed', summary = 'GET /api/fail' }]
-        max_cold_starts = 1
+        max_cold_starts = 2
         max_duration = '1m'
         max_cost = 1
         [always]
