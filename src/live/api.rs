@@ -6,6 +6,10 @@ use serde_json::Value;
 use super::manual::Happened;
 use crate::report::event;
 
+mod page;
+
+pub use page::*;
+
 /// Longest body of a control request.
 pub const REQUEST_BYTES_MAX: u64 = 16 << 20;
 
@@ -51,7 +55,7 @@ pub struct Health {
     /// Emu's time when it started.
     #[serde(default)]
     pub started_at: String,
-    /// How much faster than the machine's its clock goes; 1 when it is real.
+    /// How much faster than the machine's its clock goes; 1 when it is real, 0 when it is moved by hand.
     #[serde(default)]
     pub clock_factor: f64,
     /// `report`, `sleep`, `off`.
@@ -127,79 +131,6 @@ pub struct Function {
     pub errors: u64,
     pub cold_starts: u64,
     pub throttles: u64,
-}
-
-/// In `/_emu/events?sample`, twice a second while something happens: all that happened, what was sent singly as well.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Sums {
-    /// `sums`.
-    pub event: String,
-    pub time: String,
-    /// Of the machine's time.
-    pub period_ms: f64,
-    pub functions: Vec<FunctionSums>,
-    pub left_out: LeftOut,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FunctionSums {
-    pub function: String,
-    pub invocations: u64,
-    pub errors: u64,
-    pub throttled: u64,
-    pub cold: u64,
-    /// Of all together.
-    pub duration_ms: f64,
-    pub cost: f64,
-    /// Up to so many milliseconds, more than the entry before: how many.
-    pub durations: Vec<(f64, u32)>,
-}
-
-/// Events that were not sent singly.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct LeftOut {
-    pub invocations: u64,
-    pub logs: u64,
-    pub messages: u64,
-    pub others: u64,
-}
-
-/// In `/_emu/events?sample`, when it changed, and every two seconds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct State {
-    /// `state`.
-    pub event: String,
-    pub time: String,
-    pub clock: String,
-    pub clock_factor: f64,
-    pub cold_starts: String,
-    pub functions: Vec<FunctionState>,
-    pub queues: Vec<QueueState>,
-    /// Instances on which something runs.
-    pub busy: Vec<u64>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FunctionState {
-    pub function: String,
-    pub version: Option<u32>,
-    pub instances: u32,
-    pub starting: u32,
-    pub busy: u32,
-    /// Requests that wait for an instance.
-    pub waiting: u32,
-    pub invocations: u64,
-    pub errors: u64,
-    pub cold_starts: u64,
-    pub throttles: u64,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct QueueState {
-    pub queue: String,
-    pub visible: u64,
-    pub in_flight: u64,
-    pub delayed: u64,
 }
 
 /// GET `/_emu/crons`: an array of these.

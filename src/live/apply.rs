@@ -42,11 +42,15 @@ impl Driver {
     pub fn configure(&self, project: Arc<Project>) {
         let inner = &self.0;
         inner.hub.secrets().set(&project);
+        let (project, cold_starts) = {
+            let mut settings = inner.settings.write().unwrap_or_else(PoisonError::into_inner);
+            (settings.over(project), settings.cold_starts())
+        };
         let profile = provider::by_id(&project.provider).unwrap_or_else(|_| self.table().profile.clone());
         let (table, config) = {
             let mut names = inner.names.write().unwrap_or_else(PoisonError::into_inner);
             let table = Arc::new(Table::new(project, profile, &mut names));
-            let config = table::config(&table, &mut names, &inner.clock, inner.cold_starts);
+            let config = table::config(&table, &mut names, &inner.clock, cold_starts);
             inner.store.name(names.stored());
             (table, config)
         };

@@ -1,6 +1,7 @@
 //! The only place that reads the machine's time.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -24,6 +25,20 @@ struct Inner {
     setting: ClockSetting,
     /// With [`ClockSetting::Manual`].
     manual: Option<Manual>,
+    /// Since somebody changed it on the running emulator.
+    pace: RwLock<Option<Pace>>,
+    /// Whether there is one: nearly always there is none, and time is asked for often.
+    paced: AtomicBool,
+}
+
+/// A speed that was set after the start.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Emu's time when it was set.
+    at: Time,
+    /// And the machine's, since emu's start.
+    since: Duration,
+    factor: f64,
 }
 
 impl Clock {
@@ -45,7 +60,17 @@ impl Clock {
             factor,
             setting,
             manual,
+            pace: RwLock::default(),
+            paced: AtomicBool::new(false),
         }))
+    }
+
+    /// How much faster than the machine's it goes by itself: 0 when it is moved by hand.
+    pub fn speed(&self) -> f64 {
+        match self.0.manual {
+            Some(_) => 0.0,
+            None => self.factor(),
+        }
     }
 
     /// Virtual time, when that is what this clock shows.
@@ -53,9 +78,35 @@ impl Clock {
         self.0.manual.as_ref()
     }
 
+    /// From now on time goes this many times as fast as the machine's. It never goes back.
+    pub fn set_factor(&self, factor: f64) {
+        let mut pace = self.0.pace.write().unwrap_or_else(PoisonError::into_inner);
+        let since = self.0.started.elapsed();
+        let at = match *pace {
+            Some(pace) => pace.time(since),
+            None => self.now_unpaced(),
+        };
+        *pace = Some(Pace { at, since, factor });
+        self.0.paced.store(true, Ordering::Release);
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        if !self.0.paced.load(Ordering::Acquire) {
+            return None;
+        }
+        *self.0.pace.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Emu's time. It began with the machine's wall clock and then only goes forward, through a suspend as well, however
     /// somebody sets that clock: what waits, waits as long as it should.
     pub fn now(&self) -> Time {
+        match self.pace() {
+            Some(pace) => pace.time(self.0.started.elapsed()),
+            None => self.now_unpaced(),
+        }
+    }
+
+    fn now_unpaced(&self) -> Time {
         match self.0.setting {
             ClockSetting::Manual => self.0.manual.as_ref().map_or(self.0.epoch, Manual::now),
             ClockSetting::Real => self.0.epoch + Span::from(since_boot().saturating_sub(self.0.awake)),
@@ -69,6 +120,9 @@ impl Clock {
     /// How far the machine's wall clock is ahead of emu's time, in nanoseconds: not zero when it was set meanwhile. A
     /// scaled clock has nothing to do with it.
     pub fn wall_ahead_ns(&self) -> i64 {
+        if self.pace().is_some() {
+            return 0;
+        }
         match self.0.setting {
             ClockSetting::Real => machine_wall().0.wrapping_sub(self.now().0).cast_signed(),
             ClockSetting::Scaled(_) | ClockSetting::Manual => 0,
@@ -77,6 +131,9 @@ impl Clock {
 
     /// What a guest's `Date` shows.
     pub fn wall(&self) -> Time {
+        if self.pace().is_some() {
+            return self.now();
+        }
         match self.0.setting {
             ClockSetting::Real => machine_wall(),
             ClockSetting::Scaled(_) | ClockSetting::Manual => self.now(),
@@ -90,17 +147,22 @@ impl Clock {
 
     /// How long the machine must wait until emu's clock shows `at`.
     pub fn until(&self, at: Time) -> Duration {
-        let span = at.since(self.now()).0 as f64 / self.0.factor;
+        let span = at.since(self.now()).0 as f64 / self.factor();
         // Timers of tokio have millisecond grain; a year is as good as for ever.
         Duration::from_nanos(span.min(31_536_000e9) as u64)
     }
 
     pub fn factor(&self) -> f64 {
-        self.0.factor
+        self.pace().map_or(self.0.factor, |pace| pace.factor)
     }
 
     pub fn is_real(&self) -> bool {
-        self.0.setting == ClockSetting::Real
+        self.0.setting == ClockSetting::Real && self.pace().is_none()
+    }
+
+    /// How it was started.
+    pub fn setting(&self) -> ClockSetting {
+        self.0.setting
     }
 
     /// Since this clock started, in machine time.
@@ -110,11 +172,21 @@ impl Clock {
 
     /// `real`, `manual` or `x60`.
     pub fn name(&self) -> String {
+        if let Some(pace) = self.pace() {
+            return format!("x{}", pace.factor);
+        }
         match self.0.setting {
             ClockSetting::Manual => "manual".to_owned(),
             ClockSetting::Real => "real".to_owned(),
             ClockSetting::Scaled(factor) => format!("x{factor}"),
         }
+    }
+}
+
+impl Pace {
+    fn time(&self, elapsed: Duration) -> Time {
+        let ns = elapsed.saturating_sub(self.since).as_nanos() as f64 * self.factor;
+        self.at + Span(ns as u64)
     }
 }
 
@@ -201,6 +273,22 @@ mod tests {
         let before = clock.now();
         assert!(clock.now() >= before);
         assert!(clock.now().since(clock.started_at()) < Span::from_secs(60));
+    }
+
+    #[test]
+    fn another_pace_goes_on_from_where_the_clock_was() {
+        let clock = Clock::start(ClockSetting::Real);
+        assert!(clock.is_real());
+        let before = clock.now();
+        clock.set_factor(1_000_000.0);
+        let fast = clock.now();
+        assert!(fast >= before && !clock.is_real());
+        assert_eq!((clock.factor(), clock.name().as_str()), (1_000_000.0, "x1000000"));
+        clock.set_factor(0.001);
+        let slow = clock.now();
+        assert!(slow >= fast);
+        assert!(clock.now().since(slow) < Span::from_secs(1), "it goes slowly now");
+        assert!(clock.until(slow + Span::from_secs(1)) > Duration::from_secs(900));
     }
 
     #[test]

@@ -28,10 +28,12 @@ use super::cron::Arm;
 use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
 use super::idle::Barrier;
+use super::load::Loads;
 use super::manual::Kind;
 use super::messages::Messages;
 use super::names::{Names, PublicIds};
 use super::run::{self, Job};
+use super::settings::Settings;
 use super::state::Restoring;
 use super::store::{Commit, Store};
 use super::table::{Entry, Table};
@@ -51,7 +53,9 @@ pub(super) struct Inner {
     pub store: Store,
     /// Ids of this run are above it.
     pub ids_from: u64,
-    pub cold_starts: ColdStarts,
+    pub settings: RwLock<Settings>,
+    /// The load that the emulator runs by itself.
+    pub loads: Loads,
     pub seed: u64,
     /// Shutting down: nothing starts that nobody waits for.
     pub draining: AtomicBool,
@@ -200,7 +204,8 @@ impl Driver {
             hub: parts.hub,
             store: parts.store,
             ids_from: parts.ids_from,
-            cold_starts: parts.cold_starts,
+            settings: RwLock::new(Settings::new(parts.cold_starts)),
+            loads: Loads::default(),
             seed: parts.seed,
             draining: AtomicBool::new(false),
             running: TaskTracker::new(),
@@ -305,7 +310,7 @@ impl Driver {
             return;
         };
         core.slots.insert(instance, Slot { version, parked: None });
-        if self.0.cold_starts == ColdStarts::Sleep && modelled > Span::ZERO {
+        if self.cold_starts() == ColdStarts::Sleep && modelled > Span::ZERO {
             let driver = self.clone();
             if let Some(manual) = self.0.clock.manual() {
                 let init = Span::ZERO;

@@ -33,6 +33,7 @@ mod reset;
 mod run;
 mod sample;
 mod secrets;
+mod settings;
 pub mod snapshot;
 mod state;
 mod store;

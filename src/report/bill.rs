@@ -5,13 +5,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::number;
+use super::rules::{Month, Rules};
 use super::table::Table;
 use crate::platform::billing::{Architecture, Cost, Ledger, MB_MS_PER_GB_S, Usage, break_even_requests, price_month};
 use crate::platform::ids::FunctionId;
 use crate::provider::{self, MemoryBasis, Profile};
 
 /// Hours that a month has where a price by the hour is shown by the month.
-const MONTH_HOURS: u64 = 730;
+pub(super) const MONTH_HOURS: u64 = 730;
 
 /// Money in dollars, times in milliseconds. Fields are only ever added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,12 @@ pub struct Bill {
     pub always_on: Vec<AlwaysOn>,
     /// What the figures rest on, a sentence each.
     pub assumptions: Vec<String>,
+    /// By which a single invocation is billed.
+    #[serde(default)]
+    pub rules: Rules,
+    /// The traffic so far, going on for a month; none when it is not known how long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<Month>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,6 +149,8 @@ impl Bill {
             other_providers: others(ledger, profile),
             always_on: always_on(priced.total, all.requests),
             assumptions: assumptions(ledger, profile, keeps),
+            rules: Rules::of(profile),
+            month: None,
         }
     }
 
@@ -382,7 +391,7 @@ fn init_in_words(profile: &Profile) -> String {
     }
 }
 
-fn sum(usages: &[Usage]) -> Usage {
+pub(super) fn sum(usages: &[Usage]) -> Usage {
     let mut all = Usage::default();
     for usage in usages {
         all.add(usage);
@@ -398,7 +407,7 @@ fn gb_seconds(usage: &Usage) -> f64 {
     usage.mb_ms as f64 / MB_MS_PER_GB_S as f64
 }
 
-fn dollars(picodollars: u128) -> f64 {
+pub(super) fn dollars(picodollars: u128) -> f64 {
     picodollars as f64 / 1e12
 }
 

@@ -7,6 +7,7 @@ pub mod line;
 pub mod ndjson;
 pub mod number;
 pub mod probe;
+pub mod rules;
 pub mod sanitize;
 pub mod simulation;
 pub mod style;

@@ -110,9 +110,11 @@ impl Project {
     /// Starts `emu dev` without waiting for it.
     pub fn spawn_with(self, args: &[&str]) -> Emu {
         let mut command = emu(self.path());
-        command.args(["dev", "--control-port", "0", "--json"]).args(args);
-        if !args.contains(&"--port") {
-            command.args(["--port", "0"]);
+        command.args(["dev", "--json"]).args(args);
+        for port in ["--port", "--control-port"] {
+            if !args.contains(&port) {
+                command.args([port, "0"]);
+            }
         }
         let mut child = command
             .stdin(Stdio::null())

@@ -1,11 +1,13 @@
 //! The one integration-test program: a second would link wasmtime a second time.
 
+mod browser;
 mod cli;
 mod clock;
 mod cloudevents;
 mod control;
 mod crash;
 mod cron;
+mod dashboard;
 mod destinations;
 mod durable;
 mod engine;

@@ -96,6 +96,23 @@ fn conversation() -> Vec<(&'static str, Option<Value>)> {
         ("/_emu/bill?provider=gcp-functions", None),
         ("/_emu/clock", None),
         ("/_emu/idle?timeout=60s&before=1m", None),
+        ("/_emu/settings", None),
+        (
+            "/_emu/settings",
+            Some(json!({"functions": {"api": {"keep_alive": "1m"}}})),
+        ),
+        ("/_emu/settings", Some(json!({"reset": true}))),
+        ("/_emu/load", None),
+        (
+            "/_emu/load",
+            Some(json!({"function": "api", "rate": 1.0, "duration": "10m"})),
+        ),
+        ("/_emu/load", Some(json!({"stop": true}))),
+        ("/_emu/load", None),
+        (
+            "/_emu/request",
+            Some(json!({"path": "/api", "headers": [["x-a", "b"]]})),
+        ),
         ("/_emu/reload", Some(json!({}))),
         ("/_emu/reset", Some(json!({}))),
     ]

@@ -17,7 +17,8 @@ use crate::platform::effect::RejectReason;
 use crate::report::bill::Bill;
 
 use super::{
-    Answer, ApiFailure, Reply, answered, clock, consume, json as json_reply, kv, object, openapi, parse, past,
+    Answer, ApiFailure, Reply, answered, clock, consume, json as json_reply, kv, load, object, openapi, parse, past,
+    request, settings,
     snapshot, sse, views,
 };
 
@@ -38,6 +39,8 @@ pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) 
         "bill" => answered(bill(server, query)),
         "clock" => answered(Ok(clock::show(server))),
         "idle" => answered(clock::idle(server, query).await),
+        "settings" => answered(Ok(settings::show(server))),
+        "load" => answered(Ok(load::show(server))),
         "events" => sse::reply(server, query.contains_key("sample")),
         _ => answered::<()>(Err(unknown_path(what))),
     }
@@ -304,6 +307,9 @@ pub async fn whole(server: &Server, action: &str, body: &Bytes) -> Reply {
         }
         "clock" => answered(clock::go(server, body).await),
         "reset" => answered(consume::reset(server).await),
+        "settings" => answered(settings::change(server, body)),
+        "load" => answered(load::post(server, body)),
+        "request" => answered(request::send(server, body).await),
         _ => answered::<()>(Err(unknown_path(action))),
     }
 }

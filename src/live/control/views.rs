@@ -43,8 +43,8 @@ pub fn health(server: &Server) -> api::Health {
         clock: inner.clock.name(),
         now: rfc3339(inner.clock.now()),
         started_at: rfc3339(inner.clock.started_at()),
-        clock_factor: inner.clock.factor(),
-        cold_starts: cold_starts_name(inner.cold_starts).to_owned(),
+        clock_factor: inner.clock.speed(),
+        cold_starts: cold_starts_name(server.driver.cold_starts()).to_owned(),
         network_url: server.network_url.clone(),
     }
 }
@@ -84,8 +84,8 @@ pub fn state(driver: &Driver) -> api::State {
         event: "state".to_owned(),
         time: String::new(),
         clock: inner.clock.name(),
-        clock_factor: inner.clock.factor(),
-        cold_starts: cold_starts_name(inner.cold_starts).to_owned(),
+        clock_factor: inner.clock.speed(),
+        cold_starts: cold_starts_name(driver.cold_starts()).to_owned(),
         functions: functions.collect(),
         queues: queues.collect(),
         busy: busy
@@ -95,7 +95,7 @@ pub fn state(driver: &Driver) -> api::State {
     }
 }
 
-fn cold_starts_name(cold_starts: ColdStarts) -> &'static str {
+pub fn cold_starts_name(cold_starts: ColdStarts) -> &'static str {
     match cold_starts {
         ColdStarts::Report => "report",
         ColdStarts::Sleep => "sleep",
@@ -364,7 +364,6 @@ pub fn bill(driver: &Driver, provider: Option<&str>) -> Result<bill::Bill, Strin
         .platform
         .ledger(now)
         .ok_or_else(|| "nothing is configured yet".to_owned())?;
-    Ok(bill::Bill::new(ledger, &profile, |function| {
-        names.function(function).to_string()
-    }))
+    let bill = bill::Bill::new(ledger, &profile, |function| names.function(function).to_string());
+    Ok(bill.projected(ledger, now.since(driver.0.clock.started_at())))
 }

@@ -1,15 +1,27 @@
 // The page: its head, which view is shown, keys.
 
-import { get, setToken } from "./api.js";
+import { setToken } from "./api.js";
 import { fill, guest, h, text } from "./dom.js";
 import { clock, count, rate } from "./format.js";
 import { language, languages, locale, setLanguage, t } from "./i18n.js";
 import { live } from "./live.js";
+import * as bill from "./bill.js";
+import * as demo from "./demo.js";
+import * as functions from "./functions.js";
+import * as invocations from "./invocations.js";
+import * as queues from "./queues.js";
 import * as timeline from "./timeline.js";
 
 // By the first part of the address behind `#/`; the key leads there as well.
 const VIEWS = {
   timeline: { key: "1", view: timeline.view },
+  functions: { key: "2", view: functions.view },
+  invocations: { key: "3", view: invocations.view },
+  queues: { key: "4", view: queues.view },
+  bill: { key: "5", view: bill.view },
+  demo: { key: "6", view: demo.view },
+  // Reached by links alone.
+  why: { view: invocations.why },
 };
 
 const main = document.getElementById("main");
@@ -41,7 +53,7 @@ function navigate() {
 function head() {
   document.documentElement.lang = locale();
   text(document.getElementById("skip"), t("skip"));
-  const links = Object.entries(VIEWS).map(([name, { key }]) =>
+  const links = Object.entries(VIEWS).filter(([, { key }]) => key).map(([name, { key }]) =>
     h("a", { href: `#/${name}`, data: { view: name }, title: `${t(`nav.${name}`)} (${key})` }, t(`nav.${name}`)),
   );
   const next = languages().find((one) => one !== language()) || language();
@@ -135,7 +147,7 @@ function changeLanguage(next) {
 
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select")) return;
+  if (event.target instanceof Element && event.target.closest("input, textarea, select")) return;
   const found = Object.entries(VIEWS).find(([, { key }]) => key === event.key);
   if (found) location.hash = `#/${found[0]}`;
 }
@@ -173,5 +185,4 @@ function start() {
   live.run();
 }
 
-void get;
 start();

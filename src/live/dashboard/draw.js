@@ -25,7 +25,9 @@ export function palette(element) {
     // As the pixels of an image lie in memory: alpha, blue, green, red.
     words[name] = (0xff000000 | ((n & 0xff) << 16) | (n & 0xff00) | (n >> 16)) >>> 0;
   }
-  return { colors, words, font: style.fontFamily, hatch: null };
+  // Of the page's own type size, which grows with the screen.
+  const size = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
+  return { colors, words, font: style.fontFamily, small: Math.round(size * 0.78), hatch: null };
 }
 
 // Which lanes stand where, for what is seen between two instants.
@@ -126,7 +128,7 @@ export class Painter {
 
   parts(timeline, lanes, view, first, end) {
     const context = this.context;
-    const { colors, hatch } = this.looks;
+    const { colors } = this.looks;
     const byLane = new Map(lanes.map((one) => [one.lane, one]));
     for (const one of lanes) {
       context.strokeStyle = colors.line;
@@ -164,7 +166,6 @@ export class Painter {
       if (!place || place.rowHeight < 8) continue;
       this.triangle(this.x(timeline.tickStart[slot]), place.top + HEAD + instance.row * place.rowHeight - 0.5, 4, true);
     }
-    void hatch;
   }
 
   bar(place, instance, view) {
@@ -318,7 +319,7 @@ export class Painter {
       } else {
         context.fillStyle = colors.ink2;
         context.fillRect(x - 0.5, y - 4, 1, place.bottom - y + 4);
-        context.font = `11px ${this.looks.font}`;
+        context.font = `${this.looks.small - 1}px ${this.looks.font}`;
         context.fillText(mark.label, x + 3, y + 4);
       }
     }
@@ -344,7 +345,7 @@ export class Painter {
     context.fillRect(0, y, this.width, AXIS);
     context.fillStyle = colors.line;
     context.fillRect(0, y, this.width, 1);
-    context.font = `12px ${this.looks.font}`;
+    context.font = `${this.looks.small}px ${this.looks.font}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
     const [step, label] = steps(view.to - view.from, this.width);

@@ -76,6 +76,11 @@ export function money(dollars) {
   return `${dollars < 0 ? "−" : ""}$${text}`;
 }
 
+// A price as the price list has it.
+export function price(dollars) {
+  return `$${number(12).format(dollars)}`;
+}
+
 // An instant of emu's clock, in the browser's zone.
 export function clock(at, withMillis) {
   const date = new Date(at);

@@ -33,6 +33,8 @@ class Live extends EventTarget {
     // Events that were counted and not sent, in the last second that had some.
     this.leftOut = { at: -1e9, many: 0 };
     this.restarts = 0;
+    // Left, and maybe kept by the browser for a return.
+    this.away = false;
   }
 
   // Emu's time now, in milliseconds since 1970.
@@ -69,6 +71,11 @@ class Live extends EventTarget {
       } finally {
         hide();
       }
+      if (this.away) {
+        await new Promise((go) => addEventListener("pageshow", go, { once: true }));
+        this.away = false;
+        continue;
+      }
       if (document.hidden) {
         await new Promise((go) => document.addEventListener("visibilitychange", go, { once: true }));
         continue;
@@ -86,8 +93,15 @@ class Live extends EventTarget {
       if (document.hidden) timer = setTimeout(() => controller.abort(), HIDDEN_MS);
     };
     document.addEventListener("visibilitychange", changed);
+    // A page that was left may be kept for a return, its connection with it; a browser has six for all its pages here.
+    const left = () => {
+      this.away = true;
+      controller.abort();
+    };
+    addEventListener("pagehide", left);
     return () => {
       clearTimeout(timer);
+      removeEventListener("pagehide", left);
       document.removeEventListener("visibilitychange", changed);
     };
   }
@@ -126,12 +140,12 @@ class Live extends EventTarget {
     ]);
     this.health = health;
     this.setClock(health.clock, health.clock_factor, Date.parse(health.now));
+    this.timeline = new Timeline();
     this.setFunctions(functions);
     this.setQueues(queues);
     this.topics = topics;
     this.crons = crons;
     this.stores = stores;
-    this.timeline = new Timeline();
     this.known = new Set();
     this.invocations = [];
     if (restarted) {
@@ -252,7 +266,7 @@ class Live extends EventTarget {
       case "invocation": {
         if (this.known.has(event.id)) return;
         this.known.add(event.id);
-        this.timeline.invocation(event, at, this.factor);
+        this.timeline.invocation(event, at, this.factor || 1);
         this.invocations.push(event);
         if (this.invocations.length > 5 * LINES_MAX) {
           for (const gone of this.invocations.splice(0, LINES_MAX)) this.known.delete(gone.id);

@@ -1,11 +1,13 @@
 // The timeline: when instances start, work, idle and vanish.
 
+import { post } from "./api.js";
 import { Painter, at, heightFor, layout, palette } from "./draw.js";
 import { fill, guest, h, keyed, say, text } from "./dom.js";
 import { clock, count, millis, rate, shortId, span } from "./format.js";
 import { t } from "./i18n.js";
 import { live } from "./live.js";
 import { COLD, FAILED } from "./model.js";
+import { action } from "./parts.js";
 
 // What is seen at first, of the machine's time.
 const SPAN_MS = 40_000;
@@ -16,7 +18,7 @@ const AHEAD = 0.09;
 
 export class TimelineView {
   constructor(root) {
-    this.span = SPAN_MS * live.factor;
+    this.span = SPAN_MS * (live.factor || 15);
     this.factor = live.factor;
     this.to = 0;
     this.follow = true;
@@ -60,6 +62,15 @@ export class TimelineView {
     out.textContent = "−";
     into.textContent = "+";
     this.range = h("span", { class: "range figures" });
+    // Time stands still with a manual clock, until somebody moves it.
+    const move = (words, body) => action(words, () => post("clock", body), { class: "tool", data: { advance: JSON.stringify(body) } });
+    this.manual = h(
+      "div",
+      { class: "tools", role: "group", "aria-label": t("manual.label"), hidden: true },
+      h("span", { class: "quiet" }, t("manual.label")),
+      ["1m", "10m", "1h", "1d"].map((by) => move(`+${by.replace("m", " min").replace("h", " h").replace("d", " d")}`, { advance: by })),
+      move(t("manual.idle"), { run_until_idle: "1h" }),
+    );
     this.canvas = h("canvas", {
       tabIndex: 0,
       role: "img",
@@ -86,6 +97,7 @@ export class TimelineView {
         "div",
         { class: "bar" },
         h("div", { class: "tools", role: "group", "aria-label": t("timeline.tools") }, this.pauseButton, this.followButton, out, into),
+        this.manual,
         this.range,
         legend(),
       ),
@@ -232,6 +244,7 @@ export class TimelineView {
     const moving = this.follow && !this.paused && live.connection === "live" && live.factor > 0;
     if (moving || this.dirty) this.draw();
     if (now - this.painted > 250) {
+      this.manual.hidden = live.clockName !== "manual";
       this.painted = now;
       this.labels();
     }

@@ -217,7 +217,7 @@ impl Loads {
         let current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let running = current.as_ref()?;
         let took = *running.took.lock().unwrap_or_else(PoisonError::into_inner);
-        let tally = lock(&running.tally).clone();
+        let tally = lock(&running.tally).glance(took.is_some());
         Some(Progress {
             running: took.is_none(),
             plan: running.plan.clone(),

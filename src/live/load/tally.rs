@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// Latencies that a look at a running load takes into account: the last ones.
+const GLANCE_MAX: usize = 20_000;
+
 /// Grows while answers come in.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -56,6 +59,18 @@ impl Tally {
 
     pub fn answered(&self) -> u64 {
         self.ok + self.throttled + self.errors
+    }
+
+    /// A copy, with its latencies when they are not too many to be sorted while more come in.
+    pub fn glance(&self, ended: bool) -> Tally {
+        if ended || self.latencies_us.len() <= GLANCE_MAX {
+            return self.clone();
+        }
+        Tally {
+            latencies_us: self.latencies_us[self.latencies_us.len() - GLANCE_MAX..].to_vec(),
+            first_error: self.first_error.clone(),
+            ..*self
+        }
     }
 
     /// The end result. `cost` is what everything that ran meanwhile would have cost.
