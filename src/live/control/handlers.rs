@@ -18,8 +18,7 @@ use crate::report::bill::Bill;
 
 use super::{
     Answer, ApiFailure, Reply, answered, clock, consume, json as json_reply, kv, load, object, openapi, parse, past,
-    request, settings,
-    snapshot, sse, views,
+    request, settings, snapshot, sse, views,
 };
 
 /// GET `/_emu/{what}`.

@@ -72,7 +72,7 @@ fn clock(text: &str) -> Answer<f64> {
         ClockSetting::Real => Ok(1.0),
         ClockSetting::Scaled(factor) => Ok(factor),
         ClockSetting::Manual => Err(bad(
-            "a clock becomes manual at the start alone: `emu dev --clock manual`".to_owned()
+            "a clock becomes manual at the start alone: `emu dev --clock manual`".to_owned(),
         )),
     }
 }

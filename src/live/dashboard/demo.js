@@ -179,6 +179,9 @@ class Demo {
   showSettings() {
     const settings = this.settings;
     if (!settings) return;
+    const manual = settings.clock === "manual";
+    this.clockSlider.element.hidden = manual;
+    document.getElementById("start-tour").hidden = manual;
     this.clockSlider.set(settings.clock_factor || 1, settings.clock_factor === 1 ? t("demo.realtime") : `×${count(settings.clock_factor)}`);
     const target = this.target();
     const own = target && settings.functions.find((one) => one.name === target.name);
