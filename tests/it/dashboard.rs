@@ -26,6 +26,8 @@ fn slow() -> Emu {
     .start_with(&SCALED)
 }
 
+type Part = fn(&Browser);
+
 /// One session for all of it: starting a browser takes longer than what it looks at.
 #[test]
 fn the_dashboard_in_a_browser() {
@@ -33,7 +35,7 @@ fn the_dashboard_in_a_browser() {
         return;
     }
     let browser = Browser::start();
-    let parts: [(&str, fn(&Browser)); 10] = [
+    let parts: [(&str, Part); 10] = [
         ("every view loads", every_view_loads),
         ("a cold start appears and vanishes", a_cold_start_appears_and_vanishes),
         ("errors are shown", errors_are_shown),
@@ -229,9 +231,8 @@ fn guest_text_stays_text(browser: &Browser) {
         .replace('<', "%3C")
         .replace('>', "%3E");
     assert_eq!(emu.get(&path).status, 200);
-    let raw =
-        format!("GET /evil/\"><img/src=x/onerror=window.pwned=1> HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    crate::harness::raw(&Emu::address(&emu.functions_url()), &raw);
+    let raw = "GET /evil/\"><img/src=x/onerror=window.pwned=1> HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    crate::harness::raw(&Emu::address(&emu.functions_url()), raw);
     emu.wait("invocation", |_| true);
     let clean = |browser: &Browser, place: &str| {
         assert_eq!(browser.value("window.pwned ?? null"), Value::Null, "{place}");
