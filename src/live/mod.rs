@@ -155,8 +155,21 @@ pub trait Sink: Send {
 /// # Errors
 /// When no port can be had or the engine cannot start. Functions that fail to build are events, not errors.
 pub async fn start(project: Project, read: ReadProject, options: Options, sink: Box<dyn Sink>) -> anyhow::Result<Live> {
-    let engine = Engine::new(EngineOptions::default()).context("cannot start the WebAssembly engine")?;
+    let engine = engine_for(options.clock)?;
     start_on(engine, project, read, options, sink).await
+}
+
+/// An engine that suits emulators with this clock. Under the manual one time is counted in instructions, which must not
+/// depend on what ran before: so scripts get no images of their own there.
+///
+/// # Errors
+/// When wasmtime does not support this machine.
+pub fn engine_for(clock: ClockSetting) -> anyhow::Result<Engine> {
+    let options = EngineOptions {
+        images: clock != ClockSetting::Manual,
+        ..EngineOptions::default()
+    };
+    Engine::new(options).context("cannot start the WebAssembly engine")
 }
 
 /// [`start`] on an engine that several emulators of this process share.

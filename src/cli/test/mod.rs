@@ -20,7 +20,8 @@ use tokio::sync::Semaphore;
 use super::Global;
 use super::failure::{FAILURE, Failure, Outcome, USAGE};
 use super::output::{data, say};
-use crate::engine::{Engine, EngineOptions};
+use crate::live;
+use crate::project::ClockSetting;
 use crate::project::diagnostic::Diagnostics;
 use crate::project::testfile::TestFile;
 use crate::report::style::Verbosity;
@@ -129,7 +130,7 @@ fn read_all(paths: &[PathBuf], global: &Global) -> Result<Vec<TestFile>, Failure
 }
 
 async fn run_all(args: &Args, global: &Global, files: Vec<TestFile>) -> Result<Vec<Ended>, Failure> {
-    let engine = Engine::new(EngineOptions::default())?;
+    let engine = live::engine_for(ClockSetting::Manual)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let free = Arc::new(Semaphore::new(args.jobs.map_or(cores, usize::from)));
     let mut running = Vec::new();
