@@ -46,7 +46,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "bill",
         ],
     ),
-    ("Foresee", &["simulate"]),
+    ("Foresee", &["simulate", "lesson"]),
     ("Project", &["new", "validate", "types", "schema"]),
     ("This program", &["cache", "completions"]),
 ];

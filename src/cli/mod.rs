@@ -12,6 +12,7 @@ mod help;
 mod invoke;
 mod keys;
 mod kv;
+mod lesson;
 mod list;
 mod load;
 mod logs;
@@ -143,6 +144,7 @@ enum Command {
     Why(why::Args),
     Bill(bill::Args),
     Simulate(simulate::Args),
+    Lesson(lesson::Args),
     New(new::Args),
     Validate(validate::Args),
     Schema(schema::Args),
@@ -195,6 +197,7 @@ impl Command {
             Command::Why(args) => why::run(args, global),
             Command::Bill(args) => bill::run(args, global),
             Command::Simulate(args) => simulate::run(args, global),
+            Command::Lesson(args) => lesson::run(args, global),
             Command::New(args) => new::run(args),
             Command::Validate(args) => validate::run(args, global),
             Command::Schema(args) => schema::run(args),

@@ -119,7 +119,7 @@ pub const FIGURES: [Figure; 17] = [
 ];
 
 impl Unit {
-    fn show(self, value: f64) -> String {
+    pub fn show(self, value: f64) -> String {
         match self {
             Unit::Count => number::count(value.round().max(0.0) as u64),
             Unit::Mean if value >= 999.5 => number::count(value.round() as u64),

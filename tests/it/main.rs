@@ -19,6 +19,7 @@ mod history;
 mod hot_reload;
 mod http;
 mod kv;
+mod lessons;
 mod lifecycle;
 mod limits;
 mod messages;

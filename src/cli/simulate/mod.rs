@@ -66,7 +66,9 @@ workers = 8
 /// # Errors
 /// When there is no file, when it is wrong, or when stdout or a file cannot be written.
 pub fn run(args: &Args, global: &Global) -> Outcome {
-    let plans = plans(args)?;
+    let path = file_of(args)?;
+    let text = file::read_text(&path)?;
+    let plans = plans(args, &path, &text)?;
     let color = global.style().color;
     let mut said: Vec<String> = Vec::new();
     for (_, plan) in &plans {
@@ -76,21 +78,40 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
             said.push(warnings);
         }
     }
+    let runs = plans.first().map_or(0, |(_, plan)| replications(args, plan));
+    let bar = progress(plans.len() as u64 * u64::from(runs), global.quiet);
+    let simulation = simulation(args, &plans, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    show(&simulation, args)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a file of this text comes to, without a word on the terminal.
+///
+/// # Errors
+/// When the text or what is set is wrong.
+pub fn of_text(args: &Args, path: &Path, text: &str) -> Result<Simulation, Failure> {
+    simulation(args, &plans(args, path, text)?, &|| ())
+}
+
+fn replications(args: &Args, plan: &Plan) -> u32 {
+    args.replications.unwrap_or(plan.replications)
+}
+
+/// `done` hears of each replication that has ended.
+fn simulation(args: &Args, plans: &[(Settings, Plan)], done: &(dyn Fn() + Sync)) -> Result<Simulation, Failure> {
     let Some((_, first)) = plans.first() else {
         return Err(Failure::usage("there is nothing to simulate"));
     };
-    let replications = args.replications.unwrap_or(first.replications);
+    let replications = replications(args, first);
     let seed = args.seed.unwrap_or(first.seed);
-    let work = plans.len() as u64 * u64::from(replications);
-    let bar = progress(work, global.quiet);
     let mut points = Vec::new();
-    for (settings, plan) in &plans {
-        let came = sim::run(&plan.scene, seed, replications, &|| bar.inc(1));
+    for (settings, plan) in plans {
+        let came = sim::run(&plan.scene, seed, replications, done);
         points.push(figures::point(&plan.scene, &came, settings.clone()));
     }
-    bar.finish_and_clear();
     let window = first.scene.window;
-    let simulation = Simulation {
+    Ok(Simulation {
         name: first.name.clone(),
         provider: first.scene.config.profile.name.clone(),
         seed,
@@ -99,9 +120,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         warmup_s: window.from.0 as f64 / 1e9,
         points,
         assumptions: assumptions(&first.scene, replications),
-    };
-    show(&simulation, args)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn show(simulation: &Simulation, args: &Args) -> Result<(), Failure> {
@@ -124,9 +143,7 @@ fn show(simulation: &Simulation, args: &Args) -> Result<(), Failure> {
 }
 
 /// The file's plan, or one for each combination of what is swept.
-fn plans(args: &Args) -> Result<Vec<(Settings, Plan)>, Failure> {
-    let path = file_of(args)?;
-    let text = file::read_text(&path)?;
+fn plans(args: &Args, path: &Path, text: &str) -> Result<Vec<(Settings, Plan)>, Failure> {
     let mut plans = Vec::new();
     for settings in sweep::combinations(&args.sweep)? {
         let swept = settings.iter().map(|(key, value)| Override {
@@ -134,8 +151,7 @@ fn plans(args: &Args) -> Result<Vec<(Settings, Plan)>, Failure> {
             value: value.clone(),
         });
         let overrides: Vec<Override> = args.set.iter().cloned().chain(swept).collect();
-        let plan =
-            file::read(&path, &text, &overrides).map_err(|Diagnostics(list)| Failure::from(Diagnostics(list)))?;
+        let plan = file::read(path, text, &overrides).map_err(|Diagnostics(list)| Failure::from(Diagnostics(list)))?;
         plans.push((settings, plan));
     }
     Ok(plans)
