@@ -10,8 +10,10 @@ const ROWS: usize = 8;
 const BAR: usize = 40;
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What can be shown over time, with what it is called.
-const SERIES: [(&str, &str, &str, fn(&Piece) -> f64); 5] = [
+/// What can be shown over time: its name in a text, and what it is called in English and in Portuguese.
+type Series = (&'static str, &'static str, &'static str, fn(&Piece) -> f64);
+
+const SERIES: [Series; 5] = [
     ("requests", "requests", "requisições", |piece| piece.requests),
     ("cold", "cold starts", "partidas a frio", |piece| piece.cold),
     ("refused", "requests refused", "requisições recusadas", |piece| {

@@ -66,7 +66,10 @@ fn table(rows: &[Vec<&str>]) -> String {
         let mut out = String::new();
         for row in rows {
             let cells: Vec<&str> = row.iter().copied().filter(|cell| !cell.is_empty()).collect();
-            flush(&mut format!("- {}", cells.join(": ")), &mut out);
+            let (first, others) = cells
+                .split_first()
+                .map_or(("", &[][..]), |(first, others)| (*first, others));
+            flush(&mut format!("- {first}: {}", others.join(" ")), &mut out);
         }
         return out;
     }
