@@ -177,6 +177,7 @@ fn function_of(event: &Event) -> Option<&str> {
         Event::Throttle(e) => Some(&e.function),
         Event::Retry(e) => Some(&e.function),
         Event::GaveUp(e) => Some(&e.function),
+        Event::Fault(e) => Some(&e.function),
         Event::Ready(_) | Event::Message(_) | Event::Cron(_) | Event::Notice(_) => None,
     }
 }

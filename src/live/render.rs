@@ -359,6 +359,7 @@ pub fn stop_text(reason: StopReason, facts: Facts) -> String {
         StopReason::Crashed => "reset after a crash or timeout".to_owned(),
         StopReason::InitFailed => "its init failed".to_owned(),
         StopReason::ScaledDown => "scaled down".to_owned(),
+        StopReason::HostLost => "fault on purpose: its host was lost".to_owned(),
     }
 }
 

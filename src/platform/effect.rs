@@ -123,6 +123,8 @@ pub enum StopReason {
     InitFailed,
     /// The policy wants fewer instances.
     ScaledDown,
+    /// The host that it was on is gone.
+    HostLost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

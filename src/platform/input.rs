@@ -110,6 +110,11 @@ pub enum Input {
     InstanceFailed {
         instance: InstanceId,
     },
+    /// The host of these instances is lost: those that idle are gone at once, the others take no more work. The shell ends what
+    /// runs on them.
+    HostLost {
+        instances: Vec<InstanceId>,
+    },
     /// An invocation ended.
     Finished {
         invocation: InvocationId,

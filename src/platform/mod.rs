@@ -20,6 +20,7 @@ mod invariants;
 mod invoke;
 pub mod lane;
 mod lists;
+mod lost;
 mod poller;
 mod queue;
 mod retry;
@@ -256,6 +257,7 @@ impl Platform {
             Input::Reset => self.reset(),
             Input::InstanceReady { instance, init } => self.instance_ready(instance, init),
             Input::InstanceFailed { instance } => self.instance_failed(instance),
+            Input::HostLost { instances } => self.host_lost(&instances),
             Input::Finished { invocation, completion } => self.finish(invocation, &completion),
             Input::Tick => {}
         }

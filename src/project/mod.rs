@@ -3,6 +3,7 @@
 mod check;
 pub mod diagnostic;
 pub mod discover;
+pub mod faults;
 mod env;
 #[cfg(test)]
 mod find_tests;

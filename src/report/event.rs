@@ -27,6 +27,8 @@ pub enum Event {
     Cron(Cron),
     Retry(Retry),
     GaveUp(GaveUp),
+    /// Something fails because somebody asked for faults.
+    Fault(Fault),
     /// What a user should know but nobody asked for: a warning of the project, a fallback to polling, dropped events.
     Notice(Notice),
 }
@@ -203,6 +205,22 @@ pub struct GaveUp {
     /// `queue orders-dead`; none: it is dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+}
+
+/// A fault on purpose.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fault {
+    /// `fail`, `kill`, `delay`, `duplicate`, `late_ack`, `reorder`, `cold_starts`, `host_loss`.
+    pub kind: String,
+    /// Whom it concerns: of messages the function of their queue, or the queue when it has none.
+    pub function: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Of the rule by which it was drawn.
+    pub probability: f64,
+    pub detail: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -61,6 +61,7 @@ impl Renderer {
             Event::Cron(_) => (Class::Other, normal),
             Event::Retry(_) => (Class::Other, normal),
             Event::GaveUp(_) => (Class::Failure, true),
+            Event::Fault(_) => (Class::Other, normal),
             Event::Notice(n) => (Class::Always, normal || n.level != "info"),
         };
         shown.then_some(class)
@@ -83,6 +84,7 @@ impl Renderer {
             Event::Cron(c) => vec![self.cron(&clock, c)],
             Event::Retry(r) => vec![self.retry(&clock, r)],
             Event::GaveUp(g) => vec![self.gave_up(&clock, g)],
+            Event::Fault(f) => vec![self.fault(&clock, f)],
             Event::Notice(n) => self.notice(&clock, n),
         }
     }
@@ -307,6 +309,14 @@ impl Renderer {
             .style
             .paint(Tone::Dim, &format!("  event {}", self.text(&g.first_attempt)));
         format!("{head}{}{of}", self.style.paint(Tone::Bad, &what))
+    }
+
+    fn fault(&mut self, clock: &str, f: &event::Fault) -> String {
+        let head = self.head(clock, &f.function);
+        let what = self.text(&format!("fault on purpose: {} ({})", f.detail, f.kind));
+        let of = f.invocation.as_ref().or(f.message.as_ref());
+        let of = of.map(|id| self.style.paint(Tone::Dim, &format!("  {}", self.text(id))));
+        format!("{head}{}{}", self.style.paint(Tone::Warn, &what), of.unwrap_or_default())
     }
 
     fn notice(&self, clock: &str, n: &event::Notice) -> Vec<String> {

@@ -18,7 +18,7 @@ const LIST_DEFAULT: u32 = 100;
 const LIST_MAX: u32 = 10_000;
 
 /// What `kind` may name: the events of the README.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "ready",
     "invocation",
     "instance",
@@ -29,6 +29,7 @@ const KINDS: [&str; 11] = [
     "cron",
     "retry",
     "gave_up",
+    "fault",
     "notice",
 ];
 

@@ -397,7 +397,10 @@ impl Tree<'_> {
             }
         }
         for row in self.rows("id", id)? {
-            if matches!(row.event, Event::Retry(_) | Event::GaveUp(_) | Event::Throttle(_)) {
+            if matches!(
+                row.event,
+                Event::Retry(_) | Event::GaveUp(_) | Event::Throttle(_) | Event::Fault(_)
+            ) {
                 all.push((row, None));
             }
         }
@@ -480,6 +483,10 @@ fn step(row: &Row) -> Step {
                 Some(format!("function {} has no on_failure", gave_up.function)),
             ),
         },
+        Event::Fault(fault) => (
+            format!("fault on purpose: {}", fault.detail),
+            Some(format!("a fault {} with probability {}", fault.kind, fault.probability)),
+        ),
         Event::Throttle(throttle) => ("throttled".to_owned(), Some(throttle.reason.clone())),
         _ => (String::new(), None),
     };

@@ -170,6 +170,10 @@ fn columns(event: &Event) -> Columns<'_> {
             id: Some(&e.first_attempt),
             ..of("retry", Some(&e.function))
         },
+        Event::Fault(e) => Columns {
+            id: e.invocation.as_deref().or(e.message.as_deref()),
+            ..of("fault", Some(&e.function))
+        },
         Event::GaveUp(e) => Columns {
             id: Some(&e.first_attempt),
             ..of("gave_up", Some(&e.function))
