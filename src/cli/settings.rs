@@ -9,10 +9,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::failure::Failure;
+use crate::live::outbound::Outside;
 use crate::live::reload::{ReadProject, Reread, Unreadable};
 use crate::live::{Durability, Options};
 use crate::platform::config::ColdStarts;
 use crate::platform::time::Time;
+use crate::project::faults::Faults;
 use crate::project::{ClockSetting, DevSettings, Diagnostic, Diagnostics, LoadOptions, Loaded, Project};
 
 /// E-M-U on a phone's keypad.
@@ -46,6 +48,14 @@ pub struct RunArgs {
     /// Whose rules and prices apply: aws-lambda, gcp-functions, azure-functions, cloudflare-workers
     #[arg(long, value_name = "PROVIDER", env = "EMU_PROVIDER")]
     pub provider: Option<String>,
+
+    /// What fails on purpose, `fail=0.1,billing.kill=0.05,delay=0.2/2s`, or a TOML file with these keys
+    #[arg(long, value_name = "SPEC|FILE", value_parser = faults)]
+    pub faults: Option<Faults>,
+
+    /// Requests to a host go to this address instead, `api.example.com=http://127.0.0.1:9000`; may be given again
+    #[arg(long, value_name = "HOST=URL", value_parser = crate::live::outbound::parse_host, help_heading = "Options")]
+    pub outbound: Vec<(String, http::uri::Authority)>,
 
     /// A file of `NAME=value` lines for every function, besides .env and .env.local; may be given again, the last wins
     #[arg(long = "env-file", value_name = "FILE", help_heading = "Options")]
@@ -101,6 +111,18 @@ fn clock(text: &str) -> Result<ClockSetting, String> {
 /// An RFC 3339 instant.
 pub fn instant(text: &str) -> Result<Time, String> {
     crate::live::instant(text)
+}
+
+/// A line of faults, or a file with the keys of `[faults]`.
+fn faults(text: &str) -> Result<Faults, String> {
+    if text.contains('=') || text.is_empty() {
+        return Faults::parse(text);
+    }
+    let file = std::fs::read_to_string(text)
+        .map_err(|error| format!("{text}: {error}; give a file, or faults such as fail=0.1"))?;
+    let table: toml::Table = file.parse().map_err(|error| format!("{text}: {error}"))?;
+    let value = serde_json::to_value(table).map_err(|error| format!("{text}: {error}"))?;
+    Faults::from_json(value.get("faults").unwrap_or(&value))
 }
 
 fn cold_starts(text: &str) -> Result<ColdStarts, String> {
@@ -175,6 +197,11 @@ pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64
         ephemeral: true,
         durability: Durability::Normal,
         drain: DRAIN,
+        faults: run.faults.clone().unwrap_or_default(),
+        outside: Outside {
+            hosts: run.outbound.clone(),
+            answers: None,
+        },
     }
 }
 

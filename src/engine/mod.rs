@@ -19,6 +19,7 @@ mod keyvalue;
 mod limits;
 mod notification;
 mod output;
+mod outside;
 pub mod pace;
 mod preview1;
 mod runtime;
@@ -28,6 +29,7 @@ mod wasm;
 
 pub use keyvalue::{KeyValue, KvExpiry, KvKey, KvList, KvPage, KvPut, KvValue};
 pub use notification::notification;
+pub use outside::{OutsideAnswer, OutsideRoute};
 pub use runtime::{Engine, EngineOptions, Loaded, Version};
 pub use sandbox::Sandbox;
 
@@ -127,6 +129,17 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// When there is no such store, or none can be used now.
     fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError>;
+
+    /// Who answers a request to the outside, to a host that `allow_hosts` names.
+    fn outside(&self, method: &http::Method, url: &str, host: &str, port: u16) -> OutsideRoute {
+        let _ = (method, url, host, port);
+        OutsideRoute::Network { record: false }
+    }
+
+    /// What the network answered, where [`Host::outside`] asked for it.
+    fn recorded(&self, method: &http::Method, url: &str, answer: OutsideAnswer) {
+        let _ = (method, url, answer);
+    }
 
     /// When runs are compared: the guest's time passes by sleeping only, not by working.
     fn is_time_still(&self) -> bool {

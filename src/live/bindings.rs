@@ -9,6 +9,7 @@ use crate::engine::pace::Pace;
 use crate::engine::{
     Body, Event, Host, HostError, HttpEvent, KeyValue, KvList, KvPage, KvPut, KvValue, OutMessage, Reply,
 };
+use crate::engine::{OutsideAnswer, OutsideRoute};
 use crate::platform::ids::InvocationId;
 
 use super::driver::Driver;
@@ -72,6 +73,14 @@ impl Host for Bindings {
             pace.turn().await;
             driver.call(&function, request, caller).await
         })
+    }
+
+    fn outside(&self, method: &http::Method, url: &str, host: &str, port: u16) -> OutsideRoute {
+        self.driver.0.outside.route(method, url, host, port)
+    }
+
+    fn recorded(&self, method: &http::Method, url: &str, answer: OutsideAnswer) {
+        self.driver.0.outside.keep(method, url, answer);
     }
 
     fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError> {

@@ -21,17 +21,20 @@ use crate::platform::ids::{FunctionId, InstanceId, InvocationId, MessageId, Trig
 use crate::platform::input::{Completion, Input, Outcome};
 use crate::platform::time::{Span, Time};
 use crate::project::Isolation;
+use crate::project::faults::Faults;
 
 use super::caller::Waiting;
 use super::clock::Clock;
 use super::cron::Arm;
 use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
+use super::faults::Chaos;
 use super::idle::Barrier;
 use super::load::Loads;
 use super::manual::Kind;
 use super::messages::Messages;
 use super::names::{Names, PublicIds};
+use super::outbound;
 use super::run::{self, Job};
 use super::settings::Settings;
 use super::state::Restoring;
@@ -70,6 +73,8 @@ pub(super) struct Inner {
     pub gate: tokio::sync::RwLock<()>,
     pub(super) timer: Notify,
     pub barrier: Barrier,
+    pub chaos: Chaos,
+    pub outside: outbound::Table,
     cron: mpsc::UnboundedSender<Arm>,
 }
 
@@ -190,6 +195,8 @@ pub struct Parts {
     pub cold_starts: ColdStarts,
     pub seed: u64,
     pub cron: mpsc::UnboundedSender<Arm>,
+    pub faults: Faults,
+    pub outside: outbound::Outside,
 }
 
 impl Driver {
@@ -206,6 +213,8 @@ impl Driver {
             ids_from: parts.ids_from,
             settings: RwLock::new(Settings::new(parts.cold_starts)),
             loads: Loads::default(),
+            chaos: Chaos::new(parts.faults, parts.seed),
+            outside: outbound::Table::new(parts.outside),
             seed: parts.seed,
             draining: AtomicBool::new(false),
             running: TaskTracker::new(),

@@ -1,12 +1,14 @@
 //! Faults on purpose. What is drawn comes from a generator of its own, so that a run without faults draws as it did; each
 //! fault is an event with its cause, so that nobody takes it for a bug.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::engine::{Failure, FailureKind};
+use crate::platform::effect::{Delivery, Run, Work};
 use crate::platform::ids::{InstanceId, InvocationId, MessageId};
 use crate::platform::input::Input;
 use crate::platform::time::Span;
@@ -15,6 +17,8 @@ use crate::report::event::{Event, Fault};
 
 use super::driver::{Driver, Own, lock};
 use super::events::What;
+use super::run::Verdict;
+use super::table::Entry;
 
 /// Instances share so many hosts: one that is lost takes a quarter of them.
 const HOSTS: u64 = 4;
@@ -28,6 +32,8 @@ struct State {
     faults: Faults,
     seed: u64,
     rng: ChaCha12Rng,
+    /// Busy instances on a host that was lost: what runs there fails.
+    lost: BTreeSet<InstanceId>,
 }
 
 /// A fault that is to happen.
@@ -42,7 +48,12 @@ impl Chaos {
     /// `seed` is the run's, for faults that name none.
     pub fn new(faults: Faults, seed: u64) -> Chaos {
         let rng = generator(&faults, seed);
-        Chaos(Mutex::new(State { faults, seed, rng }))
+        Chaos(Mutex::new(State {
+            faults,
+            seed,
+            rng,
+            lost: BTreeSet::new(),
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -64,6 +75,7 @@ impl Chaos {
     pub fn reset(&self) {
         let mut state = self.lock();
         state.rng = generator(&state.faults, state.seed);
+        state.lost.clear();
     }
 
     /// Whether a fault of this kind happens to a function now. Without a rule nothing is drawn.
@@ -107,14 +119,26 @@ fn chance(rng: &mut ChaCha12Rng) -> f64 {
 }
 
 impl Hit {
+    const LOST: Hit = Hit {
+        kind: FaultKind::Kill,
+        probability: 1.0,
+        by: Span::ZERO,
+    };
+
     /// The failure that stands for it.
     pub fn failure(self) -> Failure {
         let message = match self.kind {
+            FaultKind::Delay => "the invocation was held up beyond its timeout",
             FaultKind::Kill => "the instance was lost before the end of the invocation was known",
             _ => "the invocation failed before its handler ran",
         };
+        let timeout = self.kind == FaultKind::Delay;
         Failure {
-            kind: FailureKind::Trap,
+            kind: if timeout {
+                FailureKind::Timeout
+            } else {
+                FailureKind::Trap
+            },
             message: format!("fault on purpose: {message}"),
             stack: Vec::new(),
         }
@@ -129,7 +153,95 @@ pub struct Whom {
     pub instances: u64,
 }
 
+impl Whom {
+    pub fn invocation(id: InvocationId) -> Whom {
+        Whom {
+            invocation: Some(id),
+            ..Whom::default()
+        }
+    }
+}
+
 impl Driver {
+    /// What happens to an invocation at its end: it takes longer, is lost with its instance, or its messages come again.
+    pub(super) fn spoil(
+        &self,
+        run: &Run,
+        entry: &Entry,
+        duration: &mut Span,
+        verdict: &mut Verdict,
+        failure: &mut Option<Failure>,
+    ) {
+        let name = entry.name();
+        let whom = Whom::invocation(run.invocation);
+        if failure.is_none()
+            && let Some(hit) = self.fault(FaultKind::Delay, name, whom)
+        {
+            *duration = *duration + hit.by;
+            let timeout = entry.function.timeout;
+            if *duration > timeout {
+                *duration = timeout;
+                *verdict = Verdict::default();
+                *failure = Some(hit.failure());
+            }
+        }
+        let host = self.0.chaos.lock().lost.remove(&run.instance);
+        let lost = if host {
+            None
+        } else {
+            self.fault(FaultKind::Kill, name, whom)
+        };
+        if lost.is_some() {
+            let instances = vec![run.instance];
+            self.step(Input::HostLost { instances }, &mut Own::default());
+        }
+        if lost.is_some() || host {
+            *verdict = Verdict::default();
+            *failure = Some(Hit::LOST.failure());
+        }
+        if failure.is_none()
+            && let Work::Batch { deliveries, .. } = &run.work
+        {
+            for delivery in deliveries {
+                self.again(name, delivery, verdict);
+            }
+        }
+    }
+
+    /// Whether a message that was handled is delivered again.
+    fn again(&self, function: &str, delivery: &Delivery, verdict: &mut Verdict) {
+        let id = delivery.message;
+        if verdict.failed_messages.iter().any(|(failed, _)| *failed == id) {
+            return;
+        }
+        let whom = Whom {
+            message: Some(id),
+            ..Whom::default()
+        };
+        // In a FIFO queue what is handed out twice was never acknowledged.
+        if delivery.group.is_none() && self.fault(FaultKind::Duplicate, function, whom).is_some() {
+            verdict.failed_messages.push((id, Some(Span::ZERO)));
+        } else if self.fault(FaultKind::LateAck, function, whom).is_some() {
+            verdict.failed_messages.push((id, None));
+        }
+    }
+
+    /// How long a message is held up on its way into a queue.
+    pub(super) fn held_up(&self, queue: &str) -> Option<Span> {
+        if self.0.chaos.lock().faults.rules.is_empty() {
+            return None;
+        }
+        let table = self.table();
+        let reads = |entry: &&std::sync::Arc<Entry>| entry.function.queue.as_ref().is_some_and(|of| of.from == queue);
+        let consumer = table.by_name.values().find(reads).map(|entry| entry.name().clone());
+        let hit = self.fault(
+            FaultKind::Reorder,
+            consumer.as_deref().unwrap_or(queue),
+            Whom::default(),
+        )?;
+        Some(self.0.chaos.part(hit.by))
+    }
+
     /// Draws, and tells of what is to happen.
     pub(super) fn fault(&self, kind: FaultKind, function: &str, whom: Whom) -> Option<Hit> {
         let hit = self.0.chaos.draw(kind, function)?;
@@ -177,7 +289,10 @@ impl Driver {
                     }
                     _ => instance.id.0 % HOSTS == host,
                 });
-                fits.map(|instance| instance.id).collect()
+                let found: Vec<_> = fits.collect();
+                let busy = found.iter().filter(|instance| instance.in_flight > 0);
+                self.0.chaos.lock().lost.extend(busy.map(|instance| instance.id));
+                found.into_iter().map(|instance| instance.id).collect()
             };
             if lost.is_empty() {
                 continue;
@@ -200,17 +315,23 @@ mod tests {
     fn draws_follow_the_seed_and_the_probabilities() {
         let faults = Faults::parse("fail=0.25,billing.kill=1").expect("valid");
         let chaos = Chaos::new(faults.clone(), 7);
-        let first: Vec<bool> = (0..1_000).map(|_| chaos.draw(FaultKind::Fail, "api").is_some()).collect();
+        let first: Vec<bool> = (0..1_000)
+            .map(|_| chaos.draw(FaultKind::Fail, "api").is_some())
+            .collect();
         let hits = first.iter().filter(|hit| **hit).count();
         assert!((200..300).contains(&hits), "{hits}");
         assert!(chaos.draw(FaultKind::Kill, "api").is_none());
         assert!(chaos.draw(FaultKind::Kill, "billing").is_some());
         assert!(chaos.draw(FaultKind::Delay, "api").is_none());
         chaos.reset();
-        let again: Vec<bool> = (0..1_000).map(|_| chaos.draw(FaultKind::Fail, "api").is_some()).collect();
+        let again: Vec<bool> = (0..1_000)
+            .map(|_| chaos.draw(FaultKind::Fail, "api").is_some())
+            .collect();
         assert_eq!(first, again);
         let other = Chaos::new(faults, 8);
-        let other: Vec<bool> = (0..1_000).map(|_| other.draw(FaultKind::Fail, "api").is_some()).collect();
+        let other: Vec<bool> = (0..1_000)
+            .map(|_| other.draw(FaultKind::Fail, "api").is_some())
+            .collect();
         assert_ne!(first, other);
     }
 }

@@ -16,6 +16,7 @@ mod cron;
 mod destination;
 mod driver;
 mod events;
+mod faults;
 mod history;
 mod http;
 pub mod idle;
@@ -25,6 +26,7 @@ pub mod load;
 pub mod manual;
 mod messages;
 mod names;
+pub mod outbound;
 pub mod probe;
 mod redact;
 pub mod reload;
@@ -102,6 +104,10 @@ pub struct Options {
     pub durability: Durability,
     /// How long a shutdown waits for what runs.
     pub drain: Duration,
+    /// What fails on purpose.
+    pub faults: crate::project::faults::Faults,
+    /// Who answers functions' requests to the outside.
+    pub outside: outbound::Outside,
 }
 
 /// What the ports' services share.
@@ -220,6 +226,8 @@ pub async fn start_on(
         cold_starts: options.cold_starts,
         seed: options.seed,
         cron,
+        faults: options.faults.clone(),
+        outside: options.outside.clone(),
     };
     let driver = Driver::new(parts);
     let functions = bind(options.host, options.port).await?;
@@ -505,6 +513,16 @@ impl Live {
     /// As GET `/_emu/functions`, in the order of names.
     pub fn functions(&self) -> Vec<api::Function> {
         control::views::functions(&self.server.driver)
+    }
+
+    /// What the network has answered functions, where that was to be kept.
+    pub fn recorded(&self) -> Vec<outbound::Held> {
+        self.server.driver.0.outside.recorded()
+    }
+
+    /// From now on.
+    pub fn set_faults(&self, faults: crate::project::faults::Faults) {
+        self.server.driver.0.chaos.set(faults);
     }
 
     /// As GET `/_emu/queues`.

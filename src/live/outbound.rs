@@ -3,7 +3,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use http::Method;
 
 use crate::engine::{OutsideAnswer, OutsideRoute};
@@ -145,7 +144,9 @@ pub fn parse_host(text: &str) -> Result<(String, http::uri::Authority), String> 
         .ok_or_else(|| format!("{text:?} names no mock: write it as api.example.com=http://127.0.0.1:9000"))?;
     let uri: http::Uri = to.parse().map_err(|error| format!("{to:?} is no address: {error}"))?;
     if uri.scheme_str() != Some("http") || uri.path() != "/" || uri.query().is_some() {
-        return Err(format!("{to:?}: a mock is a plain http address without a path, such as http://127.0.0.1:9000"));
+        return Err(format!(
+            "{to:?}: a mock is a plain http address without a path, such as http://127.0.0.1:9000"
+        ));
     }
     match uri.authority() {
         Some(authority) => Ok((host.to_ascii_lowercase(), authority.clone())),
@@ -153,17 +154,9 @@ pub fn parse_host(text: &str) -> Result<(String, http::uri::Authority), String> 
     }
 }
 
-/// A whole body of an answer, with its head.
-pub fn answer(parts: &http::response::Parts, body: Bytes) -> OutsideAnswer {
-    OutsideAnswer {
-        status: parts.status,
-        headers: parts.headers.clone(),
-        body,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http::StatusCode;
 
     use super::*;
@@ -192,7 +185,11 @@ mod tests {
         let table = Table::new(Outside {
             hosts: Vec::new(),
             answers: Some(Answers {
-                list: vec![held("http://a/x", "1"), held("http://a/x", "2"), held("http://a/[..]?q=[..]", "3")],
+                list: vec![
+                    held("http://a/x", "1"),
+                    held("http://a/x", "2"),
+                    held("http://a/[..]?q=[..]", "3"),
+                ],
                 record: false,
             }),
         });

@@ -39,6 +39,7 @@ impl Driver {
         }
         let _gate = self.0.gate.write().await;
         self.0.store.clear().await?;
+        self.0.chaos.reset();
         let old = lock(&self.0.core).anew(self.0.seed, self.0.ids_from);
         // Requests that waited hear of it by this.
         drop(old);

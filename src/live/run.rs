@@ -16,11 +16,13 @@ use crate::platform::effect::{Delivery, Run, Work};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId};
 use crate::platform::input::{Completion, Input, Message, Outcome};
 use crate::platform::time::{Span, Time};
+use crate::project::faults::FaultKind;
 
 use super::bindings::Bindings;
 use super::destination::Response;
 use super::driver::{Core, Driver, Finish, Own, lock};
 use super::events::{Hub, Summary, What};
+use super::faults::Whom;
 use super::manual::RunTime;
 use super::messages::Content;
 use super::names::PublicIds;
@@ -80,9 +82,17 @@ pub async fn execute(
         status: None,
         reply: None,
     };
-    let sandbox = match sandbox {
-        Some(sandbox) => Ok(sandbox),
-        None => inner.engine.open(&version),
+    let name = entry.name().clone();
+    let whom = Whom::invocation(run.invocation);
+    let sandbox = match (driver.fault(FaultKind::Fail, &name, whom), sandbox) {
+        (Some(hit), kept) => {
+            if let Some(kept) = kept {
+                driver.park(&entry, run.instance, kept);
+            }
+            Err(hit.failure())
+        }
+        (None, Some(sandbox)) => Ok(sandbox),
+        (None, None) => inner.engine.open(&version),
     };
     let outcome = match sandbox {
         Ok(mut sandbox) => {
@@ -95,7 +105,9 @@ pub async fn execute(
         }
         Err(failure) => failed_to_open(failure),
     };
-    let (verdict, mut failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
+    let mut duration = Span::from(outcome.duration);
+    let (mut verdict, mut failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
+    driver.spoil(&run, &entry, &mut duration, &mut verdict, &mut failure);
     if let Some(failure) = &mut failure {
         inner.hub.secrets().failure(failure);
     }
@@ -108,7 +120,6 @@ pub async fn execute(
         (Some(failure), None) if http => Some(if failure.kind == FailureKind::Timeout { 504 } else { 502 }),
         _ => None,
     };
-    let duration = Span::from(outcome.duration);
     let completion = Completion {
         outcome: failure
             .as_ref()
@@ -133,6 +144,10 @@ pub async fn execute(
             .then(|| Response::of(caller.reply.as_ref(), failure.as_ref())),
         ..Own::default()
     };
+    if pace.is_none() && duration > Span::from(outcome.duration) {
+        // A delay on purpose, in real time.
+        tokio::time::sleep(duration.to_std().saturating_sub(outcome.duration)).await;
+    }
     if let Some(pace) = &pace {
         pace.turn_at(pace.arrival() + Span::from(outcome.init) + duration).await;
     }
@@ -143,6 +158,7 @@ pub async fn execute(
         },
         &mut own,
     );
+    driver.lose_instances(&name);
     // Last, so that a caller who asks for the invocation's record finds it.
     if failure.is_none() || caller.status.is_some() {
         match time.filter(|_| outside) {
@@ -267,10 +283,10 @@ fn outcome_of(kind: FailureKind) -> Outcome {
 
 /// What a batch's answer says of its messages.
 #[derive(Default)]
-struct Verdict {
-    failed_messages: Vec<(MessageId, Option<Span>)>,
+pub(super) struct Verdict {
+    pub failed_messages: Vec<(MessageId, Option<Span>)>,
     /// The handler spoke, even if it failed afterwards.
-    acknowledged: bool,
+    pub acknowledged: bool,
 }
 
 /// Which messages of a batch go back. An identifier that is not of this batch fails all of it, as at the providers.

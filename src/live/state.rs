@@ -82,7 +82,7 @@ impl Driver {
         let (Some(spec), Some(id)) = (spec, id) else {
             return Err(not_found("queue", queue, table.project.queues.keys()));
         };
-        let options: Vec<SendOptions> = messages.iter().map(SendOptions::of).collect();
+        let mut options: Vec<SendOptions> = messages.iter().map(SendOptions::of).collect();
         let delay_max = table.profile.queue.delay_max;
         if let Some(delay) = options
             .iter()
@@ -96,6 +96,9 @@ impl Driver {
                     table.profile.name
                 ),
             });
+        }
+        for one in options.iter_mut().filter(|one| one.delay.is_none() && !spec.fifo) {
+            one.delay = self.held_up(queue);
         }
         let contents = self.contents(messages, queue)?;
         let window = table.profile.rules.queues.deduplication_window;

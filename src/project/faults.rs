@@ -60,13 +60,16 @@ impl FaultKind {
     /// What was probably meant.
     pub fn of(name: &str) -> Result<FaultKind, String> {
         let all = FaultKind::ALL.map(FaultKind::name);
-        FaultKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            let hint = match nearest(name, all) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are {}", list_names(all).replace(" or ", " and ")),
-            };
-            format!("no fault is called `{name}`: {hint}")
-        })
+        FaultKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| {
+                let hint = match nearest(name, all) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("there are {}", list_names(all).replace(" or ", " and ")),
+                };
+                format!("no fault is called `{name}`: {hint}")
+            })
     }
 }
 
@@ -185,7 +188,10 @@ impl Faults {
 }
 
 fn not_probable(kind: FaultKind, number: &str) -> String {
-    format!("{}: a probability lies between 0 and 1, and {number} does not", kind.name())
+    format!(
+        "{}: a probability lies between 0 and 1, and {number} does not",
+        kind.name()
+    )
 }
 
 /// A number, a rule, or a list of rules.
@@ -222,7 +228,10 @@ fn rule(kind: FaultKind, raw: RawRule) -> Result<Rule, String> {
     let by = match &raw.by {
         None => DELAY,
         Some(_) if !matches!(kind, FaultKind::Delay | FaultKind::Reorder) => {
-            return Err(format!("{}: `by` says nothing here: it belongs to delay and reorder", kind.name()));
+            return Err(format!(
+                "{}: `by` says nothing here: it belongs to delay and reorder",
+                kind.name()
+            ));
         }
         Some(by) => parse_span(by).map_err(|fault| format!("{}: by: {fault}", kind.name()))?,
     };

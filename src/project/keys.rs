@@ -12,7 +12,7 @@ pub use history::HISTORY;
 pub use kv::KV;
 pub use messages::{QUEUE, SUBSCRIPTION, TOPIC};
 pub use project::{PROJECT, PROVIDERS};
-pub use testing::{ALWAYS, COUNTS_OF_FUNCTION, COUNTS_OF_QUEUE, EXPECT, STEP, TEST};
+pub use testing::{ALWAYS, COUNTS_OF_FUNCTION, COUNTS_OF_QUEUE, EXPECT, FAULTS, OUTBOUND, STEP, TEST};
 
 /// A table of the manifest.
 #[derive(Debug)]

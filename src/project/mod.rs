@@ -3,8 +3,8 @@
 mod check;
 pub mod diagnostic;
 pub mod discover;
-pub mod faults;
 mod env;
+pub mod faults;
 #[cfg(test)]
 mod find_tests;
 mod foreign;

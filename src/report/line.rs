@@ -316,7 +316,11 @@ impl Renderer {
         let what = self.text(&format!("fault on purpose: {} ({})", f.detail, f.kind));
         let of = f.invocation.as_ref().or(f.message.as_ref());
         let of = of.map(|id| self.style.paint(Tone::Dim, &format!("  {}", self.text(id))));
-        format!("{head}{}{}", self.style.paint(Tone::Warn, &what), of.unwrap_or_default())
+        format!(
+            "{head}{}{}",
+            self.style.paint(Tone::Warn, &what),
+            of.unwrap_or_default()
+        )
     }
 
     fn notice(&self, clock: &str, n: &event::Notice) -> Vec<String> {

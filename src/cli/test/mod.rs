@@ -7,6 +7,7 @@ mod junit;
 mod run;
 mod show;
 mod stage;
+mod swarm;
 mod update;
 mod vars;
 
@@ -33,6 +34,7 @@ Examples:
   emu test                            all *.emu.toml of the project
   emu test tests/orders.emu.toml      this one
   emu test --update                   write what came into the files, after a look with `git diff`
+  emu test --swarm 200                under 200 seeds with random faults
   emu test --junit report.xml         for CI; with GITHUB_ACTIONS set, annotations as well
 
 A test file says what is done to a fresh emulator and what is expected of it:
@@ -68,7 +70,15 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 
-    /// Seed of all files, instead of their own
+    /// Let requests to the outside that a file has no answer for go over the network, and write the answers into it
+    #[arg(long)]
+    record: bool,
+
+    /// Run each file under so many seeds with random faults: what `always` says must hold, and everything must drain
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["update", "record"])]
+    swarm: Option<u64>,
+
+    /// Seed of all files, instead of their own; with --swarm the first
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
@@ -95,9 +105,9 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     let ended = runtime.block_on(run_all(args, global, read));
     runtime.shutdown_background();
     let ended = ended?;
-    if args.update {
+    if args.update || args.record {
         for one in &ended {
-            update::write(one)?;
+            update::write(one, args.update)?;
         }
     }
     if let Some(path) = &args.junit {
@@ -135,12 +145,19 @@ async fn run_all(args: &Args, global: &Global, files: Vec<TestFile>) -> Result<V
     let free = Arc::new(Semaphore::new(args.jobs.map_or(cores, usize::from)));
     let mut running = Vec::new();
     for file in files {
-        let (engine, free, seed) = (engine.clone(), free.clone(), args.seed);
-        let project = global.project.clone();
+        let (engine, free, swarm) = (engine.clone(), free.clone(), args.swarm);
+        let asked = run::Asked {
+            project: global.project.clone(),
+            seed: args.seed,
+            record: args.record,
+        };
         running.push(tokio::spawn(async move {
             // Never closed.
             let _permit = free.acquire_owned().await;
-            run::file(Arc::new(file), project, seed, &engine).await
+            match swarm {
+                Some(runs) => swarm::file(Arc::new(file), &asked, runs, &engine).await,
+                None => run::file(Arc::new(file), &asked, &engine).await,
+            }
         }));
     }
     let style = global.style();

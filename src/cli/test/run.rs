@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
 use crate::engine::Engine;
+use crate::live::outbound::Held;
 use crate::project::Target;
 use crate::project::testfile::TestFile;
 use crate::report::style::Style;
 
 use super::check::{self, Finding};
-use super::stage::{Answer, SEED, Stage};
+use super::stage::{Answer, SEED, Setting, Stage};
 use super::vars::Vars;
 
 /// What a file came to.
@@ -24,6 +25,10 @@ pub struct Ended {
     pub answers: Vec<(usize, Answer)>,
     /// What the functions wrote last, when something is not as expected.
     pub said: Vec<String>,
+    /// What the network has answered functions.
+    pub recorded: Vec<Held>,
+    /// It was run with random faults.
+    pub swarm: bool,
 }
 
 /// A finding with the step after which it was made.
@@ -33,6 +38,19 @@ pub struct Told {
 }
 
 impl Ended {
+    pub fn new(file: Arc<TestFile>, seed: u64) -> Ended {
+        Ended {
+            file,
+            seed,
+            took: Duration::ZERO,
+            findings: Vec::new(),
+            answers: Vec::new(),
+            said: Vec::new(),
+            recorded: Vec::new(),
+            swarm: false,
+        }
+    }
+
     /// With `updated` what can be written into the file counts as right.
     pub fn passed(&self, updated: bool) -> bool {
         self.findings.iter().all(|told| updated && told.finding.right.is_some())
@@ -42,18 +60,24 @@ impl Ended {
 /// Lines of output that a failure shows.
 const SAID_MAX: usize = 30;
 
-pub async fn file(file: Arc<TestFile>, project: Option<PathBuf>, seed: Option<u64>, engine: &Engine) -> Ended {
+/// What the command line says about all files.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    pub project: Option<PathBuf>,
+    pub seed: Option<u64>,
+    pub record: bool,
+}
+
+pub async fn file(file: Arc<TestFile>, asked: &Asked, engine: &Engine) -> Ended {
     let begun = Instant::now();
-    let seed = seed.or(file.seed).unwrap_or(SEED);
-    let mut ended = Ended {
-        file: file.clone(),
-        seed,
-        took: Duration::ZERO,
-        findings: Vec::new(),
-        answers: Vec::new(),
-        said: Vec::new(),
+    let setting = Setting {
+        seed: asked.seed.or(file.seed).unwrap_or(SEED),
+        faults: &file.faults,
+        record: asked.record,
+        engine,
     };
-    if let Err(finding) = play(&file, project, seed, engine, &mut ended).await {
+    let mut ended = Ended::new(file.clone(), setting.seed);
+    if let Err(finding) = play(&file, asked, setting, &mut ended).await {
         ended.findings.push(finding);
     }
     ended.took = begun.elapsed();
@@ -77,7 +101,7 @@ fn project_of(file: &TestFile, named: Option<PathBuf>) -> Result<PathBuf, Failur
     }
 }
 
-fn failed(step: Option<usize>, span: &std::ops::Range<usize>, failure: &Failure) -> Told {
+pub fn failed(step: Option<usize>, span: &std::ops::Range<usize>, failure: &Failure) -> Told {
     let text = failure.render(&Style::default());
     let text = text.trim_end();
     let (message, rest) = text.split_once('\n').unwrap_or((text, ""));
@@ -88,20 +112,20 @@ fn failed(step: Option<usize>, span: &std::ops::Range<usize>, failure: &Failure)
     Told { step, finding }
 }
 
-async fn play(
-    file: &TestFile,
-    project: Option<PathBuf>,
-    seed: u64,
-    engine: &Engine,
-    ended: &mut Ended,
-) -> Result<(), Told> {
-    let place = file.project.as_ref().map_or(0..0, |project| project.span.clone());
-    let project = project_of(file, project).map_err(|failure| failed(None, &place, &failure))?;
-    let stage = Stage::open(file, &project, seed, engine).await;
-    let stage = stage.map_err(|failure| failed(None, &place, &failure))?;
+async fn play(file: &TestFile, asked: &Asked, setting: Setting<'_>, ended: &mut Ended) -> Result<(), Told> {
+    let stage = open(file, asked, setting).await?;
     let played = steps(file, &stage, ended).await;
+    ended.recorded = stage.recorded();
     stage.close().await;
     played
+}
+
+/// A stage for a file.
+pub async fn open(file: &TestFile, asked: &Asked, setting: Setting<'_>) -> Result<Stage, Told> {
+    let place = file.project.as_ref().map_or(0..0, |project| project.span.clone());
+    let project = project_of(file, asked.project.clone()).map_err(|failure| failed(None, &place, &failure))?;
+    let stage = Stage::open(file, &project, setting).await;
+    stage.map_err(|failure| failed(None, &place, &failure))
 }
 
 async fn steps(file: &TestFile, stage: &Stage, ended: &mut Ended) -> Result<(), Told> {
@@ -155,7 +179,7 @@ async fn steps(file: &TestFile, stage: &Stage, ended: &mut Ended) -> Result<(), 
 }
 
 /// Keeps what the functions wrote last.
-async fn remember(stage: &Stage, ended: &mut Ended) -> Result<(), Told> {
+pub async fn remember(stage: &Stage, ended: &mut Ended) -> Result<(), Told> {
     let facts = stage
         .facts(&[])
         .await

@@ -41,7 +41,8 @@ fn name(ended: &Ended) -> String {
 
 /// The command that does it once more.
 pub fn again(ended: &Ended) -> String {
-    format!("emu test {} --seed {}", ended.file.source.name, ended.seed)
+    let swarm = if ended.swarm { " --swarm 1" } else { "" };
+    format!("emu test {} --seed {}{swarm}", ended.file.source.name, ended.seed)
 }
 
 /// Where it was in the course of things.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -13,16 +13,20 @@ use serde_json::{Value, json};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::settings::{self, RunArgs};
-use crate::engine::Engine;
-use crate::live::{self, Live, Sink, api};
+use crate::engine::{Engine, OutsideAnswer};
+use crate::live::outbound::{Answers, Held, Outside};
+use crate::live::{self, Live, Options, Sink, api};
 use crate::project::ClockSetting;
-use crate::project::testfile::{Act, Content, Expect, TestFile};
+use crate::project::faults::Faults;
+use crate::project::testfile::{Act, Content, Expect, Outbound, TestFile};
 use crate::report::event::Stamped;
 
 /// Events of one test that are kept; what comes after fails it.
 const EVENTS_MAX: usize = 1_000_000;
 /// Longest answer of a function that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Invocations that the end of a swarm's run may take: what goes round for ever is found out.
+const DRAIN_INVOCATIONS_MAX: u64 = 100_000;
 /// Unless a file names another.
 pub const SEED: u64 = 1;
 
@@ -85,6 +89,16 @@ impl Sink for Seen {
     fn folded(&mut self, _: u64, _: u64) {}
 }
 
+/// How a file is run.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    pub seed: u64,
+    pub faults: &'a Faults,
+    /// Requests to the outside that the file has no answer for go over the network, and are kept.
+    pub record: bool,
+    pub engine: &'a Engine,
+}
+
 pub struct Stage {
     live: Live,
     control: Client,
@@ -94,7 +108,13 @@ pub struct Stage {
 impl Stage {
     /// # Errors
     /// When the project cannot be read, does not build, or no emulator starts.
-    pub async fn open(file: &TestFile, project: &Path, seed: u64, engine: &Engine) -> Result<Stage, Failure> {
+    pub async fn open(file: &TestFile, project: &Path, setting: Setting<'_>) -> Result<Stage, Failure> {
+        let Setting {
+            seed,
+            faults,
+            record,
+            engine,
+        } = setting;
         let run = RunArgs {
             clock: Some(ClockSetting::Manual),
             seed: Some(seed),
@@ -106,7 +126,15 @@ impl Stage {
             ..RunArgs::default()
         };
         let mut opened = settings::open(Some(project), &run)?;
-        let options = settings::private(&run, None, &opened.loaded.project.dev, seed);
+        let options = Options {
+            faults: faults.clone(),
+            outside: Outside {
+                hosts: Vec::new(),
+                answers: Some(answers(file, record)?),
+            },
+            ..settings::private(&run, None, &opened.loaded.project.dev, seed)
+        };
+
         for function in opened.loaded.project.functions.values_mut() {
             function.env.extend(file.env.iter().cloned());
         }
@@ -293,9 +321,69 @@ impl Stage {
         value.map(|found| found.value.or(found.base64)).map_err(said)
     }
 
+    /// What the network has answered functions.
+    pub fn recorded(&self) -> Vec<Held> {
+        self.live.recorded()
+    }
+
+    /// Lets all that waits come to its end with nothing failing any more; which queues are not empty then.
+    ///
+    /// # Errors
+    /// When it does not come to an end.
+    pub async fn drain(&self) -> Result<Vec<String>, Failure> {
+        self.live.set_faults(Faults::default());
+        let bounded = json!({ "run_until_idle": true, "max_invocations": DRAIN_INVOCATIONS_MAX });
+        self.clock(&bounded).await?;
+        let full = |queue: &api::Queue| queue.consumer.is_some() && queue.visible + queue.in_flight + queue.delayed > 0;
+        let told = |queue: api::Queue| {
+            format!(
+                "queue {} is not empty at the end: {} visible, {} in flight, {} delayed",
+                queue.name, queue.visible, queue.in_flight, queue.delayed
+            )
+        };
+        Ok(self.live.queues().into_iter().filter(full).map(told).collect())
+    }
+
     pub async fn close(self) {
         self.live.shutdown().await;
     }
+}
+
+/// The answers of a file as the emulator takes them.
+fn answers(file: &TestFile, record: bool) -> Result<Answers, Failure> {
+    let one = |outbound: &Outbound| {
+        let mut headers = HeaderMap::new();
+        let mut put = |name: &str, value: &str| {
+            let name = name.parse::<http::HeaderName>().map_err(|error| error.to_string())?;
+            let value = value.parse::<http::HeaderValue>().map_err(|error| error.to_string())?;
+            headers.append(name, value);
+            Ok::<(), String>(())
+        };
+        let typed = outbound
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if matches!(outbound.content, Content::Json(_)) && !typed {
+            put("content-type", "application/json")?;
+        }
+        for (name, value) in &outbound.headers {
+            put(name, &value.value)?;
+        }
+        let body = match &outbound.content {
+            Content::None => Bytes::new(),
+            Content::Text(text) => text.clone().into(),
+            Content::Json(value) => value.to_string().into(),
+        };
+        let status = StatusCode::from_u16(outbound.status).map_err(|error| error.to_string())?;
+        Ok(Held {
+            method: outbound.method.clone(),
+            url: outbound.url.clone(),
+            answer: OutsideAnswer { status, headers, body },
+        })
+    };
+    let list: Result<Vec<Held>, String> = file.outbound.iter().map(one).collect();
+    let list = list.map_err(|error| Failure::usage(format!("[[outbound]]: {error}")))?;
+    Ok(Answers { list, record })
 }
 
 fn body_of(content: &Content) -> Value {

@@ -16,9 +16,13 @@ const BODY_BYTES_MAX: usize = 4_000;
 
 /// # Errors
 /// When the file cannot be written.
-pub fn write(ended: &Ended) -> Result<(), Failure> {
+pub fn write(ended: &Ended, expectations: bool) -> Result<(), Failure> {
     let source = &ended.file.source;
-    let text = updated(ended);
+    let mut text = match expectations {
+        true => updated(ended),
+        false => source.text.clone(),
+    };
+    text.push_str(&recorded(ended));
     if text == source.text {
         return Ok(());
     }
@@ -45,6 +49,40 @@ fn updated(ended: &Ended) -> String {
     let mut text = ended.file.source.text.clone();
     for (span, new) in edits {
         text.replace_range(span, &new);
+    }
+    text
+}
+
+/// Answers of the network as tables of the file, each address once.
+fn recorded(ended: &Ended) -> String {
+    let mut text = String::new();
+    let mut known: Vec<(&str, &str)> = Vec::new();
+    for held in &ended.recorded {
+        if known.contains(&(&held.method, &held.url)) {
+            continue;
+        }
+        known.push((&held.method, &held.url));
+        let url = quoted(&format!("{} {}", held.method, held.url));
+        text.push_str(&format!(
+            "\n[[outbound]]\nurl = {url}\nstatus = {}\n",
+            held.answer.status.as_u16()
+        ));
+        let kind = held
+            .answer
+            .headers
+            .get("content-type")
+            .and_then(|kind| kind.to_str().ok());
+        if let Some(kind) = kind {
+            text.push_str(&format!("headers = {{ content-type = {} }}\n", quoted(kind)));
+        }
+        let body = String::from_utf8_lossy(&held.answer.body);
+        // TOML has no null: such a body is kept as text.
+        match serde_json::from_str::<Value>(&body) {
+            Ok(value) if (value.is_object() || value.is_array()) && !body.contains("null") => {
+                text.push_str(&format!("json = {}\n", toml(&value)));
+            }
+            _ => text.push_str(&format!("body = {}\n", quoted(&body))),
+        }
     }
     text
 }

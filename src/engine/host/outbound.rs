@@ -23,7 +23,7 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use super::clock::Clock;
 use super::{Run, internal};
 use crate::engine::pace::Hold;
-use crate::engine::{Body, BodyError, Stream};
+use crate::engine::{Body, BodyError, OutsideAnswer, OutsideRoute, Stream};
 
 /// Calls of one run that go on at once; further ones wait.
 const CALLS_AT_ONCE: usize = 16;
@@ -138,7 +138,7 @@ pub(super) async fn send_within(
     let response = match internal::Target::parse(&destination.host) {
         Some(target) => internal::send(&run, target, request).await?,
         None => {
-            let sent = send_outside(&run, &destination, request, connect_timeout.unwrap_or(CONNECT_TIMEOUT));
+            let sent = outside(&run, &destination, request, connect_timeout.unwrap_or(CONNECT_TIMEOUT));
             let sent = run.clock.standing(sent).await;
             if let Err(error @ OutboundError::Denied(_)) = &sent {
                 run.log.line(Stream::Warn, &error.to_string());
@@ -318,6 +318,53 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x2001, 0, ..] | [0x2001, 0xdb8, ..] => false,
         // Global unicast; all else is local, multicast or unassigned.
         [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+/// To the network, or to who answers in its place. What `allow_hosts` does not name, nobody answers.
+async fn outside(
+    run: &Arc<Run>,
+    destination: &Destination,
+    request: Request<Body>,
+    connect_timeout: Duration,
+) -> Result<Response<Body>, OutboundError> {
+    let Destination { host, port, .. } = destination;
+    let (method, url) = (request.method().clone(), request.uri().to_string());
+    let route = match judge(&run.settings.allow_hosts, host, *port) {
+        Verdict::Denied => OutsideRoute::Network { record: false },
+        Verdict::Public | Verdict::Anywhere => run.host.outside(&method, &url, host, *port),
+    };
+    match route {
+        OutsideRoute::Answer(answer) => Ok(answer.into_response()),
+        OutsideRoute::Refused(why) => Err(OutboundError::Denied(why)),
+        OutsideRoute::To(stand_in) => {
+            let address = (stand_in.host(), stand_in.port_u16().unwrap_or(80));
+            let connected = TcpStream::connect(address)
+                .await
+                .map_err(|error| OutboundError::Connect {
+                    host: format!("{stand_in}, which stands for {host},"),
+                    error: error.to_string(),
+                });
+            exchange(TokioIo::new(connected?), host.clone(), origin_form(request)?).await
+        }
+        OutsideRoute::Network { record: false } => send_outside(run, destination, request, connect_timeout).await,
+        OutsideRoute::Network { record: true } => {
+            let response = send_outside(run, destination, request, connect_timeout).await?;
+            let (parts, body) = response.into_parts();
+            let limit = usize::try_from(run.settings.body_bytes_max).unwrap_or(usize::MAX);
+            let body = http_body_util::Limited::new(body, limit).collect().await;
+            let body = body.map_err(|error| OutboundError::Protocol {
+                host: host.clone(),
+                error: error.to_string(),
+            })?;
+            let answer = OutsideAnswer {
+                status: parts.status,
+                headers: parts.headers,
+                body: body.to_bytes(),
+            };
+            run.host.recorded(&method, &url, answer.clone());
+            Ok(answer.into_response())
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::live::events::Summary;
 use crate::live::render::{reject_code, reject_text};
 use crate::live::table::Entry;
 use crate::platform::effect::RejectReason;
+use crate::project::faults::Faults;
 use crate::report::bill::Bill;
 
 use super::{
@@ -27,6 +28,7 @@ pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) 
         "health" => answered(Ok(views::health(server))),
         "ready" => ready(server),
         "openapi.json" => document(),
+        "faults" => answered(Ok(server.driver.0.chaos.faults().to_json())),
         "functions" => answered(Ok(views::functions(&server.driver))),
         "instances" => answered(Ok(views::instances(&server.driver))),
         "invocations" => answered(past::invocations(server, query).await),
@@ -47,6 +49,20 @@ pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) 
 
 fn unknown_path(what: &str) -> ApiFailure {
     ApiFailure::new(StatusCode::NOT_FOUND, "not-found", format!("no /_emu/{what}")).remedy(openapi::hint(what))
+}
+
+/// From now on these fail, and no others.
+fn set_faults(server: &Server, body: &Bytes) -> Answer<Value> {
+    let faults = Faults::from_json(&parse(body)?).map_err(|message| {
+        let remedy =
+            r#"send {"fail": 0.1, "delay": {"probability": 0.2, "by": "2s", "function": "billing"}}, or {} for none"#;
+        ApiFailure::new(StatusCode::BAD_REQUEST, "bad-faults", message).remedy(remedy)
+    })?;
+    for function in faults.functions() {
+        entry(server, function)?;
+    }
+    server.driver.0.chaos.set(faults.clone());
+    Ok(faults.to_json())
 }
 
 fn document() -> Reply {
@@ -305,6 +321,7 @@ pub async fn whole(server: &Server, action: &str, body: &Bytes) -> Reply {
             json_reply(StatusCode::ACCEPTED, &json!({ "reloading": true }))
         }
         "clock" => answered(clock::go(server, body).await),
+        "faults" => answered(set_faults(server, body)),
         "reset" => answered(consume::reset(server).await),
         "settings" => answered(settings::change(server, body)),
         "load" => answered(load::post(server, body)),

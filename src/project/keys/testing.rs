@@ -43,6 +43,14 @@ pub static TEST: Table = Table {
         )
         .also(&["steps", "tests"]),
         key(
+            "outbound",
+            Kind::List(&Kind::Table(&OUTBOUND)),
+            "`[]`",
+            "Answers to requests of functions to the outside; what none is for is refused.",
+        )
+        .also(&["mock", "mocks", "http_mock"]),
+        key("faults", Kind::Table(&FAULTS), "", "What fails on purpose.").also(&["fault", "chaos"]),
+        key(
             "expect",
             Kind::Table(&EXPECT),
             "",
@@ -86,6 +94,88 @@ pub static STEP: Table = Table {
         .also(&["capture", "extract"]),
         key("expect", Kind::Table(&EXPECT), "", "What is expected of the answer, and of the state after it.")
             .also(&["expected", "assert", "then"]),
+    ],
+};
+
+pub static OUTBOUND: Table = Table {
+    path: "[outbound]",
+    doc: "An answer to requests to the outside. Several for the same address answer in turn, the last one from then on. `allow_hosts` holds all the same.",
+    keys: &[
+        key(
+            "url",
+            TEXT,
+            "",
+            "Method and address: `\"GET https://api.example.com/rates?base=BRL\"`; `[..]` stands for anything.",
+        )
+        .also(&["request", "uri", "match"])
+        .required(),
+        key(
+            "status",
+            Kind::Integer { min: 100, max: 599 },
+            "`200`",
+            "Status of the answer.",
+        ),
+        key("headers", Kind::MapOf(&TEXT), "`{}`", "Headers of the answer."),
+        key("json", Kind::Any, "none", "Body of the answer as JSON."),
+        key("body", TEXT, "none", "Body of the answer as text."),
+    ],
+};
+
+const FAULT: Kind = Kind::OneOf(&[Kind::Decimal, Kind::Object, Kind::List(&Kind::Object)]);
+
+pub static FAULTS: Table = Table {
+    path: "faults",
+    doc: "What fails on purpose: probabilities, `0.1`, or tables `{ probability = 0.1, function = \"billing\", by = \"2s\" }`, or lists of these.",
+    keys: &[
+        key("fail", FAULT, "none", "An invocation fails before its handler runs."),
+        key(
+            "kill",
+            FAULT,
+            "none",
+            "An instance is lost with its invocation: what the handler did stays done, its end is never known.",
+        ),
+        key(
+            "delay",
+            FAULT,
+            "none",
+            "An invocation takes `by` longer (`\"1s\"`), and is ended at its timeout.",
+        ),
+        key(
+            "duplicate",
+            FAULT,
+            "none",
+            "A message that was handled is delivered once more, at once; not in FIFO queues.",
+        ),
+        key(
+            "late_ack",
+            FAULT,
+            "none",
+            "A message that was handled comes again after its visibility timeout.",
+        ),
+        key(
+            "reorder",
+            FAULT,
+            "none",
+            "A message is held up for up to `by` on its way into a queue, so that others overtake it.",
+        ),
+        key(
+            "cold_starts",
+            FAULT,
+            "none",
+            "After an invocation all idle instances of its function vanish.",
+        ),
+        key(
+            "host_loss",
+            FAULT,
+            "none",
+            "After an invocation a host is lost, and a quarter of all instances with it.",
+        ),
+        key(
+            "seed",
+            Kind::Integer { min: 0, max: u64::MAX },
+            "the run's",
+            "Of what is drawn for faults.",
+        ),
     ],
 };
 

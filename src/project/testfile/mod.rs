@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::diagnostic::Source;
+use super::faults::Faults;
 use super::read::At;
 use crate::platform::time::Span;
 
@@ -31,8 +32,20 @@ pub struct TestFile {
     pub start: Option<At<String>>,
     pub env: Vec<(String, String)>,
     pub steps: Vec<Step>,
+    pub outbound: Vec<Outbound>,
+    pub faults: Faults,
     pub expect: Expect,
     pub always: Expect,
+}
+
+/// An answer to requests of functions to the outside.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    pub method: String,
+    pub url: String,
+    pub status: u16,
+    pub headers: Vec<(String, At<String>)>,
+    pub content: Content,
 }
 
 #[derive(Clone, Debug)]
@@ -215,6 +228,10 @@ mod tests {
              [[step]]\nadvance_to = '2026-02-01T00:00:00Z'\n\
              [[step]]\nidle = true\n\
              [[step]]\nidle = '1d'\n\
+             [[outbound]]\nurl = 'GET https://a.example/[..]'\nstatus = 201\nheaders = { a = 'b' }\njson = { a = 1 }\n\
+             [[outbound]]\nurl = 'POST https://a.example/'\nbody = 'x'\n\
+             [faults]\nfail = 0.1\nkill = { probability = 0.2, function = 'f' }\ndelay = [{ probability = 1, by = '2s' }]\n\
+             duplicate = 0\nlate_ack = 0\nreorder = 0\ncold_starts = 0\nhost_loss = 0\nseed = 7\n\
              [expect]\nqueues = { q = { visible = 0, in_flight = '<= 1', delayed = '>= 0', dead = '1..2' } }\n\
              invocations.f = { total = 1, succeeded = 1, failed = 0, cold = '< 2' }\n\
              kv = { s = { k = 'v', gone = false } }\nlogs = { f = ['a [..]'] }\nevents = [{ event = 'cron' }]\n\
@@ -228,6 +245,8 @@ mod tests {
         assert_eq!(file.expect.queues[3].2.value, Bound { min: 1, max: 2 });
         assert_eq!(file.expect.kv[1].2.value, None);
         assert_eq!(file.always.queues.len(), 1);
+        assert_eq!((file.outbound.len(), file.outbound[0].status), (2, 201));
+        assert_eq!((file.faults.rules.len(), file.faults.seed), (8, Some(7)));
     }
 
     #[test]
@@ -245,6 +264,11 @@ mod tests {
             ("[expect]\nstatus = 200", "belongs in a step"),
             ("[always]\nstatus = 200", "unknown key `status`"),
             ("[[step]]\nadvance = 5", "write the unit"),
+            ("[[outbound]]\nurl = '/a'", "a method and an address"),
+            ("[[outbound]]\nstatus = 200", "`url` is missing"),
+            ("[faults]\nfial = 0.1", "did you mean `fail`?"),
+            ("[faults]\nfail = 2", "between 0 and 1"),
+            ("[faults]\nkill = { function = 'a' }", "missing field `probability`"),
         ] {
             let problems = read_text(text).expect_err(text);
             assert!(problems.contains(part), "{text}\n{problems}");

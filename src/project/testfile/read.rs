@@ -7,9 +7,10 @@ use serde_json::{Map, Number, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::expect::{read_always, read_expect};
-use super::{Act, Content, Expect, Step, TestFile};
+use super::{Act, Content, Expect, Outbound, Step, TestFile};
 use crate::platform::units::parse_span;
 use crate::project::diagnostic::{Diagnostics, Source, list_names};
+use crate::project::faults::{self, FaultKind, Faults};
 use crate::project::keys;
 use crate::project::manifest::report_syntax;
 use crate::project::read::{At, Field, Section, Sink, field, list, text, wrong};
@@ -78,6 +79,17 @@ fn read_whole(source: &Arc<Source>, sink: &mut Sink) -> Option<TestFile> {
             .map(|(name, value)| (name.value, value.value))
             .collect(),
         steps: steps.unwrap_or_default(),
+        outbound: section
+            .get("outbound")
+            .and_then(|outbound| list(&outbound, "tables `[[outbound]]`", sink))
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|item| read_outbound(item, sink))
+            .collect(),
+        faults: section
+            .get("faults")
+            .and_then(|faults| read_faults(&faults, sink))
+            .unwrap_or_default(),
         expect,
         always: section
             .get("always")
@@ -96,6 +108,49 @@ fn answer_spans(expect: &Expect) -> Vec<std::ops::Range<usize>> {
     spans.extend(expect.body.iter().map(|body| body.span.clone()));
     spans.extend(expect.contains.iter().map(|part| part.span.clone()));
     spans
+}
+
+fn read_outbound(item: &Field<'_>, sink: &mut Sink) -> Option<Outbound> {
+    let section = Section::of(item, &keys::OUTBOUND, sink)?;
+    let url = section.text("url", sink);
+    let status = section.integer("status", sink);
+    let headers = read_texts(&section, "headers", sink);
+    let content = read_content(&section, sink);
+    section.done();
+    let url = url?;
+    let Some((method, address)) = url.value.split_once(' ').filter(|(_, address)| address.contains("://")) else {
+        sink.error(&url.span, "an outbound request is a method and an address")
+            .remedy("write it as `url = \"GET https://api.example.com/rates\"`");
+        return None;
+    };
+    Some(Outbound {
+        method: method.to_owned(),
+        url: address.trim().to_owned(),
+        status: status.map_or(200, |status| u16::try_from(status.value).unwrap_or(200)),
+        headers: headers.into_iter().map(|(name, value)| (name.value, value)).collect(),
+        content: content?,
+    })
+}
+
+fn read_faults(field: &Field<'_>, sink: &mut Sink) -> Option<Faults> {
+    let section = Section::of(field, &keys::FAULTS, sink)?;
+    let mut faults = Faults {
+        seed: section.integer("seed", sink).map(|seed| seed.value),
+        rules: Vec::new(),
+    };
+    for kind in FaultKind::ALL {
+        let Some(given) = section.get(kind.name()) else {
+            continue;
+        };
+        match faults::rules(kind, &to_json(given.value)) {
+            Ok(rules) => faults.rules.extend(rules),
+            Err(fault) => {
+                sink.error(&given.span(), fault);
+            }
+        }
+    }
+    section.done();
+    Some(faults)
 }
 
 fn read_steps(steps: &Field<'_>, sink: &mut Sink) -> Option<Vec<Step>> {
