@@ -177,7 +177,7 @@ impl Driver {
         if failure.is_none()
             && let Some(hit) = self.fault(FaultKind::Delay, name, whom)
         {
-            *duration = *duration + hit.by;
+            *duration += hit.by;
             let timeout = entry.function.timeout;
             if *duration > timeout {
                 *duration = timeout;

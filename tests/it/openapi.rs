@@ -91,6 +91,11 @@ fn conversation() -> Vec<(&'static str, Option<Value>)> {
         ("/_emu/snapshots", None),
         ("/_emu/snapshots/one/load", Some(json!({}))),
         ("/_emu/snapshots/one/delete", Some(json!({}))),
+        (
+            "/_emu/faults",
+            Some(json!({"fail": 0, "delay": {"probability": 0, "by": "2s"}, "seed": 7})),
+        ),
+        ("/_emu/faults", None),
         ("/_emu/crons", None),
         ("/_emu/crons/api", None),
         ("/_emu/bill?provider=gcp-functions", None),

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::harness::{Project, emu};
+use serde_json::json;
+
+use crate::harness::{Emu, Project, emu};
 
 const API: &str = "
 export default {
@@ -222,4 +224,232 @@ fn a_file_that_cannot_be_read_ends_with_two() {
     fs::write(project.path().join("functions/api.js"), "export default {").expect("written");
     let (code, _, said) = again(&project, &[], &[]);
     assert!(code == 1 && said.contains("api does not build"), "{said}");
+}
+
+const BILLING: &str = "
+export default {
+  async fetch(request, env) { await env.JOBS.send({ n: 1 }); return new Response('taken'); },
+  async queue(batch, env) {
+    for (const { body } of batch.messages) {
+      const seen = Number((await env.SEEN.get('count')) ?? 0) + 1;
+      await env.SEEN.put('count', String(seen));
+    }
+  },
+};";
+
+const SHOP: &str = "
+[functions.billing]
+http = '/pay'
+queue = 'jobs'
+bind = { JOBS = 'queue:jobs', SEEN = 'kv:seen' }
+[queues.jobs]
+max_receives = 5
+dead_letter = 'dead'
+[queues.dead]
+[kv.seen]
+";
+
+fn shop(file: &str, args: &[&str]) -> (i32, String) {
+    let project = Project::new(&[
+        ("emu.toml", SHOP),
+        ("functions/billing.js", BILLING),
+        ("t.emu.toml", file),
+    ]);
+    let (code, _, said) = again(&project, args, &[]);
+    (code, said)
+}
+
+#[test]
+fn faults_happen_and_are_told() {
+    let pay = "[[step]]\nrequest = 'GET /pay'\n";
+    for (faults, step, expect) in [
+        (
+            "fail = 1",
+            "status = 502",
+            "events = [{ event = 'fault', kind = 'fail', function = 'billing' }]",
+        ),
+        (
+            "kill = { probability = 1, function = 'billing' }",
+            "status = 502",
+            "queues = { dead = { visible = 1 } }",
+        ),
+        (
+            "delay = { probability = 1, by = '1h' }",
+            "status = 504",
+            "events = [{ event = 'fault', kind = 'delay' }]",
+        ),
+        (
+            "delay = { probability = 1, by = '500ms' }",
+            "status = 200",
+            "kv = { seen = { count = 1 } }",
+        ),
+        ("duplicate = 1", "status = 200", "kv = { seen = { count = 5 } }"),
+        ("late_ack = 1", "status = 200", "kv = { seen = { count = 5 } }"),
+        (
+            "reorder = { probability = 1, by = '1h' }",
+            "queues = { jobs = { delayed = 1 } }",
+            "kv = { seen = { count = 1 } }",
+        ),
+        (
+            "cold_starts = 1",
+            "status = 200",
+            "invocations = { billing = { cold = '>= 2' } }",
+        ),
+        (
+            "fail = { probability = 1, function = 'other' }",
+            "status = 200",
+            "invocations = { billing = { failed = 0 } }",
+        ),
+    ] {
+        let file = format!("{pay}expect.{step}\n[[step]]\nidle = true\n[faults]\n{faults}\n[expect]\n{expect}\n");
+        let (code, said) = shop(&file, &[]);
+        assert_eq!(code, 0, "{faults}\n{said}");
+    }
+}
+
+#[test]
+fn a_swarm_finds_the_seed_under_which_a_message_counts_twice() {
+    let file = "[[step]]\nrequest = 'GET /pay'\n[[step]]\nidle = true\n[always]\ninvocations = { billing = { total = '<= 2' } }\n";
+    let (code, said) = shop(file, &["--swarm", "50"]);
+    assert_eq!(code, 1, "{said}");
+    let again = said
+        .lines()
+        .find_map(|line| line.strip_prefix("again: emu test t.emu.toml "));
+    let args: Vec<&str> = again.expect("the command").split(' ').collect();
+    let (code, same) = shop(file, &args);
+    assert_eq!(code, 1, "{same}");
+    assert!(same.contains("function billing has"), "{same}");
+    // What holds whatever fails.
+    let file =
+        "[[step]]\nrequest = 'GET /pay'\n[[step]]\nidle = true\n[always]\nqueues = { dead = { visible = '<= 1' } }\n";
+    let (code, said) = shop(file, &["--swarm", "20", "--seed", "100"]);
+    assert_eq!(code, 0, "{said}");
+}
+
+const ASKS: &str = "
+export default {
+  async fetch(request) {
+    const answer = await fetch(new URL(request.url).searchParams.get('url'), { method: request.method });
+    return new Response('said ' + answer.status + ' ' + await answer.text());
+  },
+};";
+
+fn asking(allow: &str, file: &str) -> Project {
+    let manifest = format!("[functions.api]\nhttp = '/*'\nallow_hosts = ['{allow}']\n");
+    Project::new(&[
+        ("emu.toml", &manifest),
+        ("functions/api.js", ASKS),
+        ("t.emu.toml", file),
+    ])
+}
+
+#[test]
+fn the_outside_is_answered_by_the_file_or_not_at_all() {
+    let file = "
+        [[outbound]]
+        url = 'GET https://rates.example/[..]'
+        json = { brl = 5 }
+        [[outbound]]
+        url = 'POST https://rates.example/pay'
+        status = 402
+        body = 'first'
+        [[outbound]]
+        url = 'POST https://rates.example/pay'
+        body = 'then'
+        [[step]]
+        request = 'GET /?url=https://rates.example/a'
+        expect.body = 'said 200 {\"brl\":5}'
+        [[step]]
+        request = 'POST /?url=https://rates.example/pay'
+        expect.body = 'said 402 first'
+        [[step]]
+        request = 'POST /?url=https://rates.example/pay'
+        expect.body = 'said 200 then'
+        [[step]]
+        request = 'POST /?url=https://rates.example/other'
+        expect.status = 502
+        expect.contains = 'nothing answers POST https://rates.example/other in this test'
+        [[step]]
+        request = 'GET /?url=https://elsewhere.example/'
+        expect.status = 502
+        expect.contains = 'allow_hosts'
+        ";
+    let project = asking("rates.example", file);
+    let (code, _, said) = again(&project, &[], &[]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn the_outside_is_recorded_once_and_replayed() {
+    let other = Project::new(&[(
+        "functions/rates.js",
+        "export default { fetch: () => Response.json({ brl: 5 }) };",
+    )])
+    .start();
+    let address = Emu::address(&other.functions_url());
+    let file =
+        format!("[[step]]\nrequest = 'GET /?url=http://{address}/rates'\nexpect.body = 'said 200 {{\"brl\":5}}'\n");
+    let project = asking(&address, &file);
+    let (code, _, said) = again(&project, &["--record"], &[]);
+    assert_eq!(code, 0, "{said}");
+    let written = project.read("t.emu.toml");
+    assert!(written.starts_with(&file), "{written}");
+    assert!(
+        written.contains(&format!(
+            "[[outbound]]\nurl = \"GET http://{address}/rates\"\nstatus = 200\n"
+        )),
+        "{written}"
+    );
+    drop(other);
+    let (code, _, said) = again(&project, &[], &[]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn a_mock_stands_for_its_host() {
+    let other = Project::new(&[(
+        "functions/rates.js",
+        "export default { fetch: (request) => new Response('mock of ' + request.headers.get('host')) };",
+    )])
+    .start();
+    let mock = format!("rates.example={}", other.functions_url());
+    let emu = asking("rates.example", "").start_with(&["--outbound", &mock]);
+    assert_eq!(
+        emu.get("/?url=https://rates.example/rates").text(),
+        "said 200 mock of rates.example"
+    );
+    let refused = emu.get("/?url=https://elsewhere.example/");
+    assert_eq!(refused.status, 502);
+}
+
+#[test]
+fn faults_of_a_running_emulator_are_set_by_flag_and_control_api() {
+    let project = Project::new(&[(
+        "functions/api.js",
+        "export default { fetch: () => new Response('well') };",
+    )]);
+    let emu = project.start_with(&["--faults", "api.fail=1"]);
+    assert_eq!(emu.get("/api").status, 502);
+    let fault = emu.wait("fault", |_| true);
+    assert_eq!(
+        (&fault["kind"], &fault["function"]),
+        (&json!("fail"), &json!("api")),
+        "{fault}"
+    );
+    assert_eq!(
+        emu.control("/_emu/faults"),
+        json!({"fail": [{"probability": 1.0, "function": "api"}]})
+    );
+    assert_eq!(emu.control_post("/_emu/faults", &json!({})).status, 200);
+    assert_eq!(emu.get("/api").text(), "well");
+    for (body, code) in [
+        (json!({"fial": 1}), "bad-faults"),
+        (
+            json!({"fail": {"probability": 1, "function": "apy"}}),
+            "function-not-found",
+        ),
+    ] {
+        let answer = emu.control_post("/_emu/faults", &body);
+        assert_eq!(answer.json()["error"]["code"], code, "{}", answer.text());
+    }
 }

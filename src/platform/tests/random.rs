@@ -37,6 +37,8 @@ enum Op {
     },
     Publish(u32),
     Ready(usize, bool),
+    /// A host with every third instance.
+    Lose(u64),
     Finish {
         at: usize,
         outcome: u8,
@@ -77,6 +79,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0u32..3).prop_map(Op::Redrive),
         1 => (0u32..3).prop_map(Op::Fire),
         1 => (0u32..3).prop_map(Op::Due),
+        1 => (0u64..3).prop_map(Op::Lose),
         2 => functions.prop_map(Op::Deploy),
         1 => (0u8..8).prop_map(Op::Configure),
         1 => (0u8..8).prop_map(Op::Crash),
@@ -409,6 +412,12 @@ impl World {
                 },
                 None => return Ok(()),
             },
+            Op::Lose(host) => {
+                let all = self.platform.instances().into_iter().map(|instance| instance.id);
+                Input::HostLost {
+                    instances: all.filter(|id| id.0 % 3 == host).collect(),
+                }
+            }
             Op::Purge(queue) => Input::Purge { queue: QueueId(queue) },
             Op::Redrive(queue) => Input::Redrive { queue: QueueId(queue) },
             Op::Fire(trigger) => {

@@ -400,6 +400,9 @@ impl Script {
             "fail" => Input::InstanceFailed {
                 instance: InstanceId(words.id(0)),
             },
+            "lost" => Input::HostLost {
+                instances: vec![InstanceId(words.id(0))],
+            },
             "finish" => self.finished(&words),
             "clock" => Input::ClockSet {
                 wall_ahead_ns: words.number::<i64>("ahead").expect("seconds") * 1_000_000_000,
