@@ -31,7 +31,7 @@ Examples:
   emu dev --clock x60             keep-alive, crons and retries pass sixty times faster
   emu dev --cold-starts sleep     feel the cold starts
 
-Keys on a terminal: o control page, r reload everything, c clear, q quit.
+Keys on a terminal: o dashboard, r reload everything, c clear, q quit.
 The first Ctrl-C waits up to 5 s for what runs, the second forces.";
 
 /// Serve a project: HTTP, crons, queues and topics, with hot reload
@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long)]
     no_watch: bool,
 
-    /// Open the control page in a browser when ready
+    /// Open the dashboard in a browser when ready
     #[arg(long)]
     open: bool,
 
@@ -183,7 +183,7 @@ fn open_page(live: &Live, output: &Output) {
         output.notice(
             "warning",
             &format!(
-                "cannot open a browser ({error}): the control page is {}",
+                "cannot open a browser ({error}): the dashboard is {}",
                 live.control_url
             ),
         );

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// `o`: the control page in a browser.
+    /// `o`: the dashboard in a browser.
     Open,
     /// `r`: rebuild everything.
     Reload,

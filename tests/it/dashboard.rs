@@ -35,7 +35,7 @@ fn the_dashboard_in_a_browser() {
         return;
     }
     let browser = Browser::start();
-    let parts: [(&str, Part); 10] = [
+    let parts: [(&str, Part); 12] = [
         ("every view loads", every_view_loads),
         ("a cold start appears and vanishes", a_cold_start_appears_and_vanishes),
         ("errors are shown", errors_are_shown),
@@ -44,6 +44,8 @@ fn the_dashboard_in_a_browser() {
         ("crons fire", crons_fire),
         ("requests are sent and kept", requests_are_sent_and_kept),
         ("sliders change the emulator", sliders_change_the_emulator),
+        ("a flood is sampled, and told", a_flood_is_sampled_and_told),
+        ("a manual clock is moved by hand", a_manual_clock_is_moved_by_hand),
         ("a restart is survived", a_restart_is_survived),
         ("the tour leads through", the_tour_leads_through),
     ];
@@ -405,6 +407,43 @@ fn sliders_change_the_emulator(browser: &Browser) {
     );
     assert_eq!(now["functions"][0]["keep_alive_ms"], 120_000.0);
     browser.until("document.querySelector('output[for=keep-alive]').textContent === '2 min'");
+}
+
+fn a_flood_is_sampled_and_told(browser: &Browser) {
+    let noisy = "export default { fetch() { for (let n = 0; n < 3000; n++) console.log('line ' + n); return new Response('ok'); } };";
+    let emu = Project::new(&[("functions/noisy.js", noisy)]).start();
+    open(browser, &emu, "#/timeline");
+    // Whether the answer is there before the notice goes does not matter: the page looks all the time.
+    browser.value(
+        "(window.told = false, new MutationObserver(() => {
+        window.told ||= document.querySelector('#banner').innerText.includes('counted only');
+      }).observe(document.querySelector('#banner'), { childList: true, subtree: true, characterData: true }), null)",
+    );
+    emu.get("/noisy");
+    browser.until("window.told");
+    // The figures are those of all that happened.
+    browser.until("document.querySelector('.lane').dataset.cold === '1'");
+    browser.until("!document.querySelector('#banner').innerText.trim()");
+}
+
+fn a_manual_clock_is_moved_by_hand(browser: &Browser) {
+    let emu = Project::new(&[
+        (
+            "functions/hello.js",
+            "export default { fetch: () => new Response('hello') };",
+        ),
+        ("emu.toml", "[functions.hello]\nhttp = \"GET /\"\nkeep_alive = \"5m\"\n"),
+    ])
+    .start_with(&["--clock", "manual"]);
+    emu.get("/");
+    open(browser, &emu, "#/timeline");
+    browser.until("document.querySelector('.lane').dataset.instances === '1'");
+    browser.click("[data-advance*='\"1m\"']");
+    browser.until("document.querySelector('.range')");
+    browser.click("[data-advance*='\"10m\"']");
+    browser.until("document.querySelector('.lane').dataset.instances === '0'");
+    let gone = emu.wait("instance", |one| one["state"] == "gone");
+    assert_eq!(gone["reason"], "idle for 5m");
 }
 
 fn a_restart_is_survived(browser: &Browser) {

@@ -13,6 +13,9 @@ import { action } from "./parts.js";
 const SPAN_MS = 40_000;
 const SPAN_MIN_MS = 200;
 const SPAN_MAX_MS = 90 * 86_400_000;
+// Frames that come this far apart tell of a busy machine; it is spared for so long.
+const BUSY_GAP_MS = 26;
+const SPARSE_MS = 3_000;
 // Room on the right of now, where idle instances show when they will go.
 const AHEAD = 0.09;
 
@@ -27,6 +30,10 @@ export class TimelineView {
     this.lanes = [];
     this.heads = new Map();
     this.painted = 0;
+    this.drawn = 0;
+    this.last = 0;
+    this.gap = 16;
+    this.sparseUntil = 0;
     this.frame = 0;
     this.dirty = true;
     this.build(root);
@@ -241,8 +248,16 @@ export class TimelineView {
       this.span = Math.min(SPAN_MAX_MS, (this.span * live.factor) / this.factor);
       this.factor = live.factor;
     }
+    // A machine that misses frames has better things to do than to draw all of them; ten a second still flow.
+    this.gap = 0.95 * this.gap + 0.05 * Math.min(200, now - this.last);
+    this.last = now;
+    if (this.gap > BUSY_GAP_MS) this.sparseUntil = now + SPARSE_MS;
     const moving = this.follow && !this.paused && live.connection === "live" && live.factor > 0;
-    if (moving || this.dirty) this.draw();
+    const due = now >= this.sparseUntil || now - this.drawn >= 100;
+    if ((moving || this.dirty) && due) {
+      this.drawn = now;
+      this.draw();
+    }
     if (now - this.painted > 250) {
       this.manual.hidden = live.clockName !== "manual";
       this.painted = now;
