@@ -182,10 +182,7 @@ fn open_page(live: &Live, output: &Output) {
     if let Err(error) = keys::open_page(&live.control_url) {
         output.notice(
             "warning",
-            &format!(
-                "cannot open a browser ({error}): the dashboard is {}",
-                live.control_url
-            ),
+            &format!("cannot open a browser ({error}): the dashboard is {}", live.control_url),
         );
     }
 }
