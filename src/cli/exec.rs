@@ -1,17 +1,20 @@
 //! `emu exec -- COMMAND`: a fresh emulator around a command, and the command's own exit code.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Args as ClapArgs;
 use tokio::process::{Child, Command};
 
 use super::Global;
+use super::event_log::Tap;
 use super::failure::{EXEC, Failure, Outcome};
 use super::output::{Output, say};
 use super::settings::{self, Opened, RunArgs};
 use super::signals::{Signal, Signals};
 use crate::live::{self, Live, Options};
+use crate::project::ClockSetting;
 use crate::project::diagnostic::render_all;
 use crate::report::style::{Tone, Verbosity};
 
@@ -19,7 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   emu exec -- npm test
   emu exec --project examples/orders -- sh -c 'curl -s $EMU_URL/orders'
-  emu exec --clock x600 --seed 7 -- pytest
+  emu exec --clock manual --seed 7 -- pytest
+  emu exec --clock manual --log events.ndjson -- node --test
 
 The command finds EMU_URL (the functions), EMU_CONTROL_URL (the control API) and EMU_SEED in its environment, and with \
 --control-token EMU_CONTROL_TOKEN. It starts once everything is built; a project that does not build ends with 125. \
@@ -31,6 +35,10 @@ What the functions said is shown when the command fails, or as it happens with -
 pub struct Args {
     #[command(flatten)]
     run: RunArgs,
+
+    /// Write what happens to this file, one JSON object a line, without what differs from machine to machine
+    #[arg(long, value_name = "FILE", help_heading = "Options")]
+    log: Option<PathBuf>,
 
     /// The command and its arguments
     #[arg(
@@ -71,9 +79,10 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options) -
         Verbosity::Quiet | Verbosity::Normal => Output::kept_back(style),
     };
     let mut signals = Signals::listen().map_err(|error| emu(error.into()))?;
-    let seed = options.seed;
+    let (seed, real) = (options.seed, options.clock == ClockSetting::Real);
+    let (tap, seen) = Tap::new(output.sink(), args.log.as_deref()).map_err(|failure| failure.code(EXEC))?;
     let live = tokio::select! {
-        live = live::start(opened.loaded.project, opened.read, options, output.sink()) => live.map_err(emu)?,
+        live = live::start(opened.loaded.project, opened.read, options, Box::new(tap)) => live.map_err(emu)?,
         _ = signals.next() => return Err(Failure::told(EXEC)),
     };
     output.release(&[], "");
@@ -84,6 +93,9 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options) -
     let ended = beside(args, global, &live, seed, &mut signals).await;
     live.shutdown().await;
     let code = ended?;
+    if let Some(error) = seen.broken() {
+        return Err(Failure::new(format!("the log is not complete: {error}")).code(EXEC));
+    }
     if code != 0 && style.verbosity == Verbosity::Normal {
         let (text, dropped) = output.kept();
         let more = if dropped > 0 {
@@ -95,6 +107,9 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options) -
             let title = format!("--- the command ended with {code}; what the functions said{more}\n");
             say(&format!("{}{text}", style.paint(Tone::Dim, &title)));
         }
+    }
+    if let Some(hint) = seen.hint().filter(|_| real && style.verbosity > Verbosity::Quiet) {
+        say(&format!("{}\n", style.paint(Tone::Dim, &format!("--- {hint}"))));
     }
     Ok(ExitCode::from(code))
 }

@@ -10,6 +10,7 @@ Examples:
   emu dev --clock x60                    waiting passes sixty times faster
   emu send orders '{\"id\": 7}'            a message for a queue
   emu exec -- npm test                   a fresh emulator around a command, for CI
+  emu clock advance 1d                   a day under --clock manual, in no time
   emu load api --pattern spike           traffic, and what it does to cold starts and the bill
   emu simulate --sweep keep_alive=1m,10m a simulation file, with two of its values
 
@@ -30,7 +31,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["dev", "exec", "test", "invoke", "probe"]),
     (
         "Make things happen",
-        &["send", "publish", "fire", "load", "reset", "snapshot"],
+        &["send", "publish", "fire", "load", "clock", "wait", "reset", "snapshot"],
     ),
     (
         "Look",

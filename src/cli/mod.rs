@@ -3,8 +3,10 @@
 mod bill;
 mod cache;
 mod client;
+mod clock;
 mod completions;
 mod dev;
+mod event_log;
 mod exec;
 mod failure;
 mod head;
@@ -137,6 +139,8 @@ enum Command {
     Ps(list::PsArgs),
     Queue(list::QueueArgs),
     Crons(list::CronsArgs),
+    Clock(clock::Args),
+    Wait(clock::WaitArgs),
     Reset(reset::Args),
     Kv(kv::Args),
     Snapshot(snapshot::Args),
@@ -190,6 +194,8 @@ impl Command {
             Command::Ps(args) => list::ps(args, global),
             Command::Queue(args) => list::queue(args, global),
             Command::Crons(args) => list::crons(args, global),
+            Command::Clock(args) => clock::run(args, global),
+            Command::Wait(args) => clock::wait(args, global),
             Command::Reset(args) => reset::run(args, global),
             Command::Kv(args) => kv::run(args, global),
             Command::Snapshot(args) => snapshot::run(args, global),

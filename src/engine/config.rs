@@ -29,11 +29,14 @@ const KEEP_RESIDENT_BYTES: usize = 4 << 20;
 /// Freed slots that keep another version's pages warm; wasmtime's default of 100 holds 200 MB.
 const WARM_SLOTS_MAX: u32 = 16;
 
-/// All that decides whether compiled code fits, without an allocator: what the compiling child needs.
+/// All that decides whether compiled code fits, without an allocator. The same module computes the same on every machine, down to the
+/// bits of what is no number: what the compiling child needs.
 pub(super) fn base() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
         .wasm_component_model(true)
         .wasm_component_model_async(true)
         .wasm_component_model_map(true)

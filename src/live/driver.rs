@@ -36,6 +36,7 @@ use super::messages::Messages;
 use super::names::{Names, PublicIds};
 use super::outbound;
 use super::run::{self, Job};
+use super::sequence::Sequence;
 use super::settings::Settings;
 use super::state::Restoring;
 use super::store::{Commit, Store};
@@ -75,6 +76,7 @@ pub(super) struct Inner {
     pub barrier: Barrier,
     pub chaos: Chaos,
     pub outside: outbound::Table,
+    pub sequence: Sequence,
     cron: mpsc::UnboundedSender<Arm>,
 }
 
@@ -223,6 +225,7 @@ impl Driver {
             gate: tokio::sync::RwLock::default(),
             timer: Notify::new(),
             barrier: Barrier::default(),
+            sequence: Sequence::default(),
             cron: parts.cron,
         }))
     }

@@ -26,6 +26,7 @@ use super::events::{Summary, What};
 use super::listen::{PeerService, full};
 use super::names::PublicIds;
 use super::render::{reject_code, reject_text};
+use super::sequence::Place;
 use super::table::{Entry, Table, Target};
 use crate::report::event::{Event as Told, Notice};
 
@@ -39,6 +40,12 @@ const TYPE_HEADER: HeaderName = HeaderName::from_static("x-emu-invocation-type")
 /// What is read of a body that is refused, so that its sender gets to see the answer.
 const DRAINED_BYTES_MAX: usize = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The number of a request among those that are to be taken in order.
+const SEQUENCE_HEADER: HeaderName = HeaderName::from_static("x-emu-sequence");
+/// What guests see of who asks under the manual clock: neither port nor client differ from run to run.
+const SAME_HOST: HeaderValue = HeaderValue::from_static("localhost");
+const SAME_AGENT: HeaderValue = HeaderValue::from_static("emu");
 
 const COLD: HeaderValue = HeaderValue::from_static("cold");
 const WARM: HeaderValue = HeaderValue::from_static("warm");
@@ -134,6 +141,10 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
         drain(request.into_body()).await;
         return too_large(limit);
     }
+    let _place = match in_order(driver, request.headers()).await {
+        Ok(place) => place,
+        Err(refused) => return refused,
+    };
     if is_asynchronous(request.headers()) {
         return accept_event(driver, &entry, request, limit, None).await;
     }
@@ -143,7 +154,13 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
         cause: None,
     };
     let head = request.method() == Method::HEAD;
-    let (event, overflow) = http_event(request, peer, found, limit);
+    let (event, overflow) = match driver.0.clock.manual() {
+        None => http_event(request, peer, found, limit),
+        Some(_) => match whole_event(request, found, limit).await {
+            Ok(event) => (event, Arc::default()),
+            Err(refused) => return refused,
+        },
+    };
     let mut ticket = match driver.invoke(&entry, event, summary).await {
         Ok(ticket) => ticket,
         Err(reason) => return rejected(driver, &entry, reason),
@@ -210,6 +227,52 @@ fn http_event(request: Request<Incoming>, peer: IpAddr, route: Route, limit: u64
         path_parameters: route.params,
     };
     (Event::Http(event), overflow)
+}
+
+/// Waits for the request's place in the order that the client gave; most have none.
+async fn in_order<'a>(driver: &'a Driver, headers: &HeaderMap) -> Result<Option<Place<'a>>, Response<Body>> {
+    let Some(number) = headers.get(SEQUENCE_HEADER) else {
+        return Ok(None);
+    };
+    let number = number.to_str().ok().and_then(|text| text.parse().ok());
+    let Some(number) = number.filter(|number| *number > 0) else {
+        let message = "x-emu-sequence is no number";
+        return Err(refuse(StatusCode::BAD_REQUEST, "bad-sequence", message, "count from 1"));
+    };
+    let placed = driver.0.sequence.place(number).await.map(Some);
+    placed.map_err(|disorder| {
+        let remedy = "number the requests 1, 2, 3 and so on, or leave the header out";
+        refuse(StatusCode::CONFLICT, "bad-sequence", &disorder.to_string(), remedy)
+    })
+}
+
+/// A request of virtual time: it has come when all of it is there, and looks the same from every client.
+async fn whole_event(request: Request<Incoming>, route: Route, limit: u64) -> Result<Event, Response<Body>> {
+    let (mut head, body) = request.into_parts();
+    let bytes_max = usize::try_from(limit).unwrap_or(usize::MAX);
+    let body = match http_body_util::Limited::new(body, bytes_max).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large(limit)),
+        Err(error) => {
+            let message = format!("the body broke off: {error}");
+            return Err(refuse(
+                StatusCode::BAD_REQUEST,
+                "broken-request",
+                &message,
+                "send it again",
+            ));
+        }
+    };
+    head.headers.insert(header::HOST, SAME_HOST);
+    if head.headers.contains_key(header::USER_AGENT) {
+        head.headers.insert(header::USER_AGENT, SAME_AGENT);
+    }
+    Ok(Event::Http(HttpEvent {
+        request: Request::from_parts(head, full(body)),
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
+        route_key: route.key,
+        path_parameters: route.params,
+    }))
 }
 
 /// A request body that ends in an error where it passes the provider's limit.

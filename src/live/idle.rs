@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::platform::time::{Span, Time};
-use crate::platform::view::Pending;
+use crate::platform::view::{Caused, Pending};
 use crate::report::number::plural;
 
 use super::clock::rfc3339;
 use super::driver::{Driver, lock};
+use super::history;
 use super::manual::Move;
 
 /// Who waits for rest; steps of the core tell them.
@@ -30,12 +31,14 @@ impl Barrier {
 }
 
 /// What to wait for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Wait {
     /// In the machine's time.
     pub timeout: Duration,
     /// What falls due later than this from now does not count.
     pub before: Option<Span>,
+    /// The id of an invocation or a message: only what it led to counts.
+    pub caused_by: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +49,8 @@ pub enum NotIdle {
     Stopped { now: Time, left: String },
     #[error("emu is stopping")]
     Closed,
+    #[error("{0:?} is no id of an invocation or a message of this emulator")]
+    Unknown(String),
 }
 
 impl NotIdle {
@@ -55,12 +60,13 @@ impl NotIdle {
             NotIdle::TimedOut { .. } => "not-idle",
             NotIdle::Stopped { .. } => "clock-stands-still",
             NotIdle::Closed => "stopping",
+            NotIdle::Unknown(_) => "unknown-id",
         }
     }
 }
 
-/// In words; `None`: nothing is left.
-fn left(pending: &Pending) -> Option<String> {
+/// `None`: nothing is left.
+fn in_words(pending: &Pending) -> Option<String> {
     let mut parts = Vec::new();
     if pending.running > 0 {
         parts.push(format!(
@@ -92,9 +98,33 @@ impl Driver {
         super::manual::earlier(core, agenda)
     }
 
-    fn pending(&self, before: Option<Span>) -> Pending {
-        let until = before.map_or(Time::NEVER, |span| self.now() + span);
-        lock(&self.0.core).platform.pending(until)
+    async fn left(&self, wait: &Wait) -> Option<String> {
+        let until = wait.before.map_or(Time::NEVER, |span| self.now() + span);
+        let of = match &wait.caused_by {
+            None => None,
+            Some(id) => Some(self.caused(id).await),
+        };
+        in_words(&lock(&self.0.core).platform.pending(until, of.as_ref()))
+    }
+
+    /// What came of an invocation or a message, as far as it is known.
+    async fn caused(&self, id: &str) -> Caused {
+        let mut caused = Caused::default();
+        let mut add = |id: &str| {
+            let ids = self.0.ids;
+            caused.invocations.extend(ids.parse_invocation(id));
+            caused.messages.extend(ids.parse_message(id));
+        };
+        add(id);
+        if let Some(past) = self.0.hub.past() {
+            let root = id.to_owned();
+            match past.ask(move |history| history::caused(history, &root)).await {
+                Some(Ok(ids)) => ids.iter().for_each(|id| add(id)),
+                Some(Err(error)) => tracing::error!("the history cannot be read: {error}"),
+                None => {}
+            }
+        }
+        caused
     }
 
     /// Returns when nothing is queued, running or due. A manual clock lets what runs come to its end, and goes no further.
@@ -102,41 +132,50 @@ impl Driver {
     /// # Errors
     /// What is left when the time is over; or at once, when a manual clock would have to be moved for it.
     pub async fn idle(&self, wait: Wait) -> Result<(), NotIdle> {
+        if let Some(id) = &wait.caused_by {
+            let ids = self.0.ids;
+            if ids.parse_invocation(id).is_none() && ids.parse_message(id).is_none() {
+                return Err(NotIdle::Unknown(id.clone()));
+            }
+        }
         if let Some(manual) = self.0.clock.manual() {
             return self.idle_standing(manual, wait).await;
         }
         self.0.barrier.waiting.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(&self.0.barrier);
+        let mut last = None;
         let rest = async {
             loop {
                 let stepped = counted.0.stepped.notified();
-                if left(&self.pending(wait.before)).is_none() {
+                tokio::pin!(stepped);
+                // Before the look, so that no step is missed in between.
+                stepped.as_mut().enable();
+                last = self.left(&wait).await;
+                if last.is_none() {
                     return;
                 }
                 stepped.await;
             }
         };
-        match tokio::time::timeout(wait.timeout, rest).await {
+        let timeout = wait.timeout;
+        match tokio::time::timeout(timeout, rest).await {
             Ok(()) => Ok(()),
-            Err(_) => match left(&self.pending(wait.before)) {
-                None => Ok(()),
-                Some(left) => Err(NotIdle::TimedOut {
-                    timeout: wait.timeout,
-                    left,
-                }),
-            },
+            Err(_) => Err(NotIdle::TimedOut {
+                timeout,
+                left: last.unwrap_or_else(|| "the history has not answered yet".to_owned()),
+            }),
         }
     }
 
     async fn idle_standing(&self, manual: &super::manual::Manual, wait: Wait) -> Result<(), NotIdle> {
-        let settled = tokio::time::timeout(wait.timeout, manual.go(Move::Settle, None)).await;
-        let left = left(&self.pending(wait.before));
-        match (settled, left) {
+        let timeout = wait.timeout;
+        let settled = tokio::time::timeout(timeout, manual.go(Move::Settle, None)).await;
+        match (settled, self.left(&wait).await) {
             (Ok(Ok(_)), None) => Ok(()),
             (Ok(_), Some(left)) => Err(NotIdle::Stopped { now: self.now(), left }),
             (Ok(Err(_)), None) => Err(NotIdle::Closed),
             (Err(_), left) => Err(NotIdle::TimedOut {
-                timeout: wait.timeout,
+                timeout,
                 left: left.unwrap_or_else(|| "something real is under way".to_owned()),
             }),
         }

@@ -35,6 +35,7 @@ mod reset;
 mod run;
 mod sample;
 mod secrets;
+mod sequence;
 mod settings;
 pub mod snapshot;
 mod state;

@@ -13,6 +13,7 @@ impl Driver {
     /// # Errors
     /// When the database cannot be emptied.
     pub async fn reset(&self) -> Result<(), StoreError> {
+        self.0.sequence.begin_again();
         if self.0.clock.manual().is_some() {
             return self.begin_anew().await;
         }

@@ -99,6 +99,28 @@ pub struct Pending {
     pub next: Option<Time>,
 }
 
+/// What something led to, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caused {
+    pub invocations: std::collections::BTreeSet<InvocationId>,
+    pub messages: std::collections::BTreeSet<MessageId>,
+}
+
+/// Whether an invocation that has not ended is one of these, or comes of one.
+fn comes_of(of: Option<&Caused>, id: InvocationId, it: &super::invoke::Invocation) -> bool {
+    let Some(of) = of else { return true };
+    let known = |id: InvocationId| of.invocations.contains(&id);
+    let by_job = match &it.job {
+        Job::Batch { deliveries, .. } => deliveries
+            .iter()
+            .any(|delivery| of.messages.contains(&delivery.message)),
+        Job::Topic { first, message, .. } => known(*first) || of.messages.contains(message),
+        Job::Async { first, .. } => known(*first),
+        Job::Request | Job::Cron { .. } => false,
+    };
+    by_job || known(id) || it.cause.is_some_and(known)
+}
+
 /// A message's state in a word, and until when it lasts.
 pub fn queue_state(state: MessageState) -> (&'static str, Option<Time>) {
     match state {
@@ -213,8 +235,8 @@ impl Platform {
         self.rng = super::rng::Rng::new(seed);
     }
 
-    /// What is queued or runs, and what falls due before `until`. Looks at every message; not for the hot path.
-    pub fn pending(&self, until: Time) -> Pending {
+    /// What is queued or runs, and what falls due before `until`; with `of`, only what comes of these. Looks at every message; not for the hot path.
+    pub fn pending(&self, until: Time, of: Option<&Caused>) -> Pending {
         let mut pending = Pending::default();
         let mut due = |at: Time| {
             pending.next = Some(pending.next.map_or(at, |next: Time| next.min(at)));
@@ -223,7 +245,10 @@ impl Platform {
         let mut parked = 0;
         for (at, deadline) in self.deadlines.iter() {
             if let Deadline::Parked(id) = deadline
-                && self.invocations.get(id.0).is_some_and(|of| of.phase == Phase::Parked)
+                && self
+                    .invocations
+                    .get(id.0)
+                    .is_some_and(|it| it.phase == Phase::Parked && comes_of(of, id, it))
                 && due(at)
             {
                 parked += 1;
@@ -235,31 +260,39 @@ impl Platform {
             .values()
             .filter(|polled| polled.queue.spec.consumer.is_some())
         {
-            for (_, held) in polled.queue.iter() {
+            for (id, held) in polled.queue.iter() {
+                if of.is_some_and(|of| {
+                    !of.messages.contains(&id) && !held.cause().is_some_and(|by| of.invocations.contains(&by))
+                }) {
+                    continue;
+                }
                 messages += u64::from(match held.state() {
                     MessageState::Visible => true,
                     MessageState::Delayed { until } | MessageState::InFlight { until } => due(until),
                 });
             }
         }
-        let active = self.count_invocations(|of| of.phase != Phase::Parked);
-        let in_batches = self.count_in_batches();
+        let mut running = 0;
+        let mut in_batches = 0;
+        for id in self.invocations.ids() {
+            let Some(it) = self.invocations.get(id) else { continue };
+            if it.phase == Phase::Parked || !comes_of(of, InvocationId(id), it) {
+                continue;
+            }
+            running += 1;
+            if let Job::Batch { deliveries, .. } = &it.job {
+                in_batches += deliveries.len() as u64;
+            }
+        }
+        if of.is_none() {
+            running += self.fleets.iter().map(|fleet| u64::from(fleet.starting)).sum::<u64>();
+        }
         Pending {
-            running: u64::from(active) + self.fleets.iter().map(|fleet| u64::from(fleet.starting)).sum::<u64>(),
+            running,
             parked,
             messages: messages - in_batches.min(messages),
             ..pending
         }
-    }
-
-    /// Messages that running batches hold.
-    fn count_in_batches(&self) -> u64 {
-        let ids = self.invocations.ids().into_iter();
-        let held = ids.filter_map(|id| match &self.invocations.get(id)?.job {
-            Job::Batch { deliveries, .. } => Some(deliveries.len() as u64),
-            _ => None,
-        });
-        held.sum()
     }
 
     pub fn unrest(&self) -> Unrest {

@@ -275,3 +275,139 @@ fn a_reset_leads_to_the_same_again() {
     let (count, again) = (first.1.len(), second.1.len());
     assert_eq!(again, 2 * count, "{:?}", second.1);
 }
+
+#[test]
+fn requests_with_numbers_are_taken_in_their_order_and_clients_look_the_same() {
+    let emu = start();
+    let url = emu.functions_url();
+    let ask = |number: &str, agent: &str| {
+        let headers = [("x-emu-sequence", number), ("user-agent", agent)];
+        crate::harness::request(http::Method::GET, &format!("{url}/now"), &headers, String::new())
+    };
+    let began = |answer: &Answer| answer.json()["began"].as_u64().expect("a time");
+    let (second, first) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| ask("2", "curl/8"));
+        let first = scope.spawn(|| ask("1", "python/3"));
+        (second.join().expect("no panic"), first.join().expect("no panic"))
+    });
+    assert!(began(&first) < began(&second), "{} {}", first.text(), second.text());
+    for answer in [&first, &second] {
+        let seen = answer.json();
+        assert_eq!(
+            (&seen["host"], &seen["agent"]),
+            (&json!("localhost"), &json!("emu")),
+            "{seen}"
+        );
+    }
+    let again = ask("2", "curl/8");
+    assert_eq!(
+        (again.status, code(&again).as_str()),
+        (StatusCode::CONFLICT, "bad-sequence")
+    );
+}
+
+#[test]
+fn a_barrier_waits_for_what_one_request_led_to_and_for_nothing_else() {
+    for clock in ["real", "manual"] {
+        let emu = project().start_with(&["--clock", clock, "--ephemeral"]);
+        let failing = emu.get("/send?fail");
+        let fine = emu.get("/send");
+        let idle = |answer: &Answer, timeout: &str| {
+            let id = answer.header("x-emu-invocation");
+            let url = format!("{}/_emu/idle?timeout={timeout}&caused_by={id}", emu.control_url());
+            crate::harness::request(http::Method::GET, &url, &[], String::new())
+        };
+        let answer = idle(&fine, "60s");
+        assert_eq!(answer.status, StatusCode::OK, "{clock}: {}", answer.text());
+        let answer = idle(&failing, "1ms");
+        assert_ne!(
+            answer.status,
+            StatusCode::OK,
+            "{clock}: its message comes again: {}",
+            answer.text()
+        );
+        let worker = emu.control("/_emu/invocations?function=worker");
+        assert!(worker.to_string().contains("succeeded"), "{clock}: {worker}");
+    }
+}
+
+#[test]
+fn an_advance_over_a_clock_change_fires_once_for_each_local_time_that_there_is() {
+    let emu = project().start_with(&["--clock", "manual", "--start-time", "2026-03-28T12:00:00Z"]);
+    let cron = "cron = { schedule = \"30 2 * * *\", timezone = \"Europe/Berlin\" }";
+    emu.project.edit("emu.toml", "cron = \"0 * * * *\"", cron);
+    emu.wait("notice", |e| {
+        e["message"].as_str().is_some_and(|m| m.contains("project changed"))
+    });
+    // 02:30 of the 29th is skipped by the clocks, so there are the 30th and the 31st.
+    let answer = moved(&emu, &json!({ "advance_to": "2026-03-31T12:00:00Z" }));
+    assert_eq!(answer["invocations"]["tick"]["ran"], 2, "{answer}");
+    let answer = moved(
+        &emu,
+        &json!({ "advance_to": "2026-10-24T12:00:00Z", "max_invocations": 1000 }),
+    );
+    assert_eq!(answer["invocations"]["tick"]["ran"], 207, "{answer}");
+    // 02:30 comes twice in the night to the 25th.
+    let answer = moved(&emu, &json!({ "advance": "1d" }));
+    assert_eq!(answer["invocations"]["tick"]["ran"], 1, "{answer}");
+}
+
+#[test]
+fn the_clock_stands_still_while_a_request_to_the_outside_is_under_way() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let manifest =
+        format!("{MANIFEST}\n[functions.out]\nsource = \"functions/out.js\"\nallow_hosts = [\"127.0.0.1:{port}\"]\n");
+    let out = format!(
+        "export default {{ async fetch() {{ const began = Date.now(); const answer = await fetch('http://127.0.0.1:{port}/'); \
+         return Response.json({{ took: Date.now() - began, text: await answer.text() }}); }} }};"
+    );
+    let project = project();
+    project.write("emu.toml", &manifest);
+    project.write("functions/out.js", &out);
+    let emu = project.start_with(&["--clock", "manual"]);
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| emu.get("/out"));
+        let (mut peer, _) = listener.accept().expect("the function's request");
+        // The advance waits for it, however far it goes.
+        let advance = scope.spawn(|| moved(&emu, &json!({ "advance": "2h30m" })));
+        assert_eq!(now(&emu), "2026-01-01T00:00:00.000Z");
+        let mut buffer = [0; 1024];
+        let _ = std::io::Read::read(&mut peer, &mut buffer).expect("a request");
+        std::io::Write::write_all(&mut peer, b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere").expect("sent");
+        let answer = asked.join().expect("no panic").json();
+        assert_eq!(answer["text"], "here", "{answer}");
+        assert!(answer["took"].as_u64().is_some_and(|ms| ms < 50), "{answer}");
+        assert_eq!(advance.join().expect("no panic")["invocations"]["tick"]["ran"], 2);
+    });
+}
+
+#[test]
+fn the_commands_move_the_clock_and_wait() {
+    let emu = start();
+    let said = |out: std::process::Output| (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned());
+    let (status, text) = said(emu.command(["clock", "advance", "61m"]));
+    assert_eq!(status, Some(0));
+    assert!(
+        text.contains("2026-01-01T00:00:00.000Z -> 2026-01-01T01:01:00.000Z\ntick: 1 invocation\n"),
+        "{text}"
+    );
+    assert!(
+        said(emu.command(["clock"]))
+            .1
+            .starts_with("2026-01-01T01:01:00.000Z (manual)")
+    );
+    emu.get("/send?fail");
+    let waited = emu.command(["wait", "--idle", "--timeout", "60s"]);
+    let error = String::from_utf8_lossy(&waited.stderr);
+    assert_eq!(waited.status.code(), Some(1), "{error}");
+    assert!(error.contains("run_until_idle"), "{error}");
+    let (status, text) = said(emu.command(["clock", "run-until-idle"]));
+    assert_eq!(status, Some(0));
+    assert!(text.contains("1 dead letter"), "{text}");
+    assert_eq!(said(emu.command(["wait", "--idle"])).0, Some(0));
+    assert_eq!(
+        said(emu.command(["clock", "advance-to", "2026-01-01T00:00:00Z"])).0,
+        Some(1)
+    );
+}

@@ -72,19 +72,25 @@ fn failure(error: ClockError) -> ApiFailure {
     ApiFailure::new(status, error.code(), error.to_string())
 }
 
-/// GET `/_emu/idle?timeout=5s&before=1m`.
+/// GET `/_emu/idle?timeout=5s&before=1m&caused_by=ID`.
 pub async fn idle(server: &Server, query: &HashMap<String, String>) -> Answer<Value> {
     let timeout = match query.get("timeout") {
         None => TIMEOUT,
         Some(text) => span("timeout", text)?.min(TIMEOUT_MAX).to_std(),
     };
     let before = query.get("before").map(|text| span("before", text)).transpose()?;
-    let waited = server.driver.idle(Wait { timeout, before }).await;
+    let wait = Wait {
+        timeout,
+        before,
+        caused_by: query.get("caused_by").cloned(),
+    };
+    let waited = server.driver.idle(wait).await;
     waited.map_err(|error| {
         let status = match &error {
             NotIdle::TimedOut { .. } => StatusCode::REQUEST_TIMEOUT,
             NotIdle::Stopped { .. } => StatusCode::CONFLICT,
             NotIdle::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            NotIdle::Unknown(_) => StatusCode::BAD_REQUEST,
         };
         let failure = ApiFailure::new(status, error.code(), error.to_string());
         match &error {

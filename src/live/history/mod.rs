@@ -8,6 +8,7 @@
 
 mod archive;
 mod budget;
+mod caused;
 mod read;
 mod recent;
 mod schema;
@@ -30,6 +31,7 @@ use crate::report::event::Stamped;
 
 pub use archive::Archive;
 pub use budget::Budget;
+pub use caused::caused;
 pub use read::{Query, events, invocation, invocations, logs};
 pub use recent::Recent;
 pub use why::{NoWhy, why};
