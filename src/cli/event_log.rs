@@ -94,15 +94,17 @@ impl Log {
         if !self.begun {
             return Ok(());
         }
-        let mut value = serde_json::to_value(stamped)?;
-        for key in match stamped.event {
+        let differing = match stamped.event {
             Event::Ready(_) => &["functions_url", "control_url", "pid", "startup_ms"][..],
             Event::Reload(_) => &["total_ms", "phases"],
-            _ => &[],
-        } {
-            if let Some(fields) = value.as_object_mut() {
-                fields.remove(*key);
+            _ => {
+                serde_json::to_writer(&mut self.out, stamped)?;
+                return self.out.write_all(b"\n");
             }
+        };
+        let mut value = serde_json::to_value(stamped)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|key, _| !differing.contains(&key.as_str()));
         }
         serde_json::to_writer(&mut self.out, &value)?;
         self.out.write_all(b"\n")

@@ -20,7 +20,7 @@ emu wait --idle
 
 const REPORT: &str = "
 emu clock advance 3d
-emu invoke sales
+emu fire report
 emu clock advance-to 2026-03-29T00:00:00Z
 ";
 

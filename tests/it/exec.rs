@@ -28,14 +28,14 @@ fn a_project_that_does_not_build_ends_before_the_command() {
     let run = exec(&project, &["--", "sh", "-c", "echo it ran"]);
     assert_eq!(run.status.code(), Some(125), "{run:?}");
     assert!(run.stdout.is_empty(), "{run:?}");
-    assert!(error(&run).contains("functions/bad.js:2"), "{}", error(&run));
+    assert!(error(&run).contains("functions/bad.js:3"), "{}", error(&run));
 }
 
 #[test]
 fn what_the_functions_said_is_shown_when_the_command_fails() {
     let project = Project::new(&[("functions/api.js", FUNCTION)]);
     let program = env!("CARGO_BIN_EXE_emu");
-    let ask = format!("{program:?} invoke api >/dev/null && test -n \"$EMU_SEED\" && test -n \"$EMU_URL\"");
+    let ask = format!("{program:?} invoke api >/dev/null 2>&1 && test -n \"$EMU_SEED\" && test -n \"$EMU_URL\"");
     let fine = exec(&project, &["--", "sh", "-c", &ask]);
     assert_eq!((fine.status.code(), error(&fine).as_str()), (Some(0), ""));
     let failing = exec(&project, &["--", "sh", "-c", &format!("{ask}; exit 7")]);
