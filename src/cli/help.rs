@@ -48,7 +48,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Foresee", &["simulate", "lesson"]),
-    ("Project", &["new", "validate", "types", "schema"]),
+    ("Project", &["new", "bundle", "validate", "types", "schema"]),
     ("This program", &["cache", "completions"]),
 ];
 

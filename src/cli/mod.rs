@@ -1,6 +1,7 @@
 //! One file a command: clap types and a short `run`.
 
 mod bill;
+mod bundle;
 mod cache;
 mod client;
 mod clock;
@@ -150,6 +151,7 @@ enum Command {
     Simulate(simulate::Args),
     Lesson(lesson::Args),
     New(new::Args),
+    Bundle(bundle::Args),
     Validate(validate::Args),
     Schema(schema::Args),
     Types(types::Args),
@@ -205,6 +207,7 @@ impl Command {
             Command::Simulate(args) => simulate::run(args, global),
             Command::Lesson(args) => lesson::run(args, global),
             Command::New(args) => new::run(args),
+            Command::Bundle(args) => bundle::run(args, global),
             Command::Validate(args) => validate::run(args, global),
             Command::Schema(args) => schema::run(args),
             Command::Types(args) => types::run(args, global),

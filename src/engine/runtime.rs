@@ -9,7 +9,7 @@ use wasmtime::component::{Component, Linker};
 use super::compile::{CompileIn, Compiler};
 use super::host::{self, Guest};
 use super::sandbox::Sandbox;
-use super::{Failure, LoadError, LoadPhases, Source, cache, command, component, config, js, wasm};
+use super::{Failure, LoadError, LoadPhases, Settings, Source, cache, command, component, config, js, wasm};
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -149,6 +149,20 @@ impl Engine {
                 detail: None,
                 watch: vec![source.entry.clone()],
             }),
+        }
+    }
+
+    /// A script as a `wasi:http` component that needs no emu. `intl`: whether it has `Intl`; `None`: if it mentions it.
+    ///
+    /// # Errors
+    /// When the version is no script, or answers no requests.
+    pub fn bundle(&self, version: &Version, settings: &Settings, intl: Option<bool>) -> Result<js::Bundle, String> {
+        match &*version.0 {
+            Kind::Script(version) => js::bundle(version, settings, intl),
+            Kind::Component(_) => Err("it is a component already, which other hosts run as it is".to_owned()),
+            Kind::Command(_) => {
+                Err("a WASI command answers no requests of its own; bundles are made of scripts".to_owned())
+            }
         }
     }
 

@@ -8,6 +8,7 @@ pub mod api;
 mod apply;
 mod bindings;
 mod build;
+mod bundle;
 mod caller;
 mod clock;
 mod control;
@@ -76,6 +77,7 @@ use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
 use store::{Opened, Place};
 
+pub use bundle::bundle;
 pub use clock::{instant, since};
 pub use control::openapi::document as openapi;
 pub use history::Archive;

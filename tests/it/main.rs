@@ -1,6 +1,7 @@
 //! The one integration-test program: a second would link wasmtime a second time.
 
 mod browser;
+mod bundle;
 mod cli;
 mod clock;
 mod cloudevents;

@@ -19,6 +19,7 @@ use super::limits::MemoryLimit;
 use super::output::{Log, Output};
 use super::{Host, Invocation, Settings, Stream};
 
+mod allow;
 pub mod clock;
 mod configuration;
 mod http;

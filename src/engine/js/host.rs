@@ -9,7 +9,7 @@ use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
 
 use super::script::{script, with_bodies};
 use super::wire::Datetime;
-use super::{bodies, crypto, intl, outbound, reply, text, tools};
+use super::{bodies, compute, intl, outbound, reply, text, tools};
 use crate::engine::host::clock::synced;
 use crate::engine::host::{Guest, sync};
 use crate::engine::{Reply, Stream};
@@ -152,15 +152,22 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     host.func_wrap(
         "compute-now",
         |mut store: Store<'_>, (op, params, inputs): (String, String, Vec<Vec<u8>>)| {
-            Ok((crypto::compute_now(store.data_mut(), &op, &params, &inputs),))
+            Ok((compute::compute_now(store.data_mut(), &op, &params, &inputs),))
         },
     )?;
     host.func_wrap(
         "tool",
         |mut store: Store<'_>, (op, text, bytes): (String, String, Vec<u8>)| {
-            Ok((tools::run(&mut store, &op, &text, &bytes),))
+            Ok((tool(store.data_mut(), &op, &text, &bytes),))
         },
     )
+}
+
+fn tool(guest: &mut Guest, op: &str, text: &str, bytes: &[u8]) -> Result<(String, Vec<u8>), String> {
+    let mut charged = 0;
+    let answer = tools::run(&mut script(guest)?.zips, &mut charged, op, text, bytes);
+    guest.charged += charged;
+    answer
 }
 
 /// What answers the same whenever it is asked, and leaves nothing behind.
@@ -202,7 +209,7 @@ fn add_patterns(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     host.func_wrap(
         "tool",
         |mut store: Store<'_>, (op, text, bytes): (String, String, Vec<u8>)| match op.starts_with("pattern") {
-            true => Ok((tools::run(&mut store, &op, &text, &bytes),)),
+            true => Ok((tool(store.data_mut(), &op, &text, &bytes),)),
             false => Err(wasmtime::format_err!("calls tool of emu:js/host for {op}")),
         },
     )
@@ -277,7 +284,7 @@ fn add_async(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         |store: &Accessor<Guest>, (op, params, inputs): (String, String, Vec<Vec<u8>>)| {
             Box::pin(async move {
                 let clock = synced(store);
-                let answer = clock.standing(crypto::compute(store, op, &params, inputs)).await;
+                let answer = clock.standing(compute::compute(store, op, &params, inputs)).await;
                 synced(store);
                 Ok((answer,))
             })

@@ -3,13 +3,15 @@
 //! user's module from the host's memory, so that a changed source needs no compilation.
 //!
 //! In reading order: [`artefact`] the runtime that ships with emu; `loader` from files to modules;
-//! `wire`, `host`, `bodies`, `outbound`, `text`, `tools` (`pattern`, `zip`), `crypto`, `intl` what the guest may call; `events`, `reply` an invocation's way in
+//! `wire`, `host`, `bodies`, `outbound`, `text`, `tools` (`pattern`, `zip`), `compute` (`crypto`), `intl` what the guest may call; `events`, `reply` an invocation's way in
 //! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source; `image` a version's own
-//! memory, with its modules imported.
+//! memory, with its modules imported; `bundle` a component of its own.
 
 pub mod artefact;
 
 mod bodies;
+mod bundle;
+mod compute;
 mod crypto;
 mod events;
 mod host;
@@ -30,6 +32,8 @@ mod tools;
 mod wire;
 mod zip;
 
+pub use bundle::Bundle;
+pub(super) use bundle::bundle;
 pub(super) use image::Shelf;
 #[cfg(test)]
 pub(super) use image::make_image;

@@ -1,12 +1,9 @@
-//! `tool` of the prelude: work of Rust that needs no waiting, by name.
+//! `tool` of the prelude: work of Rust that needs no waiting, by name. Pure: bundles have it too (`scripts/bundle-shell`).
 
 use serde::Deserialize;
-use wasmtime::StoreContextMut;
 
 use super::pattern;
-use super::script::script;
-use super::zip::{Format, Step};
-use crate::engine::host::Guest;
+use super::zip::{Format, Step, Zips};
 
 /// Of one byte that deflate takes in, or gives out when it unpacks: nanoseconds, as fuel counts.
 const PACK_FUEL: usize = 40;
@@ -28,27 +25,29 @@ struct Piece {
     end: bool,
 }
 
+/// Adds to `charged` what it costs in fuel.
+///
 /// # Errors
 /// `Name: message`.
-pub fn run(store: &mut StoreContextMut<'_, Guest>, op: &str, text: &str, bytes: &[u8]) -> Answer {
+pub fn run(zips: &mut Zips, charged: &mut u64, op: &str, text: &str, bytes: &[u8]) -> Answer {
     match op {
         "pattern" => Ok((pattern::compile(text)?, Vec::new())),
         "pattern-address" => Ok((pattern::address(text)?, Vec::new())),
         "zip-open" => {
             let Opening { format, unpack } = told(text)?;
-            let handle = script(store.data_mut())?.zips.open(format, unpack);
+            let handle = zips.open(format, unpack);
             let handle = handle.map_err(|message| format!("QuotaExceededError: {message}"))?;
             Ok((handle.to_string(), Vec::new()))
         }
         "zip" => {
             let Piece { handle, end } = told(text)?;
-            let Step { output, used, over } = script(store.data_mut())?.zips.step(handle, bytes, end)?;
-            store.data_mut().charged += (used * PACK_FUEL + output.len() * UNPACK_FUEL) as u64;
+            let Step { output, used, over } = zips.step(handle, bytes, end)?;
+            *charged += (used * PACK_FUEL + output.len() * UNPACK_FUEL) as u64;
             Ok((format!("{{\"used\":{used},\"over\":{over}}}"), output))
         }
         "zip-close" => {
             let Piece { handle, .. } = told(text)?;
-            script(store.data_mut())?.zips.close(handle);
+            zips.close(handle);
             Ok((String::new(), Vec::new()))
         }
         _ => Err(format!("NotSupportedError: there is no tool {op}")),

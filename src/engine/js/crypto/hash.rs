@@ -10,19 +10,19 @@ use super::{Answer, Params, inputs, operation};
 macro_rules! with_hash {
     ($hash:expr, $D:ident => $expression:expr) => {
         match $hash {
-            $crate::engine::js::crypto::hash::Hash::Sha1 => {
+            super::hash::Hash::Sha1 => {
                 type $D = sha1::Sha1;
                 $expression
             }
-            $crate::engine::js::crypto::hash::Hash::Sha256 => {
+            super::hash::Hash::Sha256 => {
                 type $D = sha2::Sha256;
                 $expression
             }
-            $crate::engine::js::crypto::hash::Hash::Sha384 => {
+            super::hash::Hash::Sha384 => {
                 type $D = sha2::Sha384;
                 $expression
             }
-            $crate::engine::js::crypto::hash::Hash::Sha512 => {
+            super::hash::Hash::Sha512 => {
                 type $D = sha2::Sha512;
                 $expression
             }

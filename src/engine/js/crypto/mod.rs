@@ -1,18 +1,12 @@
 //! What `crypto.subtle` leaves to Rust: one call an operation, keys as bytes. The prelude knows the Web Cryptography API
 //! (algorithms by name, usages, formats); this room knows the mathematics.
 //!
-//! Randomness comes from the invocation's own generator, so that a run with a seed is the same. What takes long charges
-//! fuel for its work, waits for one of a few places, and runs off the workers that serve other functions.
+//! Pure: `compute` calls it for the engine, `scripts/bundle-shell` compiles it for bundles.
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rsa::rand_core::{TryCryptoRng, TryRng};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
-use wasmtime::component::Accessor;
-
-use super::script::with_guest;
-use crate::engine::host::Guest;
 
 mod ed25519;
 mod elliptic;
@@ -21,13 +15,8 @@ mod pkcs1;
 mod rsa_keys;
 mod symmetric;
 
-/// Work above this much fuel leaves the workers: about a millisecond.
-const INLINE_FUEL_MAX: u64 = 1_000_000;
 /// Work that may be done while the guest stands still: half a second.
 const NOW_FUEL_MAX: u64 = 500_000_000;
-/// Operations that run off the workers at a time, of all functions: key derivation of one leaves room for the others.
-static PLACES: Semaphore = Semaphore::const_new(4);
-
 /// Rounds of PBKDF2 times blocks of its output: some seconds of work. OWASP asks for 1,300,000 with SHA-1.
 const ROUNDS_MAX: u64 = 5_000_000;
 /// Bits of an RSA key that can be made; 8,192 can be imported.
@@ -57,7 +46,7 @@ pub struct Params {
     exponent: u64,
 }
 
-fn operation(message: &str) -> String {
+pub fn operation(message: &str) -> String {
     format!("OperationError: {message}")
 }
 
@@ -145,55 +134,44 @@ impl Params {
     }
 }
 
-/// `compute` of the prelude.
-///
-/// # Errors
-/// `Name: message`, the name of a DOMException.
-pub async fn compute(store: &Accessor<Guest>, op: String, params: &str, all: Vec<Vec<u8>>) -> Answer {
-    let params: Params = serde_json::from_str(params).map_err(|error| operation(&error.to_string()))?;
-    params.check(&op)?;
-    let fuel = fuel(&op, &params, &all);
-    let drawn = with_guest(store, |guest| {
-        guest.charged += fuel;
-        guest.random.bytes(32)
-    });
-    let mut seed = [0; 32];
-    seed.copy_from_slice(&drawn.map_err(|error| operation(&error.to_string()))?);
-    // A guest that does nothing but this must still let others run, and its deadline come.
-    tokio::task::yield_now().await;
-    if fuel <= INLINE_FUEL_MAX {
-        return run(&op, &params, &all, seed);
-    }
-    let place = PLACES.acquire().await.map_err(|error| operation(&error.to_string()))?;
-    let task = tokio::task::spawn_blocking(move || {
-        let answer = run(&op, &params, &all, seed);
-        drop(place);
-        answer
-    });
-    task.await.map_err(|error| operation(&error.to_string()))?
+/// An operation that may be done.
+pub struct Work {
+    params: Params,
+    /// What it costs.
+    pub fuel: u64,
 }
 
-/// `compute-now` of the prelude: the guest waits, and with it the worker that runs it.
-///
-/// # Errors
-/// `Name: message`, also for work that takes long.
-pub fn compute_now(guest: &mut Guest, op: &str, params: &str, all: &[Vec<u8>]) -> Answer {
-    let params: Params = serde_json::from_str(params).map_err(|error| operation(&error.to_string()))?;
-    params.check(op)?;
-    let fuel = fuel(op, &params, all);
-    if fuel > NOW_FUEL_MAX {
-        return Err(unsupported(
-            "this takes too long to be done at once; use the asynchronous form",
-        ));
+impl Work {
+    /// # Errors
+    /// `Name: message`, the name of a DOMException: also for work that would take too long.
+    pub fn read(op: &str, params: &str, all: &[Vec<u8>]) -> Result<Work, String> {
+        let params: Params = serde_json::from_str(params).map_err(|error| operation(&error.to_string()))?;
+        params.check(op)?;
+        let fuel = fuel(op, &params, all);
+        Ok(Work { params, fuel })
     }
-    guest.charged += fuel;
-    let mut seed = [0; 32];
-    let drawn = guest.random.bytes(32).map_err(|error| operation(&error.to_string()))?;
-    seed.copy_from_slice(&drawn);
-    match op {
-        "md5" => hash::md5(all),
-        "hmac-md5" => hash::hmac_md5(all),
-        _ => run(op, &params, all, seed),
+
+    /// # Errors
+    /// `Name: message`.
+    pub fn run(&self, op: &str, all: &[Vec<u8>], seed: [u8; 32]) -> Answer {
+        run(op, &self.params, all, seed)
+    }
+
+    /// While the guest waits.
+    ///
+    /// # Errors
+    /// `Name: message`, also for work that takes long.
+    pub fn run_now(&self, op: &str, all: &[Vec<u8>], seed: [u8; 32]) -> Answer {
+        if self.fuel > NOW_FUEL_MAX {
+            return Err(unsupported(
+                "this takes too long to be done at once; use the asynchronous form",
+            ));
+        }
+        match op {
+            "md5" => hash::md5(all),
+            "hmac-md5" => hash::hmac_md5(all),
+            _ => run(op, &self.params, all, seed),
+        }
     }
 }
 

@@ -79,6 +79,11 @@ pub fn source(name: &str) -> Option<&'static str> {
     found.map(|(_, source)| *source)
 }
 
+/// All of them, by name.
+pub fn sources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ALL.iter().copied()
+}
+
 #[cfg(test)]
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, _)| *name)

@@ -116,6 +116,17 @@ impl Graph {
         Ok(source.into())
     }
 
+    /// Names and code of all modules.
+    pub fn modules(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.modules.iter();
+        all.map(|(name, module)| (&**name, &*module.emitted.code))
+    }
+
+    /// What each module's imports lead to.
+    pub fn links(&self) -> impl Iterator<Item = (&Arc<str>, &HashMap<String, Result<Arc<str>, String>>)> {
+        self.links.iter()
+    }
+
     /// A place in a module's code as a place in its file.
     pub fn place(&self, name: &str, line: u32, column: u32) -> Option<(u32, u32)> {
         let module = self.modules.get(name)?;

@@ -25,6 +25,11 @@ pub use cache::Cache;
 pub use emit::FACADE;
 pub use graph::Graph;
 
+/// The modules that emu brings, by name.
+pub fn builtin_sources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    builtin::sources()
+}
+
 /// Names of the modules that emu brings.
 #[cfg(test)]
 pub fn builtins() -> impl Iterator<Item = &'static str> {
