@@ -21,8 +21,9 @@ use crate::engine::{LoadError, Place, Source};
 const MODULES_MAX: usize = 10_000;
 const SOURCE_BYTES_MAX: usize = 64 << 20;
 
-/// Importer, then specifier: the module's name, or why there is none.
-type Links = HashMap<Arc<str>, HashMap<String, Result<Arc<str>, String>>>;
+/// By specifier: the module's name, or why there is none.
+type Imports = HashMap<String, Result<Arc<str>, String>>;
+type Links = HashMap<Arc<str>, Imports>;
 
 /// A module as it is evaluated.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ impl Graph {
     }
 
     /// What each module's imports lead to.
-    pub fn links(&self) -> impl Iterator<Item = (&Arc<str>, &HashMap<String, Result<Arc<str>, String>>)> {
+    pub fn links(&self) -> impl Iterator<Item = (&Arc<str>, &Imports)> {
         self.links.iter()
     }
 
