@@ -80,7 +80,7 @@ use store::{Opened, Place};
 pub use bundle::bundle;
 pub use clock::{instant, since};
 pub use control::openapi::document as openapi;
-pub use history::Archive;
+pub use history::{Archive, Ran};
 pub use store::Durability;
 use table::Table;
 

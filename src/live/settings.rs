@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use crate::platform::config::ColdStarts;
+use crate::platform::scaling::keep_alive::Policy;
 use crate::platform::time::Span;
 use crate::project::{ClockSetting, Project};
 
@@ -74,7 +75,7 @@ impl Settings {
             let Some(function) = project.functions.get_mut(name) else {
                 continue;
             };
-            function.keep_alive = settings.keep_alive.or(function.keep_alive);
+            function.keep_alive = settings.keep_alive.map(Policy::Fixed).or(function.keep_alive);
             function.max_concurrency = settings.max_concurrency.or(function.max_concurrency);
             function.concurrency = settings.concurrency.or(function.concurrency);
             function.min_instances = settings.min_instances.unwrap_or(function.min_instances);

@@ -83,7 +83,9 @@ impl Table {
         let mut router = Router::new();
         for function in project.functions.values() {
             let id = names.intern_function(&function.name);
-            names.facts_mut(id).keep_alive = function.keep_alive.unwrap_or(profile.rules.keep_alive);
+            names.facts_mut(id).keep_alive = function
+                .keep_alive
+                .map_or(profile.rules.keep_alive, |policy| policy.typical());
             let settings = Arc::new(settings(function, &limits));
             let entry = Arc::new(Entry {
                 id,

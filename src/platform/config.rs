@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cold_start::ColdStartModel;
 use super::ids::{FunctionId, QueueId, TopicId, TriggerId};
+use super::scaling::keep_alive::Policy;
 use super::schedule::Schedule;
 use super::time::Span;
 use super::topic::Filter;
@@ -53,7 +54,7 @@ pub struct FunctionSpec {
     /// Reserved concurrency, counted in instances.
     pub max_concurrency: Option<u32>,
     /// `None`: the provider's.
-    pub keep_alive: Option<Span>,
+    pub keep_alive: Option<Policy>,
     /// Where a record of an asynchronous invocation goes that failed for good.
     pub on_failure: Option<Destination>,
     /// Where a record of an asynchronous invocation goes that succeeded.

@@ -49,6 +49,7 @@ impl Platform {
                 None => self.fleets.insert(Fleet::new(id, spec, &self.rules)),
             }
             self.meter_by(id);
+            self.size_pool();
             self.provision(id);
             self.expire(id);
             self.capacity_freed(id);

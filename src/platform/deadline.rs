@@ -13,6 +13,8 @@ pub(super) enum Deadline {
     Expiry(FunctionId),
     /// When an instance reaches its maximum age.
     Age(InstanceId),
+    /// When a function's next request is likely, and an instance is to be there for it.
+    Prewarm(FunctionId),
     /// When a function whose provisioned instance could not start tries again.
     Provision(FunctionId),
     /// When requests that wait for the scaling rate may go on.

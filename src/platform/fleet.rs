@@ -13,7 +13,9 @@ use super::ids::{FunctionId, InstanceId, InvocationId, QueueId, VersionNumber};
 use super::instance::{Instance, State};
 use super::lists::{IdleList, Newest, Place, Slot};
 use super::rules::Rules;
-use super::scaling::{KeepAlive, StartRate};
+use super::scaling::StartRate;
+use super::scaling::greedy::Weight;
+use super::scaling::keep_alive::{KeepAlive, Policy};
 use super::time::{Span, Time};
 
 /// All instances of one function, and what waits for them.
@@ -38,8 +40,10 @@ pub(super) struct Fleet {
     pub active: u32,
     /// Starting instances of the current version that more invocations can be bound to.
     pub open: VecDeque<Slot>,
-    /// The earliest deadline that is set for the longest idle instance.
+    /// The earliest deadline that is set for an idle instance.
     pub expiry_armed: Time,
+    /// Invocations since it had no instance at all.
+    pub uses: u64,
     /// Requests that wait for capacity, oldest first; some may have left meanwhile.
     pub waiting: VecDeque<InvocationId>,
     /// How many of them are still there.
@@ -75,7 +79,7 @@ pub(super) enum Seat {
 
 impl Fleet {
     pub fn new(id: FunctionId, spec: Arc<FunctionSpec>, rules: &Rules) -> Fleet {
-        let keep_alive = keep_alive(&spec, rules);
+        let keep_alive = KeepAlive::new(policy(&spec, rules), spec.min_instances);
         Fleet {
             id,
             spec,
@@ -91,6 +95,7 @@ impl Fleet {
             active: 0,
             open: VecDeque::new(),
             expiry_armed: Time::NEVER,
+            uses: 0,
             waiting: VecDeque::new(),
             waiting_count: 0,
             parked: 0,
@@ -102,7 +107,7 @@ impl Fleet {
     }
 
     pub fn adapt(&mut self, spec: Arc<FunctionSpec>, rules: &Rules) {
-        self.keep_alive = keep_alive(&spec, rules);
+        self.keep_alive.adapt(policy(&spec, rules), spec.min_instances);
         self.rate.set_limit(rules.scale_up);
         self.spec = spec;
         self.removed = false;
@@ -124,11 +129,8 @@ impl Fleet {
     }
 }
 
-fn keep_alive(spec: &FunctionSpec, rules: &Rules) -> KeepAlive {
-    KeepAlive {
-        idle: spec.keep_alive.unwrap_or(rules.keep_alive),
-        provisioned: spec.min_instances,
-    }
+fn policy(spec: &FunctionSpec, rules: &Rules) -> Policy {
+    spec.keep_alive.unwrap_or(Policy::Fixed(rules.keep_alive))
 }
 
 impl Platform {
@@ -143,6 +145,7 @@ impl Platform {
             Some(fleet) if !fleet.removed => fleet,
             _ => return Err(RejectReason::Removed),
         };
+        fleet.keep_alive.arrived(self.now);
         let reserved = fleet.spec.max_concurrency.unwrap_or(u32::MAX);
         if let Some(slot) = fleet.newest.newest() {
             let instance = &mut self.instances[slot];
@@ -156,6 +159,7 @@ impl Platform {
                 instance.billed_to = self.now;
                 fleet.settle_kept(self.now, self.ledger.as_mut());
                 fleet.idle.remove(&mut self.instances, slot);
+                self.pool.taken(slot, &mut self.instances[slot].weight);
                 fleet.active += 1;
                 self.account += 1;
             }
@@ -198,7 +202,7 @@ impl Platform {
         Ok(Seat::Starting(slot))
     }
 
-    fn start_instance(&mut self, function: FunctionId, version: VersionNumber) -> Slot {
+    pub(super) fn start_instance(&mut self, function: FunctionId, version: VersionNumber) -> Slot {
         self.last_instance += 1;
         let id = InstanceId(self.last_instance);
         let fleet = &mut self.fleets[function];
@@ -216,6 +220,8 @@ impl Platform {
             served: 0,
             created_at: self.now,
             idle_since: self.now,
+            stay: Span::ZERO,
+            weight: Weight::default(),
             billed_to: self.now,
             init: Span::ZERO,
             modelled,
@@ -229,6 +235,7 @@ impl Platform {
         if let Some(age) = self.rules.instance_age_max {
             self.deadlines.set(self.now + age, Deadline::Age(id));
         }
+        self.weigh(slot);
         self.note_instance(slot, InstanceState::Starting, None);
         self.effects.push_back(Effect::StartInstance {
             instance: id,
@@ -257,8 +264,8 @@ impl Platform {
             match leaving {
                 Some(reason) => self.gone(slot, reason),
                 None => {
-                    self.becomes_idle(slot);
                     self.note_instance(slot, InstanceState::Idle, None);
+                    self.becomes_idle(slot);
                     self.capacity_freed(function);
                 }
             }
@@ -333,72 +340,13 @@ impl Platform {
             (_, 0) => {
                 self.fleets[function].active -= 1;
                 self.account -= 1;
-                self.becomes_idle(slot);
                 if self.flips {
                     self.note_instance(slot, InstanceState::Idle, None);
                 }
+                self.becomes_idle(slot);
             }
             _ => self.fleets[function].newest.set(instance.place.rank),
         }
-    }
-
-    fn becomes_idle(&mut self, slot: Slot) {
-        let instance = &mut self.instances[slot];
-        instance.state = State::Idle;
-        instance.idle_since = self.now;
-        let (function, rank) = (instance.function, instance.place.rank);
-        let fleet = &mut self.fleets[function];
-        fleet.newest.set(rank);
-        fleet.settle_kept(self.now, self.ledger.as_mut());
-        fleet.idle.push(&mut self.instances, slot);
-        if fleet.expiry_armed == Time::NEVER {
-            self.arm_expiry(function);
-        }
-    }
-
-    fn arm_expiry(&mut self, function: FunctionId) {
-        let fleet = &mut self.fleets[function];
-        let Some(slot) = fleet.idle.longest() else { return };
-        let at = fleet
-            .keep_alive
-            .expires_at(self.instances[slot].idle_since, fleet.current);
-        if let Some(at) = at.filter(|at| *at < fleet.expiry_armed) {
-            fleet.expiry_armed = at;
-            self.deadlines.set(at.max(self.now), Deadline::Expiry(function));
-        }
-    }
-
-    /// The deadline of the longest idle instance has come, or one that was set before an earlier one was.
-    pub(super) fn expiry_deadline(&mut self, function: FunctionId) {
-        let fleet = &mut self.fleets[function];
-        if fleet.expiry_armed <= self.now {
-            fleet.expiry_armed = Time::NEVER;
-            self.expire(function);
-        }
-    }
-
-    /// Lets instances go that have been idle for their keep-alive.
-    pub(super) fn expire(&mut self, function: FunctionId) {
-        while let Some(slot) = self.fleets[function].idle.longest() {
-            let fleet = &self.fleets[function];
-            match fleet
-                .keep_alive
-                .expires_at(self.instances[slot].idle_since, fleet.current)
-            {
-                Some(at) if at <= self.now => self.stop_idle(slot, StopReason::Idle),
-                _ => break,
-            }
-        }
-        self.arm_expiry(function);
-    }
-
-    pub(super) fn stop_idle(&mut self, slot: Slot, reason: StopReason) {
-        let function = self.instances[slot].function;
-        let fleet = &mut self.fleets[function];
-        fleet.settle_kept(self.now, self.ledger.as_mut());
-        fleet.idle.remove(&mut self.instances, slot);
-        fleet.current -= 1;
-        self.gone(slot, reason);
     }
 
     /// No more work for a busy instance; it goes when what runs has ended.
@@ -415,7 +363,7 @@ impl Platform {
     }
 
     /// The instance is no longer counted anywhere but in its fleet's creation order.
-    fn gone(&mut self, slot: Slot, reason: StopReason) {
+    pub(super) fn gone(&mut self, slot: Slot, reason: StopReason) {
         self.note_instance(slot, InstanceState::Gone, Some(reason));
         let instance = self.instances.remove(slot);
         debug_assert!(
@@ -423,9 +371,12 @@ impl Platform {
             "what waits for an instance is placed elsewhere first"
         );
         let function = instance.function;
-        self.fleets[function]
-            .newest
-            .remove(&mut self.instances, instance.place.rank);
+        let fleet = &mut self.fleets[function];
+        fleet.newest.remove(&mut self.instances, instance.place.rank);
+        if fleet.starting + fleet.active + fleet.idle.len() == 0 {
+            fleet.uses = 0;
+        }
+        self.pool.gone(instance.weight);
         self.effects.push_back(Effect::StopInstance {
             instance: instance.id,
             function,
@@ -578,14 +529,5 @@ impl Platform {
             state,
             reason,
         }));
-    }
-
-    /// Earliest instant at which an idle instance may go; `None`: never, or not idle.
-    pub(super) fn expires_at(&self, instance: &Instance) -> Option<Time> {
-        let fleet = self.fleets.get(instance.function)?;
-        if instance.state != State::Idle {
-            return None;
-        }
-        fleet.keep_alive.expires_at(instance.idle_since, fleet.current)
     }
 }

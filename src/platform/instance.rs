@@ -4,6 +4,7 @@ use super::cold_start::ModelledInit;
 use super::effect::{InstanceState, StopReason};
 use super::ids::{FunctionId, InstanceId, InvocationId, VersionNumber};
 use super::lists::{Place, Places, Slot};
+use super::scaling::greedy::Weight;
 use super::table::Table;
 use super::time::{Span, Time};
 
@@ -20,8 +21,11 @@ pub(super) struct Instance {
     /// Invocations that ran on it to their end.
     pub served: u64,
     pub created_at: Time,
-    /// Since when it is idle; meaningless in other states.
+    /// Since when it is idle, and how long it is to stay so; meaningless in other states.
     pub idle_since: Time,
+    pub stay: Span,
+    /// Where idle instances share a memory.
+    pub weight: Weight,
     /// Up to when the time it was busy has been billed.
     pub billed_to: Time,
     /// Measured.

@@ -199,13 +199,13 @@ impl Platform {
         }
         let has = |deadline: Deadline, by: Time| first.get(&deadline).is_some_and(|at| *at <= by);
         for fleet in self.fleets.iter() {
-            if let Some(slot) = fleet.idle.longest() {
-                let at = fleet
-                    .keep_alive
-                    .expires_at(self.instances[slot].idle_since, fleet.current);
-                if at.is_some_and(|at| !has(Deadline::Expiry(fleet.id), at.max(self.now))) {
-                    return Err(format!("idle instances of function {} would stay for ever", fleet.id.0));
-                }
+            let of = self
+                .instances
+                .iter()
+                .filter(|(_, instance)| instance.function == fleet.id);
+            let at = of.filter_map(|(_, instance)| self.expires_at(instance)).min();
+            if at.is_some_and(|at| !has(Deadline::Expiry(fleet.id), at.max(self.now))) {
+                return Err(format!("idle instances of function {} would stay for ever", fleet.id.0));
             }
         }
         for (_, instance) in self.instances.iter() {

@@ -437,6 +437,7 @@ impl Platform {
         };
         let failed = completion.outcome != Outcome::Succeeded;
         fleet.counters.invocations += 1;
+        fleet.uses += 1;
         fleet.counters.errors += u64::from(failed);
         fleet.counters.cold_starts += u64::from(invocation.cold);
         let modelled = self.cold_starts != ColdStarts::Off;

@@ -12,7 +12,8 @@ use super::billing::{MeteredFunction, Tariff, Usage, Used};
 use super::config::FunctionSpec;
 use super::lists::{IdleList, Newest, Place, Places, Slot};
 use super::rules::Rules;
-use super::scaling::{KeepAlive, StartRate};
+use super::scaling::StartRate;
+use super::scaling::keep_alive::Policy;
 use super::time::{Span, Time};
 use crate::provider::Profile;
 
@@ -20,7 +21,8 @@ use crate::provider::Profile;
 /// that instant.
 #[derive(Debug)]
 pub struct Lane {
-    keep_alive: KeepAlive,
+    /// After the end of a request.
+    keep_alive: Span,
     age_max: Option<Span>,
     /// Instances that may start or work at once.
     limit: u32,
@@ -87,7 +89,11 @@ impl Lane {
     pub fn fits(spec: &FunctionSpec, rules: &Rules) -> bool {
         let unlimited =
             rules.account_concurrency.is_none() && spec.max_concurrency.is_none() && rules.scale_up.is_none();
-        spec.instance_concurrency <= 1 && spec.min_instances == 0 && (rules.request_wait.is_none() || unlimited)
+        let fixed = matches!(spec.keep_alive, None | Some(Policy::Fixed(_)));
+        fixed
+            && spec.instance_concurrency <= 1
+            && spec.min_instances == 0
+            && (rules.request_wait.is_none() || unlimited)
     }
 
     /// For a function that [fits](Lane::fits) and has the account for itself.
@@ -100,9 +106,9 @@ impl Lane {
         };
         let account = rules.account_concurrency.unwrap_or(u32::MAX);
         Lane {
-            keep_alive: KeepAlive {
-                idle: spec.keep_alive.unwrap_or(rules.keep_alive),
-                provisioned: 0,
+            keep_alive: match spec.keep_alive {
+                Some(Policy::Fixed(idle)) => idle,
+                _ => rules.keep_alive,
             },
             age_max: rules.instance_age_max,
             limit: spec.max_concurrency.unwrap_or(u32::MAX).min(account),
@@ -221,12 +227,9 @@ impl Lane {
 
     fn arm(&mut self) {
         let longest = self.idle.longest();
-        self.expiry_armed = longest
-            .and_then(|slot| {
-                self.keep_alive
-                    .expires_at(self.seats.0[slot as usize].idle_since, self.instances())
-            })
-            .unwrap_or(Time::NEVER);
+        self.expiry_armed = longest.map_or(Time::NEVER, |slot| {
+            self.seats.0[slot as usize].idle_since + self.keep_alive
+        });
     }
 
     /// Lets instances go that have been idle for their keep-alive, or have reached their age. `gone` hears of each when it
@@ -234,11 +237,10 @@ impl Lane {
     pub fn serve(&mut self, now: Time, mut gone: impl FnMut(Time)) {
         if self.expiry_armed <= now {
             while let Some(slot) = self.idle.longest() {
-                let idle_since = self.seats.0[slot as usize].idle_since;
-                match self.keep_alive.expires_at(idle_since, self.instances()) {
-                    Some(at) if at <= now => self.stop_idle(slot, &mut gone),
-                    _ => break,
+                if self.seats.0[slot as usize].idle_since + self.keep_alive > now {
+                    break;
                 }
+                self.stop_idle(slot, &mut gone);
             }
             self.arm();
         }

@@ -13,6 +13,7 @@ mod deadline;
 pub mod effect;
 mod fanout;
 mod fleet;
+mod idle;
 pub mod ids;
 pub mod input;
 mod instance;
@@ -26,7 +27,7 @@ mod queue;
 mod retry;
 pub mod rng;
 pub mod rules;
-mod scaling;
+pub mod scaling;
 pub mod schedule;
 mod shelf;
 mod table;
@@ -54,6 +55,7 @@ use invoke::Invocation;
 use poller::Polled;
 use rng::Rng;
 use rules::Rules;
+use scaling::greedy::Pool;
 use table::Table;
 use time::{Span, Time};
 
@@ -86,6 +88,8 @@ pub struct Platform {
     /// Functions with requests that wait for the account's limit.
     account_waiters: BTreeSet<FunctionId>,
     fleets: Fleets,
+    /// Memory that functions share whose instances are let go when it is short.
+    pool: Pool,
     instances: Instances,
     invocations: Table<Invocation>,
     queues: BTreeMap<QueueId, Polled>,
@@ -127,6 +131,7 @@ impl Platform {
             account: 0,
             account_waiters: BTreeSet::new(),
             fleets: Fleets::default(),
+            pool: Pool::default(),
             instances: Instances::default(),
             invocations: Table::default(),
             queues: BTreeMap::new(),
@@ -210,6 +215,7 @@ impl Platform {
         match deadline {
             Deadline::Expiry(function) => self.expiry_deadline(function),
             Deadline::Age(instance) => self.aged(instance),
+            Deadline::Prewarm(function) => self.prewarm(function),
             Deadline::Provision(function) => self.provision_again(function),
             Deadline::Waiters(function) => self.serve_waiting(function),
             Deadline::WaitOver(invocation) => self.wait_over(invocation),

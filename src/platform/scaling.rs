@@ -1,5 +1,9 @@
 //! Policies: how long idle instances stay, how many are provisioned, how fast new ones may start.
 
+pub(super) mod greedy;
+mod hybrid;
+pub mod keep_alive;
+
 use super::rules::ScaleUp;
 use super::time::{Span, Time};
 
@@ -36,23 +40,5 @@ impl StartRate {
         }
         self.full_at = self.full_at.max(now) + each;
         Ok(())
-    }
-}
-
-/// How long idle instances of a function stay, and how many stay for good.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KeepAlive {
-    /// After the last invocation's end.
-    pub idle: Span,
-    /// Provisioned instances are never let go for idleness.
-    pub provisioned: u32,
-}
-
-impl KeepAlive {
-    /// When an instance idle since then may go, provided that `live` instances are more than the provisioned ones.
-    pub fn expires_at(&self, idle_since: Time, live: u32) -> Option<Time> {
-        (live > self.provisioned)
-            .then(|| idle_since + self.idle)
-            .filter(|at| *at < Time::NEVER)
     }
 }

@@ -2,6 +2,7 @@
 
 mod function;
 mod history;
+mod keep_alive;
 mod kv;
 mod messages;
 mod project;
@@ -9,6 +10,7 @@ mod testing;
 
 pub use function::{BUILD, CRON, FUNCTION, QUEUE_TRIGGER, TOPIC_TRIGGER};
 pub use history::HISTORY;
+pub use keep_alive::KEEP_ALIVE;
 pub use kv::KV;
 pub use messages::{QUEUE, SUBSCRIPTION, TOPIC};
 pub use project::{PROJECT, PROVIDERS};

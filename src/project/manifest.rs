@@ -1,5 +1,6 @@
 //! The manifest as written: each value read by its own key's rules, nothing held against anything else yet.
 
+mod keep_alive;
 mod messages;
 
 use std::ops::Range;
@@ -12,7 +13,9 @@ use super::read::{At, Field, Section, Sink, field, list, text, wrong};
 use super::route::RouteFault;
 use super::{ClockSetting, Isolation, Route};
 use crate::platform::config::{ColdStarts, Overlap};
+use crate::platform::scaling::keep_alive::Policy;
 use crate::platform::time::Span;
+pub(crate) use keep_alive::keep_alive;
 pub use messages::{RawFilter, RawQueue, RawQueueTrigger, RawTopic, RawTopicTrigger};
 use messages::{queue, read_queue_trigger, read_topic_trigger, topic};
 
@@ -21,6 +24,8 @@ pub struct Manifest {
     pub name: Option<At<String>>,
     pub provider: Option<At<String>>,
     pub secrets: Option<At<Vec<At<String>>>>,
+    /// Of functions that have none of their own.
+    pub keep_alive: Option<At<Policy>>,
     pub functions: Vec<RawFunction>,
     pub queues: Vec<RawQueue>,
     pub topics: Vec<RawTopic>,
@@ -51,7 +56,7 @@ pub struct RawFunction {
     pub min_instances: Option<At<u32>>,
     pub max_concurrency: Option<At<u32>>,
     pub concurrency: Option<At<u32>>,
-    pub keep_alive: Option<At<Span>>,
+    pub keep_alive: Option<At<Policy>>,
     pub allow_hosts: Vec<At<String>>,
     pub env: Vec<(At<String>, String)>,
     pub bind: Vec<(At<String>, At<String>)>,
@@ -127,6 +132,7 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
         manifest.name = project.text("name", sink);
         manifest.provider = project.text("provider", sink).filter(|id| known_provider(id, sink));
         manifest.secrets = project.texts("secrets", sink);
+        manifest.keep_alive = keep_alive(&project, sink);
         project.done();
     }
     manifest.functions = named(&section, "functions", &keys::FUNCTION, sink, function);
@@ -239,7 +245,7 @@ fn function(name: At<String>, section: &Section<'_>, sink: &mut Sink) -> RawFunc
         min_instances: section.integer_u32("min_instances", sink),
         max_concurrency: section.integer_u32("max_concurrency", sink),
         concurrency: section.integer_u32("concurrency", sink),
-        keep_alive: section.duration("keep_alive", sink),
+        keep_alive: keep_alive(section, sink),
         allow_hosts: section
             .texts("allow_hosts", sink)
             .map(|hosts| hosts.value)

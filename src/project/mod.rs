@@ -31,6 +31,7 @@ pub use router::{Lookup, Match, Router};
 pub use secrets::SecretValues;
 
 use crate::platform::config::{ColdStarts, Overlap};
+use crate::platform::scaling::keep_alive::Policy;
 use crate::platform::schedule::Schedule;
 use crate::platform::time::Span;
 use crate::platform::topic::Filter;
@@ -82,7 +83,8 @@ pub struct Function {
     pub max_concurrency: Option<u32>,
     /// Requests an instance takes at once; `None`: the provider's.
     pub concurrency: Option<u32>,
-    pub keep_alive: Option<Span>,
+    /// `None`: the provider's.
+    pub keep_alive: Option<Policy>,
     /// `api.example.com`, `*.example.com`, with an optional port; `*` for all public hosts.
     pub allow_hosts: Vec<String>,
     /// With what env files hold, which win.

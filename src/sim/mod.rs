@@ -18,6 +18,7 @@ mod lane_run;
 pub mod meter;
 mod platform_run;
 pub mod random;
+pub mod recorded;
 mod replicate;
 pub mod server;
 #[cfg(test)]

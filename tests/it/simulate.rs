@@ -108,3 +108,45 @@ fn mistakes_are_answered() {
         );
     }
 }
+
+#[test]
+fn a_project_is_simulated_from_its_history() {
+    let handler = "export default { fetch() { return new Response('hello'); } };";
+    let manifest = "[functions.hello]\nmemory = \"256MB\"\nkeep_alive = { policy = \"half-life\" }\n";
+    let project = Project::new(&[("emu.toml", manifest), ("functions/hello.js", handler)]);
+    let none = simulate(&project, &["--from-history"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(text(&none.stderr).contains("emu dev"), "{}", text(&none.stderr));
+    let emulator = project.start();
+    for _ in 0..5 {
+        let id = emulator.get("/hello").header("x-emu-invocation").to_owned();
+        emulator.wait("invocation", |event| event["id"] == id.as_str());
+    }
+    // Its rows have been written when the history answers.
+    let events = emulator.control("/_emu/history?kind=invocation");
+    assert_eq!(events.as_array().expect("events").len(), 5);
+    let project = emulator.kill();
+    let run = |args: &[&str]| {
+        let output = simulate(&project, args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let printed = run(&["--from-history", "--print"]);
+    assert!(
+        printed.contains("keep_alive = { policy = \"half-life\", period = \"6m20s\" }"),
+        "{printed}"
+    );
+    let swept = run(&[
+        "--from-history",
+        "--set",
+        "horizon=1h",
+        "--sweep",
+        "keep_alive=none,1h",
+        "--replications",
+        "2",
+    ]);
+    assert!(swept.contains("keep_alive"), "{swept}");
+    let replayed: Value = serde_json::from_str(&run(&["--history", "--json"])).expect("JSON");
+    let requests = &replayed["points"][0]["functions"][0]["figures"]["requests"]["mean"];
+    assert_eq!(requests, 5.0);
+}

@@ -1,19 +1,22 @@
 //! `emu simulate`: the platform in virtual time.
 
+mod project;
 mod sweep;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::failure::{Failure, Outcome};
 use super::{Global, json_line, output};
-use crate::project::diagnostic::{Diagnostics, render_all};
+use crate::project::diagnostic::render_all;
 use crate::report::number;
 use crate::report::simulation::Simulation;
 use crate::sim::file::{self, ENDING, Override, Plan};
+use crate::sim::recorded::Recorded;
 use crate::sim::{self, Scene, figures};
 use sweep::{Settings, Sweep};
 
@@ -23,6 +26,18 @@ pub struct Args {
     /// A simulation file [default: the folder's only *.sim.toml]
     #[arg(value_name = "FILE.sim.toml")]
     pub file: Option<PathBuf>,
+
+    /// Simulate the project (`--project`) in place of a file: its functions with the service times and rates of its history
+    #[arg(long, conflicts_with = "file")]
+    pub from_history: bool,
+
+    /// The same with its recorded requests, one by one
+    #[arg(long, conflicts_with = "file")]
+    pub history: bool,
+
+    /// Print what is simulated as a simulation file, and do no more; with --from-history
+    #[arg(long, requires = "from_history")]
+    pub print: bool,
 
     /// Set a value of the file, such as `rate=20/s` or `functions.api.memory=1GB`; may be given again
     #[arg(long, value_name = "KEY=VALUE", value_parser = Override::parse)]
@@ -66,9 +81,18 @@ workers = 8
 /// # Errors
 /// When there is no file, when it is wrong, or when stdout or a file cannot be written.
 pub fn run(args: &Args, global: &Global) -> Outcome {
-    let path = file_of(args)?;
-    let text = file::read_text(&path)?;
-    let plans = plans(args, &path, &text)?;
+    if args.print {
+        let (_, text, _) = project::read(global)?;
+        output::data(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plans = if args.from_history || args.history {
+        let (path, text, recorded) = project::read(global)?;
+        plans(args, &path, &text, args.history.then_some(&recorded))?
+    } else {
+        let path = file_of(args)?;
+        plans(args, &path, &file::read_text(&path)?, None)?
+    };
     let color = global.style().color;
     let mut said: Vec<String> = Vec::new();
     for (_, plan) in &plans {
@@ -91,7 +115,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
 /// # Errors
 /// When the text or what is set is wrong.
 pub fn of_text(args: &Args, path: &Path, text: &str) -> Result<Simulation, Failure> {
-    simulation(args, &plans(args, path, text)?, &|| ())
+    simulation(args, &plans(args, path, text, None)?, &|| ())
 }
 
 fn replications(args: &Args, plan: &Plan) -> u32 {
@@ -143,7 +167,7 @@ fn show(simulation: &Simulation, args: &Args) -> Result<(), Failure> {
 }
 
 /// The file's plan, or one for each combination of what is swept.
-fn plans(args: &Args, path: &Path, text: &str) -> Result<Vec<(Settings, Plan)>, Failure> {
+fn plans(args: &Args, path: &Path, text: &str, recorded: Option<&Recorded>) -> Result<Vec<(Settings, Plan)>, Failure> {
     let mut plans = Vec::new();
     for settings in sweep::combinations(&args.sweep)? {
         let swept = settings.iter().map(|(key, value)| Override {
@@ -151,7 +175,11 @@ fn plans(args: &Args, path: &Path, text: &str) -> Result<Vec<(Settings, Plan)>, 
             value: value.clone(),
         });
         let overrides: Vec<Override> = args.set.iter().cloned().chain(swept).collect();
-        let plan = file::read(path, text, &overrides).map_err(|Diagnostics(list)| Failure::from(Diagnostics(list)))?;
+        let mut plan = file::read(path, text, &overrides)?;
+        if let Some(recorded) = recorded {
+            plan.scene.window.until = plan.scene.window.from.max(recorded.last()) + project::AFTER_LAST;
+            plan.scene.shared = Some(Arc::new(recorded.clone()));
+        }
         plans.push((settings, plan));
     }
     Ok(plans)

@@ -146,7 +146,10 @@ fn function(driver: &Driver, entry: &Entry, base: &str) -> api::Function {
         min_instances: function.min_instances,
         max_concurrency: function.max_concurrency,
         concurrency: function.concurrency.unwrap_or(profile.instance.concurrency),
-        keep_alive_ms: function.keep_alive.unwrap_or(profile.rules.keep_alive).as_millis_f64(),
+        keep_alive_ms: function
+            .keep_alive
+            .map_or(profile.rules.keep_alive, |policy| policy.typical())
+            .as_millis_f64(),
         instances: view.map_or(0, |view| view.instances),
         invocations: counters.invocations,
         errors: counters.errors,

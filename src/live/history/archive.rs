@@ -15,6 +15,15 @@ use crate::report::event::Stamped;
 
 pub struct Archive(Connection);
 
+/// One invocation that ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    pub function: String,
+    /// Microseconds since the Unix epoch.
+    pub began_us: i64,
+    pub duration_us: u64,
+}
+
 impl Archive {
     /// The nearest history from `folder` upward. `None`: there is none.
     pub fn find(folder: &Path) -> Option<Archive> {
@@ -37,6 +46,29 @@ impl Archive {
             ..Query::default()
         };
         read::logs(&self.0, &query).context("the history cannot be read")
+    }
+
+    /// The newest invocations that ran to an end, at most so many, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn ran(&self, limit: u32) -> anyhow::Result<Vec<Ran>> {
+        let sql = "SELECT time, function, data ->> 'duration_ms', data ->> 'outcome' FROM event
+            WHERE kind = 'invocation' AND data ->> 'instance' IS NOT NULL ORDER BY seq DESC LIMIT ?1";
+        let mut statement = self.0.prepare(sql).context("the history cannot be read")?;
+        let rows = statement.query_map([limit], |row| {
+            let (ended, function, duration_ms): (String, String, f64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let ended = chrono::DateTime::parse_from_rfc3339(&ended).map_or(0, |time| time.timestamp_micros());
+            Ok(Ran {
+                function,
+                began_us: ended - (duration_ms * 1e3) as i64,
+                duration_us: (duration_ms * 1e3).max(0.0) as u64,
+            })
+        });
+        let rows = rows.context("the history cannot be read")?;
+        let mut ran: Vec<Ran> = rows.collect::<Result<_, _>>().context("the history cannot be read")?;
+        ran.reverse();
+        Ok(ran)
     }
 
     /// As GET `/_emu/why/{id}`.

@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use crate::platform::time::{Span, Time};
 use crate::report::event::Stamped;
 
-pub use archive::Archive;
+pub use archive::{Archive, Ran};
 pub use budget::Budget;
 pub use caused::caused;
 pub use read::{Query, events, invocation, invocations, logs};

@@ -16,6 +16,7 @@ use super::super::ids::{
 };
 use super::super::input::{Input, Message, Outcome, TopicContent};
 use super::super::rules::{AsyncRules, QueueRules, RequestWait, Rules, ScaleUp};
+use super::super::scaling::keep_alive::{HybridSpec, Policy};
 use super::super::schedule::Schedule;
 use super::super::time::{Span, Time};
 use super::kept::Kept;
@@ -96,6 +97,7 @@ fn project(variant: u8) -> Config {
         spec.instance_concurrency = concurrency;
         spec.max_concurrency = (id == 0).then_some(3);
         spec.min_instances = u32::from(variant & 4 == 4 && id == 1);
+        spec.keep_alive = policies(variant, id);
         spec.on_failure = (id == 1).then_some(Destination::Queue(QueueId(2)));
         spec.cold_start.quantiles = vec![(0, Span::from_millis(50)), (1000, Span::from_millis(500))];
         config.functions.insert(FunctionId(id), spec);
@@ -154,6 +156,21 @@ fn project(variant: u8) -> Config {
     config.cron_wakes = all;
     config.cron_grace = Span::from_secs(20);
     config
+}
+
+/// Each of them under some variant.
+fn policies(variant: u8, id: u32) -> Option<Policy> {
+    let quick = HybridSpec {
+        bin: Span::from_secs(1),
+        range: Span::from_secs(100),
+        ..HybridSpec::default()
+    };
+    match (variant + id as u8) % 5 {
+        0 => Some(Policy::Hybrid(quick)),
+        1 => Some(Policy::HalfLife(Span::from_secs(20))),
+        2 | 3 => Some(Policy::GreedyDual { memory_mb: 300 }),
+        _ => None,
+    }
 }
 
 fn rules(waits: bool) -> Rules {

@@ -28,6 +28,7 @@ use super::super::ids::{
 };
 use super::super::input::{Input, Message, Outcome, TopicContent};
 use super::super::rules::{RequestWait, Rules, ScaleUp};
+use super::super::scaling::keep_alive::{HybridSpec, Policy};
 use super::super::schedule::Schedule;
 use super::super::time::{Span, Time};
 use super::super::topic::Filter;
@@ -151,6 +152,18 @@ impl<'a> Words<'a> {
 
 fn span(text: &str) -> Span {
     parse_span(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// `10m`, `half-life:380s`, `hybrid`, `greedy:512`.
+fn policy(text: &str) -> Policy {
+    match text.split_once(':') {
+        Some(("half-life", period)) => Policy::HalfLife(span(period)),
+        Some(("greedy", mb)) => Policy::GreedyDual {
+            memory_mb: mb.parse().expect("greedy:512"),
+        },
+        None if text == "hybrid" => Policy::Hybrid(HybridSpec::default()),
+        _ => Policy::Fixed(span(text)),
+    }
 }
 
 /// The place of a name, which is its id; new names are added.
@@ -280,7 +293,7 @@ impl Script {
         spec.instance_concurrency = words.number("concurrency").unwrap_or(1);
         spec.min_instances = words.number("min").unwrap_or(0);
         spec.max_concurrency = words.number("max");
-        spec.keep_alive = words.span("keep_alive");
+        spec.keep_alive = words.get("keep_alive").map(policy);
         spec.async_max_retries = words.number("async_retries");
         spec.async_max_age = words.span("async_age");
         spec.on_failure = words

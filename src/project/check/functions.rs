@@ -47,6 +47,11 @@ pub fn all(
             );
         }
     }
+    if let Some(default) = &manifest.keep_alive {
+        for function in functions.values_mut() {
+            function.keep_alive = function.keep_alive.or(Some(default.value));
+        }
+    }
     check_routes(manifest, &functions, sink);
     destinations::circles(manifest, sink);
     functions
@@ -109,7 +114,7 @@ fn declared(raw: &RawFunction, source: PathBuf, world: &World<'_>, sink: &mut Si
         min_instances: raw.min_instances.as_ref().map_or(0, |n| n.value),
         max_concurrency: raw.max_concurrency.as_ref().map(|n| n.value),
         concurrency: raw.concurrency.as_ref().map(|n| n.value),
-        keep_alive: raw.keep_alive.as_ref().map(|span| span.value),
+        keep_alive: raw.keep_alive.as_ref().map(|policy| policy.value),
         allow_hosts: raw
             .allow_hosts
             .iter()

@@ -1,7 +1,15 @@
 //! The keys of functions and of what stands in them.
 
+use super::keep_alive::KEEP_ALIVE as KEEP_ALIVE_TABLE;
 use super::messages::FILTER_SCOPE;
 use super::{DURATION, Kind, NAME, TEXT, Table, Text, U32, key};
+
+/// A time, a word, or a policy.
+pub(super) const KEEP_ALIVE: Kind = Kind::OneOf(&[
+    DURATION,
+    Kind::Text(Text::Choice(&["none", "forever"])),
+    Kind::Table(&KEEP_ALIVE_TABLE),
+]);
 
 pub static FUNCTION: Table = Table {
     path: "functions.NAME",
@@ -86,7 +94,7 @@ pub static FUNCTION: Table = Table {
             "Requests that one instance takes at once.",
         )
         .also(&["container_concurrency", "instance_concurrency"]),
-        key("keep_alive", DURATION, "the provider's", "How long an idle instance stays warm.")
+        key("keep_alive", KEEP_ALIVE, "the project's, or the provider's", "How long an idle instance stays warm.")
             .also(&["idle_timeout", "ttl", "keepalive", "warm_for"]),
         key(
             "allow_hosts",

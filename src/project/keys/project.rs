@@ -1,5 +1,6 @@
 //! The keys of the project as a whole.
 
+use super::function::KEEP_ALIVE;
 use super::{Kind, TEXT, Table, Text, key};
 
 pub static PROJECT: Table = Table {
@@ -14,6 +15,13 @@ pub static PROJECT: Table = Table {
             "Whose limits, scaling, cold starts and prices apply.",
         )
         .also(&["profile", "platform", "cloud"]),
+        key(
+            "keep_alive",
+            KEEP_ALIVE,
+            "the provider's",
+            "How long idle instances of functions stay warm that do not say so themselves.",
+        )
+        .also(&["idle_timeout", "ttl", "keepalive"]),
         key(
             "secrets",
             Kind::List(&TEXT),

@@ -1,6 +1,6 @@
 //! Every key of a simulation file, as [`crate::project::keys`] has those of `emu.toml`.
 
-use crate::project::keys::{DURATION, Kind, TEXT, Table, Text, U32, key};
+use crate::project::keys::{DURATION, KEEP_ALIVE, Kind, TEXT, Table, Text, U32, key};
 
 const RATE: Kind = TEXT;
 const SPREAD: Kind = Kind::OneOf(&[DURATION, Kind::Table(&SPREAD_TABLE)]);
@@ -284,7 +284,11 @@ pub static FUNCTION: Table = Table {
         .also(&["reserved_concurrency", "max_instances", "max_scale"]),
         key(
             "keep_alive",
-            DURATION,
+            Kind::OneOf(&[
+                DURATION,
+                Kind::Text(Text::Choice(&["none", "forever"])),
+                Kind::Table(&KEEP_ALIVE),
+            ]),
             "the provider's",
             "How long an idle instance stays warm.",
         )

@@ -18,7 +18,7 @@ use crate::project::manifest::report_syntax;
 use crate::project::read::Sink;
 use crate::project::shown;
 
-pub use overrides::Override;
+pub use overrides::{Override, bare_or_quoted};
 
 /// How file names end.
 pub const ENDING: &str = ".sim.toml";

@@ -48,7 +48,8 @@ impl Override {
     }
 }
 
-fn bare_or_quoted(part: &str) -> String {
+/// A key as TOML writes it.
+pub fn bare_or_quoted(part: &str) -> String {
     let bare = !part.is_empty()
         && part
             .bytes()

@@ -17,7 +17,7 @@ use crate::platform::ids::FunctionId;
 use crate::platform::rules::{RequestWait, Rules, ScaleUp};
 use crate::platform::time::{Span, Time};
 use crate::project::diagnostic::nearest;
-use crate::project::manifest::{known_provider, named};
+use crate::project::manifest::{keep_alive, known_provider, named};
 use crate::project::read::{At, Section, Sink, list};
 use crate::provider::{self, Profile};
 
@@ -212,7 +212,7 @@ fn function(
             .map_or(profile.instance.concurrency, |n| n.value),
         min_instances: min.map_or(0, |n| n.value),
         max_concurrency: max.map(|n| n.value).or(profile.scaling.function_instances_max),
-        keep_alive: section.duration("keep_alive", sink).map(|span| span.value),
+        keep_alive: keep_alive(section, sink).map(|policy| policy.value),
         on_failure: None,
         on_success: None,
         async_max_retries: None,

@@ -117,3 +117,54 @@ fn cores_do_not_show() {
     }
     assert_ne!(all[0].functions[0].meter.sums, all[1].functions[0].meter.sums);
 }
+
+fn every_half_an_hour(keep_alive: &str) -> crate::report::simulation::Point {
+    point(&format!(
+        "horizon = \"10d\"\nwarmup = \"1d\"\nreplications = 1\n[limits]\nprovider = false\n[workload]\npattern = \"uniform\"\nrate = \"2/h\"\n[functions.f]\n\
+         service = \"1s\"\ncold_start = \"100ms\"\nkeep_alive = {keep_alive}\n"
+    ))
+}
+
+/// A timer every half an hour: a fixed time either is cold or idles all the time; the histogram is neither.
+#[test]
+fn the_histogram_is_ahead_of_a_timer() {
+    let fixed = every_half_an_hour("\"20m\"");
+    assert_eq!(of(&fixed, "cold_share").mean, 1.0);
+    assert!((of(&fixed, "instances_mean").mean - 2.0 / 3.0).abs() < 0.01);
+    let long = every_half_an_hour("\"1h\"");
+    assert_eq!(
+        (of(&long, "cold_share").mean, of(&long, "instances_mean").mean),
+        (0.0, 1.0)
+    );
+    let hybrid = every_half_an_hour("{ policy = \"hybrid\" }");
+    assert_eq!(of(&hybrid, "cold_share").mean, 0.0);
+    // Bins are a minute wide: gaps of just less than half an hour are in the 29th, less a tenth.
+    let idle = of(&hybrid, "instances_mean").mean * 30.0;
+    assert!((3.0..5.0).contains(&idle), "{idle} minutes of thirty");
+    let none = every_half_an_hour("\"none\"");
+    assert_eq!(of(&none, "cold_share").mean, 1.0);
+    assert!(of(&none, "instances_mean").mean < 0.001);
+}
+
+/// Three functions in memory for two instances: the one that starts slowly keeps its own.
+#[test]
+fn greedy_dual_keeps_what_is_dear() {
+    let functions = [("dear", "2s"), ("cheap", "20ms"), ("other", "20ms")].map(|(name, cold_start)| {
+        format!(
+            "[functions.{name}]\nservice = \"10ms\"\ncold_start = \"{cold_start}\"\nmemory = \"256MB\"\n\
+             keep_alive = {{ policy = \"greedy-dual\", memory = \"600MB\" }}\n"
+        )
+    });
+    let point = point(&format!(
+        "horizon = \"1d\"\nreplications = 1\n[limits]\nprovider = false\n[workload]\nrate = \"2/m\"\n{}",
+        functions.concat()
+    ));
+    let cold = |at: usize| point.functions[at].figures["cold_share"].mean;
+    assert!(
+        cold(0) < 0.1 && cold(1) > 0.3 && cold(2) > 0.3,
+        "{} {} {}",
+        cold(0),
+        cold(1),
+        cold(2)
+    );
+}
