@@ -25,8 +25,8 @@ export function figures(name) {
 class Functions {
   constructor(root) {
     this.list = h("div", { class: "cards" });
-    this.costs = new Map();
-    this.asked = 0;
+    this.costs = undefined;
+    this.asked = -1e9;
     fill(root, h("h1", { class: "unseen" }, t("nav.functions")), this.list);
     this.update();
   }
@@ -34,7 +34,7 @@ class Functions {
   update() {
     const all = [...live.functions.values()];
     if (all.length === 0 && live.health) fill(this.list, empty(t("functions.none")));
-    keyed(this.list, all, (one) => one.name, card, (element, one) => element.__set(one, this.costs.get(one.name)));
+    keyed(this.list, all, (one) => one.name, card, (element, one) => element.__set(one, this.costs && (this.costs.get(one.name) ?? null)));
     this.bill();
   }
 
@@ -44,6 +44,7 @@ class Functions {
     get("bill")
       .then((bill) => {
         this.costs = new Map(bill.functions.map((one) => [one.name, one]));
+        this.update();
       })
       .catch(() => {});
   }
@@ -85,7 +86,8 @@ function setMeters(m, one, cost) {
   const limit = one.max_concurrency === null ? "" : ` / ${count(one.max_concurrency)}`;
   m.concurrency.set(`${count(state.busy)}${limit}`, t("lane.instances", { n: state.instances }) + (state.waiting ? ` · ${t("figure.waiting", { n: state.waiting })}` : ""));
   m.memory.set(f.memory ? megabytes(f.memory) : "–", t("figure.of", { what: megabytes(one.memory_mb) }));
-  m.cost.set(cost ? money(cost.cost_before_free) : "$0", cost && cost.per_million ? t("figure.million", { cost: money(cost.per_million) }) : "");
+  // Unknown until the bill has been asked for; a function that never ran is not in it.
+  m.cost.set(cost === undefined ? "–" : money(cost ? cost.cost_before_free : 0), cost && cost.per_million ? t("figure.million", { cost: money(cost.per_million) }) : "");
 }
 
 function card(one) {
@@ -134,8 +136,8 @@ class OneFunction {
     this.links = h("div", { class: "links" });
     this.rows = h("tbody");
     this.form = h("div");
-    this.costs = null;
-    this.asked = 0;
+    this.costs = undefined;
+    this.asked = -1e9;
     fill(
       root,
       back("#/functions", t("nav.functions")),
@@ -178,7 +180,8 @@ class OneFunction {
       this.asked = performance.now();
       get("bill")
         .then((bill) => {
-          this.costs = bill.functions.find((each) => each.name === this.name);
+          this.costs = bill.functions.find((each) => each.name === this.name) ?? null;
+          this.update();
         })
         .catch(() => {});
     }
