@@ -47,7 +47,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "bill",
         ],
     ),
-    ("Foresee", &["simulate", "lesson"]),
+    ("Foresee", &["simulate", "trace", "lesson"]),
     ("Project", &["new", "bundle", "validate", "types", "schema"]),
     ("This program", &["cache", "completions"]),
 ];

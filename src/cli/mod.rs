@@ -30,6 +30,7 @@ mod signals;
 mod simulate;
 mod snapshot;
 mod test;
+mod trace;
 mod types;
 mod validate;
 mod why;
@@ -150,6 +151,7 @@ enum Command {
     Bill(bill::Args),
     Simulate(simulate::Args),
     Lesson(lesson::Args),
+    Trace(trace::Args),
     New(new::Args),
     Bundle(bundle::Args),
     Validate(validate::Args),
@@ -206,6 +208,7 @@ impl Command {
             Command::Bill(args) => bill::run(args, global),
             Command::Simulate(args) => simulate::run(args, global),
             Command::Lesson(args) => lesson::run(args, global),
+            Command::Trace(args) => trace::run(args),
             Command::New(args) => new::run(args),
             Command::Bundle(args) => bundle::run(args, global),
             Command::Validate(args) => validate::run(args, global),

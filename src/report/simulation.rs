@@ -153,7 +153,7 @@ impl Simulation {
         );
         match self.points.as_slice() {
             [only] if only.settings.is_empty() => {
-                for side in only.functions.iter().chain(&only.servers) {
+                for side in most_called(&only.functions).into_iter().chain(&only.servers) {
                     out.push_str(&format!("\n{}\n\n{}", side.name, lines(&side.figures)));
                 }
                 if let Some(all) = &only.all {
@@ -161,6 +161,13 @@ impl Simulation {
                 }
             }
             points => out.push_str(&sweep(points)),
+        }
+        let functions = self.points.first().map_or(0, |point| point.functions.len());
+        if functions > SHOWN_MAX {
+            let all = number::count(functions as u64);
+            out.push_str(&format!(
+                "\n- of {all} functions only the most called are shown; --json and --csv hold all\n"
+            ));
         }
         if !self.assumptions.is_empty() {
             out.push('\n');
@@ -204,6 +211,20 @@ impl Simulation {
     }
 }
 
+/// More functions than this are those of a trace.
+const SHOWN_MAX: usize = 20;
+
+/// All, or the ten that have the most requests.
+fn most_called(functions: &[Side]) -> Vec<&Side> {
+    let mut sides: Vec<&Side> = functions.iter().collect();
+    if sides.len() > SHOWN_MAX {
+        let requests = |side: &Side| side.figures.get("requests").map_or(0.0, |interval| interval.mean);
+        sides.sort_by(|a, b| requests(b).total_cmp(&requests(a)));
+        sides.truncate(10);
+    }
+    sides
+}
+
 /// One figure a line, with its interval.
 fn lines(figures: &BTreeMap<&'static str, Interval>) -> String {
     let mut table = Table::new(&["", ">mean", ">95% interval"]);
@@ -230,10 +251,17 @@ fn sweep(points: &[Point]) -> String {
     let Some(first) = points.first() else {
         return out;
     };
-    let functions = first.functions.len();
+    // Of the many functions of a trace only what they come to together.
+    let many = first.functions.len() > SHOWN_MAX;
+    let functions = if many { 1 } else { first.functions.len() };
     let sides = functions + first.servers.len();
     let side_of = |point: &Point, at: usize| match at.checked_sub(functions) {
         Some(server) => point.servers.get(server).cloned(),
+        None if many => Some(Side {
+            name: "all functions".to_owned(),
+            figures: point.all.clone()?,
+            over_time: Vec::new(),
+        }),
         None => point.functions.get(at).cloned(),
     };
     for at in 0..sides {

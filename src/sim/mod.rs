@@ -23,6 +23,7 @@ mod replicate;
 pub mod server;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod workload;
 
 use std::sync::Arc;

@@ -99,6 +99,19 @@ fn the_manifest_that_is_shown_is_valid() {
     let manifests = blocks(&readme, "toml");
     assert!(!manifests.is_empty());
     for manifest in manifests {
+        if manifest.starts_with("# traced.sim.toml") {
+            let project = Project::new(&[("traced.sim.toml", &manifest.replace("[\"", "[\"synthetic."))]);
+            assert!(
+                project
+                    .emu(["trace", ".", "--functions", "30", "--requests", "20000"])
+                    .status
+                    .success()
+            );
+            let run = project.emu(["simulate", "--replications", "1", "--set", "horizon=1h"]);
+            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+            assert!(String::from_utf8_lossy(&run.stdout).contains("of 30 functions only the most called"));
+            continue;
+        }
         if manifest.starts_with("# shop.sim.toml") {
             let project = Project::new(&[("shop.sim.toml", manifest)]);
             let run = project.emu(["simulate", "--replications", "1", "--set", "horizon=1m"]);

@@ -150,3 +150,49 @@ fn a_project_is_simulated_from_its_history() {
     let requests = &replayed["points"][0]["functions"][0]["figures"]["requests"]["mean"];
     assert_eq!(requests, 5.0);
 }
+
+#[test]
+fn a_trace_is_replayed() {
+    let file = r#"
+replications = 1
+[trace]
+files = ["calls.csv"]
+[functions.each]
+service = "1s"
+keep_alive = "10s"
+cold_start = "none"
+memory = "1GB"
+[servers.web]
+hourly = "$1"
+workers = 2
+"#;
+    let calls = "time,function,duration\n10,a,2\n11,b,1\n13,a,4\n60,a,3\n";
+    let project = Project::new(&[("t.sim.toml", file), ("calls.csv", calls)]);
+    let output = simulate(&project, &["--json", "--set", "horizon=100s"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let came: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let figure = |side: &Value, name: &str| side["figures"][name]["mean"].as_f64().unwrap_or(-1.0);
+    let [a, b] = [0, 1].map(|at| &came["points"][0]["functions"][at]);
+    assert_eq!(
+        (&a["name"], figure(a, "requests"), figure(b, "requests")),
+        (&"a".into(), 3.0, 1.0)
+    );
+    // The second call of `a` finds its instance warm, the third comes when that is gone.
+    assert!((figure(a, "cold_share") - 2.0 / 3.0).abs() < 1e-9, "{a}");
+    assert!((figure(a, "latency_mean_ms") - 3_000.0).abs() < 1.0, "{a}");
+    assert_eq!(figure(&came["points"][0]["servers"][0], "requests"), 4.0);
+    for (from, to, said) in [
+        ("calls.csv", "cals.csv", "cals.csv: cannot be read"),
+        (
+            "[functions.each]",
+            "[functions.b]\nservice = \"1s\"\n[functions.each]",
+            "there must be one function",
+        ),
+        ("[trace]", "[workload]\nrate = \"1/s\"\n[trace]", "take one of them out"),
+    ] {
+        project.write("t.sim.toml", &file.replace(from, to));
+        let output = simulate(&project, &[]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains(said), "{said}: {}", text(&output.stderr));
+    }
+}

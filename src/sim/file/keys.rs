@@ -50,6 +50,12 @@ pub static ROOT: Table = Table {
             "When requests come; functions may have their own.",
         )
         .also(&["load", "traffic", "arrivals"]),
+        key(
+            "trace",
+            Kind::Table(&TRACE),
+            "",
+            "Recorded requests in place of `[workload]`, for as many functions as the trace has.",
+        ),
         key("functions", Kind::Named(&FUNCTION), "", "Functions by name.").also(&["function", "lambda", "fleet"]),
         key(
             "servers",
@@ -160,6 +166,40 @@ pub static WORKLOAD: Table = Table {
             "closed: what a client waits after an answer.",
         )
         .also(&["think_time", "pause"]),
+    ],
+};
+
+pub static TRACE: Table = Table {
+    path: "trace",
+    doc: "Recorded requests. The only `[functions.NAME]` says what holds for each function of the trace.",
+    keys: &[
+        key(
+            "files",
+            Kind::List(&TEXT),
+            "",
+            "Azure 2019 (`invocations_per_function_md...`, a file a day), Azure 2021, or CSV with `time,function,duration`.",
+        )
+        .also(&["file", "requests", "invocations"])
+        .required(),
+        key(
+            "durations",
+            Kind::List(&TEXT),
+            "`[]`",
+            "Azure 2019: `function_durations_percentiles...`.",
+        )
+        .also(&["duration"]),
+        key(
+            "memory",
+            Kind::List(&TEXT),
+            "`[]`",
+            "Azure 2019: `app_memory_percentiles...`; the most that an application took.",
+        ),
+        key(
+            "functions",
+            Kind::Integer { min: 1, max: 100_000 },
+            "all",
+            "Only the first so many functions of the files.",
+        ),
     ],
 };
 

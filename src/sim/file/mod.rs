@@ -6,6 +6,7 @@ mod scene;
 pub mod spread;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -8,9 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::distribution::Distribution;
 use super::super::meter::Window;
+use super::super::trace::Trace;
 use super::super::{ColdStart, Function, Load, Scene, server};
 use super::spread::{parse_rate, spread, table, workload};
-use super::{Plan, keys};
+use super::{Plan, keys, trace};
 use crate::platform::cold_start::ColdStartModel;
 use crate::platform::config::{ColdStarts, Config, FunctionSpec};
 use crate::platform::ids::FunctionId;
@@ -47,8 +48,8 @@ pub fn plan(root: &Spanned<DeTable<'_>>, file_name: &str, sink: &mut Sink) -> Op
         profile.rules = rules(&limits, profile.rules, sink);
         limits.done();
     }
-    let shared = section.get("workload").and_then(|field| workload(&field, sink));
-    let has_workload = section.get("workload").is_some();
+    let (shared, trace) = requests(&section, sink);
+    let has_workload = section.get("workload").is_some() || section.get("trace").is_some();
     let profile = Arc::new(profile);
     let functions: Vec<(Function, FunctionSpec)> =
         named(&section, "functions", &keys::FUNCTION, sink, |name, section, sink| {
@@ -57,12 +58,19 @@ pub fn plan(root: &Spanned<DeTable<'_>>, file_name: &str, sink: &mut Sink) -> Op
         .into_iter()
         .flatten()
         .collect();
-    let servers: Vec<server::Group> = named(&section, "servers", &keys::SERVERS, sink, |name, section, sink| {
+    let functions = match (&trace, section.get("trace")) {
+        (Some(trace), Some(field)) => trace::functions(&field.at(()), trace, functions, sink),
+        _ => functions,
+    };
+    let mut servers: Vec<server::Group> = named(&section, "servers", &keys::SERVERS, sink, |name, section, sink| {
         servers(name, section, &functions, shared.as_ref(), sink)
     })
     .into_iter()
     .flatten()
     .collect();
+    if let Some(trace) = &trace {
+        follow(trace, &mut servers);
+    }
     if section.get("functions").is_none() && section.get("servers").is_none() {
         sink.error(
             &(begin..begin),
@@ -72,18 +80,46 @@ pub fn plan(root: &Spanned<DeTable<'_>>, file_name: &str, sink: &mut Sink) -> Op
     }
     section.done();
     let from = Time::ZERO + warmup;
+    let whole = trace.as_ref().map_or(Span::from_secs(86_400), |trace| trace.lasts);
     let window = Window {
         from,
-        until: from + horizon.map_or(Span::from_secs(86_400), |span| span.value),
+        until: from + horizon.map_or(whole, |span| span.value),
         bins: BINS,
     };
     Some(Plan {
         name,
-        scene: scene(functions, servers, profile, window),
+        scene: Scene {
+            shared: trace.map(|trace| trace.source),
+            ..scene(functions, servers, profile, window)
+        },
         seed,
         replications,
         warnings: Vec::new(),
     })
+}
+
+/// `[workload]`, or `[trace]`: then functions have no requests of their own.
+fn requests(section: &Section<'_>, sink: &mut Sink) -> (Option<Load>, Option<Trace>) {
+    let field = section.get("workload");
+    let Some(trace) = section.get("trace") else {
+        return (field.and_then(|field| workload(&field, sink)), None);
+    };
+    if let Some(field) = field {
+        let problem = sink.error(&field.span(), "there are a `[workload]` and a `[trace]`");
+        problem
+            .related(&trace.span(), "requests come from here")
+            .remedy("take one of them out");
+    }
+    (Some(Load::None), trace::read(&trace, sink))
+}
+
+/// Servers without a workload of their own get the trace's requests.
+fn follow(trace: &Trace, servers: &mut [server::Group]) {
+    for group in servers {
+        if group.loads.iter().all(|(_, load)| matches!(load, Load::None)) {
+            group.loads = vec![(u32::MAX, Load::Source(Arc::clone(&trace.source)))];
+        }
+    }
 }
 
 fn scene(

@@ -1,0 +1,303 @@
+//! Azure's trace of 2019: a line for each function, a column for each minute of a day. What a minute holds is spread over it at
+//! random. A day is read an hour at a time: once through the file for each hour, with that hour's counts in memory.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::Source;
+use super::super::distribution::Distribution;
+use super::super::random::Stream;
+use super::super::workload::{Arrival, Arrivals};
+use super::{Fault, Files, Trace, Traced, column, fault, headings, reader, short, unreadable};
+use crate::platform::time::{Span, Time};
+
+const MINUTE: u64 = 60_000_000_000;
+/// Minutes that are in memory at once.
+const CHUNK: usize = 60;
+
+/// Percentiles of `function_durations_percentiles`, with their columns.
+const PERCENTILES: [(f64, &str); 7] = [
+    (0.0, "percentile_Average_0"),
+    (0.01, "percentile_Average_1"),
+    (0.25, "percentile_Average_25"),
+    (0.5, "percentile_Average_50"),
+    (0.75, "percentile_Average_75"),
+    (0.99, "percentile_Average_99"),
+    (1.0, "percentile_Average_100"),
+];
+
+struct Days {
+    files: Vec<Day>,
+    ids: Arc<HashMap<String, u32>>,
+}
+
+#[derive(Clone)]
+struct Day {
+    path: PathBuf,
+    keys: [usize; 3],
+    /// Column of the first minute, and how many there are.
+    minutes: (usize, usize),
+}
+
+impl Day {
+    fn of(path: &Path, heading: &[String]) -> Result<Day, Fault> {
+        let first = column(heading, "1", path)?;
+        let numbered = heading[first..].iter().zip(1usize..);
+        let count = numbered
+            .take_while(|(column, minute)| column.parse::<usize>() == Ok(*minute))
+            .count();
+        Ok(Day {
+            path: path.to_owned(),
+            keys: keys(heading, path)?,
+            minutes: (first, count),
+        })
+    }
+}
+
+fn keys(heading: &[String], path: &Path) -> Result<[usize; 3], Fault> {
+    Ok([
+        column(heading, "HashOwner", path)?,
+        column(heading, "HashApp", path)?,
+        column(heading, "HashFunction", path)?,
+    ])
+}
+
+fn key(record: &csv::StringRecord, columns: &[usize]) -> String {
+    let parts: Vec<&str> = columns.iter().filter_map(|at| record.get(*at)).collect();
+    parts.join("/")
+}
+
+pub fn open(files: &Files) -> Result<Trace, Fault> {
+    let mut ids: HashMap<String, u32> = HashMap::new();
+    let mut functions: Vec<Traced> = Vec::new();
+    let (mut days, mut requests, mut minutes) = (Vec::new(), 0u64, 0);
+    for path in &files.requests {
+        let mut reader = reader(path)?;
+        let day = Day::of(path, &headings(&mut reader, path)?)?;
+        let mut record = csv::StringRecord::new();
+        while reader
+            .read_record(&mut record)
+            .map_err(|error| unreadable(path, &error))?
+        {
+            let key = key(&record, &day.keys);
+            if let Entry::Vacant(vacant) = ids.entry(key) {
+                if functions.len() >= files.functions_max {
+                    continue;
+                }
+                let parts: Vec<&str> = vacant.key().split('/').skip(1).collect();
+                functions.push(Traced {
+                    name: short(&parts),
+                    service: None,
+                    memory_mb: None,
+                });
+                vacant.insert(functions.len() as u32 - 1);
+            }
+            for (text, minute) in record.iter().skip(day.minutes.0).take(day.minutes.1).zip(1..) {
+                let line = record.position().map(csv::Position::line);
+                requests += match text {
+                    "0" => 0,
+                    text => u64::from(text.parse::<u32>().map_err(|_| {
+                        fault(
+                            path,
+                            line,
+                            format!("`{text}` in the column {minute} is no count of invocations"),
+                        )
+                    })?),
+                };
+            }
+        }
+        minutes += day.minutes.1 as u64;
+        days.push(day);
+    }
+    if requests == 0 {
+        let path = files.requests.first().cloned().unwrap_or_default();
+        return Err(fault(&path, None, "there is no invocation in it"));
+    }
+    durations(&files.durations, &ids, &mut functions)?;
+    memory(&files.memory, &ids, &mut functions)?;
+    let lasts = Span(minutes * MINUTE);
+    let source = Arc::new(Days {
+        files: days,
+        ids: Arc::new(ids),
+    });
+    Ok(Trace {
+        functions,
+        requests,
+        lasts,
+        source,
+    })
+}
+
+fn durations(files: &[PathBuf], ids: &HashMap<String, u32>, functions: &mut [Traced]) -> Result<(), Fault> {
+    for path in files {
+        let mut reader = reader(path)?;
+        let heading = headings(&mut reader, path)?;
+        let keys = keys(&heading, path)?;
+        let columns: Result<Vec<usize>, Fault> = PERCENTILES
+            .iter()
+            .map(|(_, name)| column(&heading, name, path))
+            .collect();
+        let columns = columns?;
+        let mut record = csv::StringRecord::new();
+        while reader
+            .read_record(&mut record)
+            .map_err(|error| unreadable(path, &error))?
+        {
+            let id = ids.get(&key(&record, &keys));
+            let Some(function) = id.and_then(|id| functions.get_mut(*id as usize)) else {
+                continue;
+            };
+            let mut points = Vec::new();
+            let mut least = 0.0f64;
+            for ((share, name), at) in PERCENTILES.iter().zip(&columns) {
+                let ms = number(&record, *at, name, path)?;
+                least = least.max(ms * 1e6);
+                points.push((*share, least));
+            }
+            // A function has a line for each day; the first one holds.
+            function.service.get_or_insert(Distribution::Quantiles(points.into()));
+        }
+    }
+    Ok(())
+}
+
+/// By application: each of its functions has an instance of its own here.
+fn memory(files: &[PathBuf], ids: &HashMap<String, u32>, functions: &mut [Traced]) -> Result<(), Fault> {
+    let mut apps: HashMap<String, u32> = HashMap::new();
+    for path in files {
+        let mut reader = reader(path)?;
+        let heading = headings(&mut reader, path)?;
+        let app = [column(&heading, "HashOwner", path)?, column(&heading, "HashApp", path)?];
+        let name = "AverageAllocatedMb_pct100";
+        let at = column(&heading, name, path)?;
+        let mut record = csv::StringRecord::new();
+        while reader
+            .read_record(&mut record)
+            .map_err(|error| unreadable(path, &error))?
+        {
+            let mb = number(&record, at, name, path)?.ceil() as u32;
+            let most = apps.entry(key(&record, &app)).or_default();
+            *most = mb.max(*most);
+        }
+    }
+    for (key, id) in ids {
+        let app = key.rsplit_once('/').map_or(key.as_str(), |(app, _)| app);
+        if let (Some(mb), Some(function)) = (apps.get(app), functions.get_mut(*id as usize)) {
+            function.memory_mb = Some((*mb).max(1));
+        }
+    }
+    Ok(())
+}
+
+fn number(record: &csv::StringRecord, at: usize, name: &str, path: &Path) -> Result<f64, Fault> {
+    let text = record.get(at).unwrap_or_default();
+    let value = text
+        .parse::<f64>()
+        .ok()
+        .filter(|value| value.is_finite() && *value >= 0.0);
+    let line = record.position().map(csv::Position::line);
+    value.ok_or_else(|| fault(path, line, format!("`{text}` is no number for `{name}`")))
+}
+
+impl Source for Days {
+    fn open(&self, _function: u32, stream: Stream) -> Box<dyn Arrivals + Send> {
+        let mut arrivals = Minutes {
+            days: self.files.clone(),
+            ids: Arc::clone(&self.ids),
+            stream,
+            day: 0,
+            chunk: 0,
+            begins: 0,
+            cells: Vec::new(),
+            due: Vec::new(),
+        };
+        arrivals.fill();
+        Box::new(arrivals)
+    }
+}
+
+struct Minutes {
+    days: Vec<Day>,
+    ids: Arc<HashMap<String, u32>>,
+    stream: Stream,
+    day: usize,
+    chunk: usize,
+    /// Minutes of the days before.
+    begins: u64,
+    /// Minute of the day, function, count; the latest first.
+    cells: Vec<(u32, u32, u32)>,
+    /// Of one minute; the latest first.
+    due: Vec<(Time, u32)>,
+}
+
+impl Minutes {
+    fn fill(&mut self) {
+        while self.due.is_empty() {
+            let Some(&(minute, ..)) = self.cells.last() else {
+                if !self.read() {
+                    return;
+                }
+                continue;
+            };
+            while let Some((_, function, count)) = self.cells.pop_if(|(at, ..)| *at == minute) {
+                let begins = (self.begins + u64::from(minute)) * MINUTE;
+                for _ in 0..count {
+                    let within = (self.stream.unit() * MINUTE as f64) as u64;
+                    self.due.push((Time(begins + within), function));
+                }
+            }
+            self.due.sort_unstable_by(|a, b| b.cmp(a));
+            if self.cells.is_empty() {
+                self.cells.shrink_to(1 << 16);
+            }
+        }
+    }
+
+    /// The next hour's counts; `false`: that was the last one.
+    fn read(&mut self) -> bool {
+        let Some(day) = self.days.get(self.day).cloned() else {
+            return false;
+        };
+        let from = self.chunk * CHUNK;
+        if from >= day.minutes.1 {
+            self.begins += day.minutes.1 as u64;
+            self.day += 1;
+            self.chunk = 0;
+            return true;
+        }
+        self.chunk += 1;
+        let upto = (from + CHUNK).min(day.minutes.1);
+        let Ok(mut reader) = reader(&day.path) else { return true };
+        let mut record = csv::StringRecord::new();
+        while reader.read_record(&mut record).unwrap_or(false) {
+            let Some(function) = self.ids.get(&key(&record, &day.keys)) else {
+                continue;
+            };
+            for minute in from..upto {
+                match record.get(day.minutes.0 + minute) {
+                    None | Some("0") => {}
+                    Some(text) => self.cells.push((minute as u32, *function, text.parse().unwrap_or(0))),
+                }
+            }
+        }
+        self.cells.sort_unstable_by(|a, b| b.cmp(a));
+        true
+    }
+}
+
+impl Arrivals for Minutes {
+    fn next_at(&self) -> Time {
+        self.due.last().map_or(Time::NEVER, |(at, _)| *at)
+    }
+
+    fn take(&mut self) -> Arrival {
+        let taken = self.due.pop();
+        self.fill();
+        Arrival {
+            function: taken.map_or(0, |(_, function)| function),
+            service: None,
+        }
+    }
+}
