@@ -58,10 +58,7 @@ pub fn plan(root: &Spanned<DeTable<'_>>, file_name: &str, sink: &mut Sink) -> Op
         .into_iter()
         .flatten()
         .collect();
-    let functions = match (&trace, section.get("trace")) {
-        (Some(trace), Some(field)) => trace::functions(&field.at(()), trace, functions, sink),
-        _ => functions,
-    };
+    let functions = traced(&section, trace.as_ref(), functions, sink);
     let mut servers: Vec<server::Group> = named(&section, "servers", &keys::SERVERS, sink, |name, section, sink| {
         servers(name, section, &functions, shared.as_ref(), sink)
     })
@@ -111,6 +108,19 @@ fn requests(section: &Section<'_>, sink: &mut Sink) -> (Option<Load>, Option<Tra
             .remedy("take one of them out");
     }
     (Some(Load::None), trace::read(&trace, sink))
+}
+
+/// The functions of the trace, where there is one.
+fn traced(
+    section: &Section<'_>,
+    trace: Option<&Trace>,
+    described: Vec<(Function, FunctionSpec)>,
+    sink: &mut Sink,
+) -> Vec<(Function, FunctionSpec)> {
+    match (trace, section.get("trace")) {
+        (Some(trace), Some(field)) => trace::functions(&field.at(()), trace, described, sink),
+        _ => described,
+    }
 }
 
 /// Servers without a workload of their own get the trace's requests.
