@@ -207,7 +207,7 @@ fn a_kind_of_events_and_a_message_that_are_none_are_refused() {
         .filter_map(|row| row.split('`').next())
         .filter(|kind| *kind != "event")
         .collect();
-    assert_eq!(kinds.len(), 11, "{kinds:?}");
+    assert_eq!(kinds.len(), 12, "{kinds:?}");
     assert!(get(&kinds.join(",")).status.is_success());
     let nothing = emu.control_post("/_emu/queues/later/messages", &serde_json::Value::Null);
     assert_eq!(nothing.status.as_u16(), 400);
