@@ -1,8 +1,8 @@
-//! Simulation: the platform in virtual time. [`platform_run`] is to it what `live` is to `emu dev`; [`lane_run`] is the
+//! Simulation: the platform in virtual time. `platform_run` is to it what `live` is to `emu dev`; `lane_run` is the
 //! fast way for one function that needs no waiting lines; [`server`] is the always-on side.
 //!
 //! A [`Scene`] says what is simulated, [`run`] simulates it in replications on all cores and returns what each came to,
-//! in their order, so that the same seed gives the same figures on any machine. [`file`] reads scenes from `*.sim.toml`,
+//! in their order, so that the same seed gives the same figures on any machine. [`mod@file`] reads scenes from `*.sim.toml`,
 //! [`figures`] makes means and confidence intervals of them.
 //!
 //! **To add a source of requests** (a trace, say), implement [`workload::Arrivals`]: a stream in time order that is asked for

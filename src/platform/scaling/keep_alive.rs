@@ -1,4 +1,4 @@
-//! How long idle instances stay. A [`Policy`] is what a manifest asks for; a [`KeepAlive`] is one at work in a fleet.
+//! How long idle instances stay. A [`Policy`] is what a manifest asks for; a `KeepAlive` is one at work in a fleet.
 
 use super::hybrid::Hybrid;
 use crate::platform::time::{Span, Time};

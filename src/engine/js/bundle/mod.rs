@@ -18,7 +18,7 @@ use super::{Convention, artefact};
 use crate::engine::Settings;
 use compose::{Parts, compose};
 
-/// What [`bundle`] made.
+/// What `bundle` made.
 #[derive(Debug)]
 pub struct Bundle {
     pub component: Vec<u8>,
