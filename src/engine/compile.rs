@@ -319,7 +319,7 @@ pub fn child_main() -> Option<ExitCode> {
 }
 
 fn compile_as_child(out: &Path, bare: bool) -> Result<(), String> {
-    restrain();
+    restrain(!bare);
     let wasm = read_input().map_err(|error| error.to_string())?;
     // The parent keeps the pipe open while it lives.
     std::thread::spawn(|| {
@@ -351,11 +351,20 @@ fn read_input() -> std::io::Result<Vec<u8>> {
 }
 
 /// Lowers this process's priority and bounds its memory; failing to is no reason not to compile.
-fn restrain() {
+///
+/// What is compiled for a version under load would hardly get a turn with a low priority while the load lasts, which is when
+/// it is wanted.
+#[cfg_attr(
+    not(unix),
+    expect(unused_variables, reason = "priorities are a matter of the system's own")
+)]
+fn restrain(low_priority: bool) {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
-        let _ = nice(10);
+        if low_priority {
+            let _ = nice(10);
+        }
         let maximum = getrlimit(Resource::As).maximum;
         let current = maximum.map_or(COMPILE_MEMORY_BYTES_MAX, |maximum| {
             maximum.min(COMPILE_MEMORY_BYTES_MAX)

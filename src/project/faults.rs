@@ -203,7 +203,14 @@ fn not_probable(kind: FaultKind, number: &str) -> String {
 pub fn rules(kind: FaultKind, value: &Value) -> Result<Vec<Rule>, String> {
     match value {
         Value::Array(items) => {
-            let all: Result<Vec<Vec<Rule>>, String> = items.iter().map(|item| rules(kind, item)).collect();
+            let one = |item: &Value| match item {
+                Value::Object(_) => rules(kind, item),
+                other => Err(format!(
+                    "{}: a list holds rules such as {{\"probability\": 0.1}}, not {other}",
+                    kind.name()
+                )),
+            };
+            let all: Result<Vec<Vec<Rule>>, String> = items.iter().map(one).collect();
             Ok(all?.into_iter().flatten().collect())
         }
         Value::Number(number) => {
@@ -276,5 +283,9 @@ mod tests {
         }
         assert!(Faults::from_json(&json!({"fail": "0.1"})).is_err());
         assert!(Faults::from_json(&json!([1])).is_err());
+        for item in [json!(0), json!([{"probability": 0}])] {
+            let error = Faults::from_json(&json!({"host_loss": [item]})).expect_err("no list of rules");
+            assert!(error.contains("host_loss: a list holds rules"), "{error}");
+        }
     }
 }
