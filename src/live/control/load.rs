@@ -39,11 +39,11 @@ pub fn show(server: &Server) -> api::LoadState {
 
 pub fn post(server: &Server, body: &Bytes) -> Answer<api::LoadState> {
     let asked: api::StartLoad = read(body, REMEDY)?;
+    let plan = plan(&asked)?;
     if asked.stop {
         server.driver.0.loads.stop();
         return Ok(show(server));
     }
-    let plan = plan(&asked)?;
     let template = template(server, &asked)?;
     if !server.driver.0.loads.start(plan, template) {
         let failure = ApiFailure::new(StatusCode::CONFLICT, "load-running", "a load runs already");
