@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use crate::engine::{Failure, Stream};
-use crate::platform::effect::{Note, Record, TriggerKind};
+use crate::platform::effect::{End, Note, Record, TriggerKind};
 use crate::platform::ids::{FunctionId, InvocationId};
+use crate::platform::input::Outcome;
 use crate::platform::time::{Span, Time};
 use crate::report::event::{Event, Stamped};
 
@@ -50,6 +51,30 @@ pub enum What {
     Made(Box<Event>),
 }
 
+/// What a flood is thinned by: so many of each kind are kept or shown singly.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Invocations that succeeded.
+    Good,
+    /// Those that did not.
+    Bad,
+    Log,
+    Message,
+    Other,
+}
+
+impl Kind {
+    pub fn of(what: &What) -> Kind {
+        match what {
+            What::Invocation(done) if done.went_well() => Kind::Good,
+            What::Invocation(_) => Kind::Bad,
+            What::Log { .. } => Kind::Log,
+            What::Note(Note::Message { .. }) => Kind::Message,
+            What::Note(_) | What::Made(_) => Kind::Other,
+        }
+    }
+}
+
 /// A finished invocation with what only the shell knows of it.
 pub struct Done {
     pub record: Record,
@@ -59,6 +84,12 @@ pub struct Done {
     /// The measured init of this very run (fresh sandbox).
     pub sandbox_init: Span,
     pub log_bytes_dropped: u64,
+}
+
+impl Done {
+    pub fn went_well(&self) -> bool {
+        self.record.end == End::Ran(Outcome::Succeeded)
+    }
 }
 
 #[derive(Clone)]

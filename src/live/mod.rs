@@ -4,6 +4,7 @@
 //! (input -> platform -> effects -> tasks), `run` (one invocation), `http` (the functions' port), `control` (the
 //! other one), `reload` (files -> versions), `apply` (versions -> service), `events` (what happened -> who asks).
 
+mod alone;
 pub mod api;
 mod apply;
 mod bindings;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::Method;
 
 use crate::engine::{OutsideAnswer, OutsideRoute};
+use crate::project::testfile::pattern;
 
 /// Who answers requests to the outside.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +76,7 @@ impl Table {
             return OutsideRoute::Network { record: false };
         };
         let mut state = Table::lock(state);
-        let fits = |held: &Held| held.method == method.as_str() && fits(&held.url, url);
+        let fits = |held: &Held| held.method == method.as_str() && pattern::fits(&held.url, url);
         let State { answers, given, .. } = &mut *state;
         let fitting: Vec<usize> = (0..answers.list.len()).filter(|at| fits(&answers.list[*at])).collect();
         // Several for the same request answer in turn, the last one from then on.
@@ -112,25 +113,6 @@ impl Table {
             .map(|state| Table::lock(state).recorded.clone())
             .unwrap_or_default()
     }
-}
-
-/// Whether an address is as a pattern with `[..]` in it says.
-fn fits(pattern: &str, url: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once("[..]") else {
-        return pattern == url;
-    };
-    let Some(mut left) = url.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = rest.split("[..]").collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match left.find(part) {
-            Some(at) => left = &left[at + part.len()..],
-            None => return false,
-        }
-    }
-    left.ends_with(last)
 }
 
 /// `api.example.com=http://127.0.0.1:9000`

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::platform::effect::{End, Note};
+use crate::platform::effect::End;
 use crate::platform::ids::FunctionId;
 use crate::platform::input::Outcome;
 use crate::platform::time::Span;
 
 use super::api::{FunctionSums, LeftOut, Sums};
-use super::events::{Done, Raw, What};
+use super::events::{Done, Kind, Raw, What};
 
 /// Sums are told this often, and the single events are counted anew.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -28,15 +28,6 @@ const OTHERS_MAX: u32 = 4_000;
 const BUCKET_FIRST_MS: f64 = 0.1;
 const BUCKETS_PER_OCTAVE: f64 = 4.0;
 const BUCKETS: usize = 96;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Good,
-    Bad,
-    Log,
-    Message,
-    Other,
-}
 
 const MAX: [u32; 5] = [GOOD_MAX, BAD_MAX, LOGS_MAX, MESSAGES_MAX, OTHERS_MAX];
 
@@ -87,7 +78,7 @@ impl Sampler {
     /// Whether this event is shown by itself; it is in the sums in any case.
     pub fn take(&mut self, raw: &Raw) -> bool {
         self.any = true;
-        let kind = kind(&raw.what);
+        let kind = Kind::of(&raw.what);
         if let What::Invocation(done) = &raw.what {
             self.sums.entry(done.record.function).or_default().add(done);
         }
@@ -167,16 +158,6 @@ fn bucket(ms: f64) -> usize {
 fn upper_ms(bucket: u32) -> f64 {
     let exact = BUCKET_FIRST_MS * (f64::from(bucket) / BUCKETS_PER_OCTAVE).exp2();
     (exact * 1e3).round() / 1e3
-}
-
-fn kind(what: &What) -> Kind {
-    match what {
-        What::Invocation(done) if done.record.end == End::Ran(Outcome::Succeeded) => Kind::Good,
-        What::Invocation(_) => Kind::Bad,
-        What::Log { .. } => Kind::Log,
-        What::Note(Note::Message { .. }) => Kind::Message,
-        What::Note(_) | What::Made(_) => Kind::Other,
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::platform::time::{Span, Time};
 use crate::platform::units::format_span;
 use crate::project::{Function, LoadOptions, Project};
 use crate::sim::file::bare_or_quoted;
+use crate::sim::file::spread::QUANTILES;
 use crate::sim::recorded::{Recorded, Request};
 
 /// More invocations than this are not looked at: the newest say enough.
@@ -18,20 +19,6 @@ const INVOCATIONS_MAX: u32 = 1_000_000;
 
 /// What recorded traffic is followed by, so that the last request comes to its end.
 pub const AFTER_LAST: Span = Span::from_secs(60);
-
-/// Quantiles that stand for what was measured.
-const QUANTILES: [(&str, f64); 10] = [
-    ("min", 0.0),
-    ("p10", 0.1),
-    ("p25", 0.25),
-    ("p50", 0.5),
-    ("p75", 0.75),
-    ("p90", 0.9),
-    ("p95", 0.95),
-    ("p99", 0.99),
-    ("p999", 0.999),
-    ("max", 1.0),
-];
 
 /// The name that problems show, the text, and the requests themselves.
 ///

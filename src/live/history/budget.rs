@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Folded, Row};
-use crate::live::events::{Done, Raw, What};
-use crate::platform::effect::{End, InstanceState, Note};
+use crate::live::events::{Done, Kind, Raw, What};
+use crate::platform::effect::{InstanceState, Note};
 use crate::platform::ids::FunctionId;
-use crate::platform::input::Outcome;
 use crate::platform::time::Time;
 
 /// Invocations that went well, and those that did not, each, that are kept singly of one second.
@@ -18,15 +17,6 @@ const LOGS_MAX: u32 = 1_000;
 const MESSAGES_MAX: u32 = 2_000;
 /// Everything else.
 const OTHERS_MAX: u32 = 200;
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Good,
-    Bad,
-    Log,
-    Message,
-    Other,
-}
 
 const MAX: [u32; 5] = [INVOCATIONS_MAX, INVOCATIONS_MAX, LOGS_MAX, MESSAGES_MAX, OTHERS_MAX];
 
@@ -41,7 +31,10 @@ pub struct Budget {
 impl Budget {
     /// Whether this event is kept by itself; otherwise it is in the sums that [`Budget::sums`] gives.
     pub fn take(&mut self, raw: &Raw, name: impl FnOnce(FunctionId) -> Arc<str>) -> bool {
-        let Some(kind) = kind(&raw.what) else { return false };
+        if is_of_each_invocation(&raw.what) {
+            return false;
+        }
+        let kind = Kind::of(&raw.what);
         let used = &mut self.used[kind as usize];
         *used = used.saturating_add(1);
         if *used <= MAX[kind as usize] {
@@ -89,28 +82,19 @@ impl Budget {
 fn add(sums: &mut Folded, done: &Done) {
     let metered = done.record.metered.unwrap_or_default();
     sums.count += 1;
-    sums.failed += u64::from(!went_well(done));
+    sums.failed += u64::from(!done.went_well());
     sums.duration_ms += done.record.duration.as_millis_f64();
     sums.billed_ms += metered.billed_ms;
     sums.cost_picodollars += metered.cost_picodollars;
 }
 
-fn went_well(done: &Done) -> bool {
-    done.record.end == End::Ran(Outcome::Succeeded)
-}
-
-/// `None`: not part of the history.
-fn kind(what: &What) -> Option<Kind> {
-    match what {
-        What::Invocation(done) if went_well(done) => Some(Kind::Good),
-        What::Invocation(_) => Some(Kind::Bad),
-        What::Log { .. } => Some(Kind::Log),
-        What::Note(Note::Message { .. }) => Some(Kind::Message),
-        // An instance is idle and busy with each of its invocations, which say which instance they ran on.
+/// An instance is idle and busy with each of its invocations, which say which instance they ran on.
+fn is_of_each_invocation(what: &What) -> bool {
+    matches!(
+        what,
         What::Note(Note::Instance {
             state: InstanceState::Idle | InstanceState::Busy,
             ..
-        }) => None,
-        What::Note(_) | What::Made(_) => Some(Kind::Other),
-    }
+        })
+    )
 }

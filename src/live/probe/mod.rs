@@ -16,14 +16,13 @@ use std::sync::Arc;
 use futures::future::join;
 use tokio::sync::oneshot;
 
-use crate::engine::{self, Engine, Failure, Invocation, LoadError, Outcome, Sandbox, Settings, Source, Version};
+use crate::engine::{Engine, Failure, Invocation, LoadError, Outcome, Sandbox, Settings, Version};
 use crate::platform::time::{Span, Time};
 use crate::project::{Function, Isolation, Project};
 use crate::report::probe::{Finding, Kind, Probed, ProbedEvent};
 
+use super::alone::Alone;
 use super::redact::Redactor;
-use super::{build, table};
-use crate::provider;
 use compare::{Lots, Place};
 pub use plan::{Planned, sample};
 use seen::Seen;
@@ -185,19 +184,11 @@ fn push(findings: &mut Vec<Finding>, finding: Finding) {
 
 impl Subject {
     async fn load(project: Arc<Project>, function: &Function, options: &Options) -> Result<Subject, LoadError> {
-        let plain = |message: String| LoadError {
-            message,
-            place: None,
-            detail: None,
-            watch: Vec::new(),
-        };
-        if let Some(command) = &function.build {
-            build::run(command, &project.root, Arc::new(|_, _| {})).await?;
-        }
-        let engine = Engine::new(engine::EngineOptions::default()).map_err(|error| plain(format!("{error:#}")))?;
-        let version = load(&engine, &project, function).await?;
-        let profile = provider::by_id(&project.provider).map_err(|error| plain(error.to_string()))?;
-        let mut settings = table::settings(function, &table::Limits::of(&profile));
+        let Alone {
+            engine,
+            version,
+            mut settings,
+        } = Alone::load(&project, function).await?;
         if !options.outbound {
             settings.allow_hosts.clear();
         }
@@ -313,15 +304,4 @@ impl Subject {
         let (outcome, answer): (Outcome, _) = join(sandbox.run(invocation, sender), answer).await;
         Seen::new(answer, outcome.result.err(), world.take(), &self.redactor)
     }
-}
-
-/// A function's version as it lies on the disk.
-async fn load(engine: &Engine, project: &Project, function: &Function) -> Result<Version, LoadError> {
-    let source = Source {
-        function: function.name.clone(),
-        project_root: project.root.clone(),
-        entry: project.root.join(&function.source),
-        env: function.env.clone(),
-    };
-    Ok(engine.load(&source).await?.version)
 }

@@ -170,7 +170,7 @@ async fn run_called(view: View, name: String, request: http::Request<Body>) -> R
             "function {name}: functions call each other more than {CALLS_DEEP_MAX} deep"
         )));
     }
-    let loaded = super::load(&world.engine, project, function).await;
+    let loaded = super::super::alone::version(&world.engine, project, function).await;
     let version = loaded.map_err(|error| failed(format!("function {name} does not load: {error}")))?;
     let profile = provider::by_id(&project.provider).map_err(|error| failed(error.to_string()))?;
     let mut settings = table::settings(function, &table::Limits::of(&profile));

@@ -20,6 +20,8 @@ mod restless;
 mod run;
 mod work;
 
+pub(super) use work::source;
+
 /// Turns a source into a version that can serve. A trait, so that the order of builds is tested without an engine.
 pub trait Loader: Send + Sync + 'static {
     /// What a load makes.

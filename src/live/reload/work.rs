@@ -43,6 +43,16 @@ pub struct Line {
     pub text: String,
 }
 
+/// What the engine loads of a function.
+pub fn source(project: &Project, function: &Function) -> Source {
+    Source {
+        function: function.name.clone(),
+        project_root: project.root.clone(),
+        entry: entry(project, function),
+        env: function.env.clone(),
+    }
+}
+
 /// An operation that is ready to run; dropping its future ends it.
 pub struct Work<L>(BoxFuture<'static, Outcome<L>>);
 
@@ -52,12 +62,7 @@ impl<L: Send + 'static> Work<L> {
     where
         T: Loader<Loaded = L>,
     {
-        let source = Source {
-            function: function.name.clone(),
-            project_root: project.root.clone(),
-            entry: entry(project, function),
-            env: function.env.clone(),
-        };
+        let source = source(project, function);
         let is_built = function.build.is_some();
         Work(Box::pin(async move {
             let (root, path) = (source.project_root.clone(), source.entry.clone());

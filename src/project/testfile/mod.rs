@@ -2,6 +2,7 @@
 //! turn out to be otherwise.
 
 mod expect;
+pub mod pattern;
 mod read;
 
 use std::ops::Range;

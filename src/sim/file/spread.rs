@@ -36,7 +36,7 @@ pub fn spread(section: &Section<'_>, name: &'static str, sink: &mut Sink) -> Opt
 }
 
 /// Quantile keys with their probabilities.
-const QUANTILES: [(&str, f64); 10] = [
+pub const QUANTILES: [(&str, f64); 10] = [
     ("min", 0.0),
     ("p10", 0.1),
     ("p25", 0.25),
@@ -125,26 +125,18 @@ fn quantile_table(points: &[(&str, f64, At<Span>)], sink: &mut Sink) -> Option<D
 /// `"10/s"`, `"600/m"`, `"1000/10s"`: requests a second.
 pub fn rate(section: &Section<'_>, name: &'static str, sink: &mut Sink) -> Option<At<f64>> {
     let field = section.get(name)?;
-    match field.value {
-        DeValue::Integer(number) => {
-            let remedy = format!("write what it counts in: `{name} = \"{number}/s\"`");
-            sink.error(
-                &field.span(),
-                format!("`{name}` takes a rate such as \"10/s\", found a bare number"),
-            )
-            .remedy(remedy);
-            return None;
-        }
-        DeValue::Float(number) => {
-            let remedy = format!("write what it counts in: `{name} = \"{number}/s\"`");
-            sink.error(
-                &field.span(),
-                format!("`{name}` takes a rate such as \"10/s\", found a bare number"),
-            )
-            .remedy(remedy);
-            return None;
-        }
-        _ => {}
+    let number = match field.value {
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        _ => None,
+    };
+    if let Some(number) = number {
+        sink.error(
+            &field.span(),
+            format!("`{name}` takes a rate such as \"10/s\", found a bare number"),
+        )
+        .remedy(format!("write what it counts in: `{name} = \"{number}/s\"`"));
+        return None;
     }
     let text = section.text(name, sink)?;
     match parse_rate(&text.value) {
