@@ -3,7 +3,7 @@
 //! Cranelift cannot be cancelled and leaves its memory behind. A child can be killed when a newer change arrives or a
 //! bound is reached, and takes its memory with it; the parent only loads what the child has left in the [cache].
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +28,8 @@ const COMPILE_TIME_MAX: Duration = Duration::from_secs(300);
 const COMPILE_MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// A component above this is refused before it is compiled.
 pub(super) const WASM_BYTES_MAX: u64 = 256 << 20;
+/// How often a memory image is tried: some seconds in all.
+const SEAL_ATTEMPTS_MAX: usize = 50;
 /// Of the child's complaint.
 const MESSAGE_BYTES_MAX: u64 = 64 << 10;
 
@@ -166,7 +168,7 @@ impl Compiler {
             #[expect(unsafe_code, reason = "wasmtime cannot prove that a file is its own machine code")]
             let component = unsafe { Component::deserialize_file(&engine, &out) };
             drop(folder);
-            component.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+            ready(component)
         })
         .await
     }
@@ -236,10 +238,35 @@ impl Compiler {
             // SHA-256 that was stored with them. wasmtime itself checks version and configuration.
             #[expect(unsafe_code, reason = "wasmtime cannot prove that bytes are its own machine code")]
             let component = unsafe { Component::deserialize(&engine, &code) };
-            component.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+            ready(component)
         })
         .await
     }
+}
+
+/// A component whose memory images are made, so that no instantiation has to make them.
+fn ready(component: wasmtime::Result<Component>) -> Result<Component, CompileError> {
+    let made = component.and_then(|component| {
+        while_busy(|| component.initialize_copy_on_write_image())?;
+        Ok(component)
+    });
+    made.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+}
+
+/// Tries again while the kernel says that it is busy. wasmtime seals the file behind an image, and Linux refuses a seal while anything
+/// else, its own memory compaction on a machine short of memory for instance, holds one of the file's pages; it waits some 75 ms by itself.
+fn while_busy(mut attempt: impl FnMut() -> wasmtime::Result<()>) -> wasmtime::Result<()> {
+    let is_busy = |error: &wasmtime::Error| {
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        causes.any(|error| error.kind() == ErrorKind::ResourceBusy)
+    };
+    for _ in 1..SEAL_ATTEMPTS_MAX {
+        match attempt() {
+            Err(error) if is_busy(&error) => tracing::debug!("a memory image is busy: {error:#}"),
+            done => return done,
+        }
+    }
+    attempt()
 }
 
 /// A file that is removed unless it has been moved away.
@@ -376,5 +403,44 @@ fn restrain(low_priority: bool) {
                 maximum,
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy() -> wasmtime::Error {
+        wasmtime::Error::from(std::io::Error::from(ErrorKind::ResourceBusy)).context("cannot add seals")
+    }
+
+    #[test]
+    fn a_busy_image_is_tried_again() {
+        let mut attempts = 0;
+        let done = while_busy(|| {
+            attempts += 1;
+            if attempts < 4 { Err(busy()) } else { Ok(()) }
+        });
+        assert!(done.is_ok());
+        assert_eq!(attempts, 4);
+    }
+
+    #[test]
+    fn what_stays_busy_or_fails_otherwise_is_an_error() {
+        let mut attempts = 0;
+        let stays = while_busy(|| {
+            attempts += 1;
+            Err(busy())
+        });
+        assert_eq!(format!("{:#}", stays.unwrap_err()), "cannot add seals: resource busy");
+        assert_eq!(attempts, SEAL_ATTEMPTS_MAX);
+
+        let mut attempts = 0;
+        let fails = while_busy(|| {
+            attempts += 1;
+            Err(wasmtime::format_err!("no memory"))
+        });
+        assert_eq!(fails.unwrap_err().to_string(), "no memory");
+        assert_eq!(attempts, 1);
     }
 }
