@@ -25,6 +25,7 @@ mod output;
 mod probe;
 mod reset;
 mod schema;
+mod serve;
 mod settings;
 mod signals;
 mod simulate;
@@ -128,6 +129,7 @@ impl Global {
 #[derive(Subcommand, Clone, Debug)]
 enum Command {
     Dev(dev::Args),
+    Serve(serve::Args),
     Exec(exec::Args),
     Test(test::Args),
     Invoke(invoke::Args),
@@ -185,6 +187,7 @@ impl Command {
     fn run(&self, global: &Global, started: Instant) -> Outcome {
         match self {
             Command::Dev(args) => dev::run(args, global, started),
+            Command::Serve(args) => serve::run(args, global),
             Command::Exec(args) => exec::run(args, global),
             Command::Test(args) => test::run(args, global),
             Command::Invoke(args) => invoke::run(args, global),

@@ -202,6 +202,7 @@ pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64
             hosts: run.outbound.clone(),
             answers: None,
         },
+        serving: None,
     }
 }
 

@@ -27,6 +27,7 @@ use super::listen::{PeerService, full};
 use super::names::PublicIds;
 use super::render::{reject_code, reject_text};
 use super::sequence::Place;
+use super::serve::{Pending, Serving};
 use super::table::{Entry, Table, Target};
 use crate::report::event::{Event as Told, Notice};
 
@@ -54,13 +55,15 @@ const WARM: HeaderValue = HeaderValue::from_static("warm");
 #[derive(Clone)]
 pub struct Functions {
     driver: Driver,
+    serving: Option<Arc<Serving>>,
     told_of_tls: Arc<AtomicBool>,
 }
 
 impl Functions {
-    pub fn new(driver: Driver) -> Functions {
+    pub fn new(driver: Driver, serving: Option<Serving>) -> Functions {
         Functions {
             driver,
+            serving: serving.map(Arc::new),
             told_of_tls: Arc::default(),
         }
     }
@@ -72,7 +75,7 @@ impl PeerService for Functions {
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> impl Future<Output = Response<Body>> + Send + 'static {
-        serve(self.driver.clone(), request, peer)
+        serve(self.driver.clone(), self.serving.clone(), request, peer)
     }
 
     fn tls_attempt(&self) {
@@ -110,15 +113,31 @@ impl Route {
     }
 }
 
-async fn serve(driver: Driver, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+async fn serve(
+    driver: Driver,
+    serving: Option<Arc<Serving>>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Response<Body> {
     let table = driver.table();
+    let mut pending = None;
+    if let Some(serving) = &serving {
+        // Probes come every few seconds, and have no line.
+        if let Some(health) = serving.health.answer(&driver, &table, &request) {
+            return health;
+        }
+        pending = Some(Pending::begin(serving, &driver, &table, &request, peer));
+    }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match cors::preflight(&table, &request) {
         Some(response) => response,
         None => answer(&driver, &table, request, peer).await,
     };
     cors::decorate(&table, origin.as_ref(), response.headers_mut());
-    response
+    match pending {
+        Some(pending) => pending.follow(response),
+        None => response,
+    }
 }
 
 async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {

@@ -38,6 +38,7 @@ mod run;
 mod sample;
 mod secrets;
 mod sequence;
+pub mod serve;
 mod settings;
 pub mod snapshot;
 mod state;
@@ -112,6 +113,8 @@ pub struct Options {
     pub faults: crate::project::faults::Faults,
     /// Who answers functions' requests to the outside.
     pub outside: outbound::Outside,
+    /// `emu serve`: the functions' port is exact, there is no page.
+    pub serving: Option<serve::Serving>,
 }
 
 /// What the ports' services share.
@@ -235,6 +238,9 @@ pub async fn start_on(
     };
     let driver = Driver::new(parts);
     let functions = bind(options.host, options.port).await?;
+    if let (Some(busy), Some(_)) = (functions.busy, &options.serving) {
+        anyhow::bail!("port {busy} is in use: stop what listens there, or give another --port");
+    }
     let control = bind(options.control_host, options.control_port).await?;
     tell_of_busy_ports(&driver, &functions, &control);
     let functions_url = url(options.host, functions.port);
@@ -274,7 +280,7 @@ pub async fn start_on(
     };
     listen::serve(
         control,
-        Control::new(server.clone(), guard),
+        Control::new(server.clone(), guard, options.serving.is_none()),
         &live.stop_accepting,
         &live.connections,
     );
@@ -286,9 +292,16 @@ pub async fn start_on(
         driver.begin_anew().await?;
     }
     server.ready.store(true, Ordering::Release);
+    if let Some(conflict) = options
+        .serving
+        .as_ref()
+        .and_then(|serving| serving.health.conflict(&driver.table()))
+    {
+        driver.notice("warning", conflict);
+    }
     listen::serve(
         functions,
-        http::Functions::new(driver.clone()),
+        http::Functions::new(driver.clone(), options.serving.clone()),
         &live.stop_accepting,
         &live.connections,
     );

@@ -1,5 +1,6 @@
 //! Events become terminal lines, NDJSON and tables. The only room that prints besides `cli`.
 
+pub mod access;
 pub mod bill;
 pub mod event;
 pub mod fold;

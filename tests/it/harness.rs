@@ -109,8 +109,19 @@ impl Project {
 
     /// Starts `emu dev` without waiting for it.
     pub fn spawn_with(self, args: &[&str]) -> Emu {
+        self.spawn(&["dev", "--json"], args)
+    }
+
+    /// Starts `emu serve` and waits until it is ready.
+    pub fn serve_with(self, args: &[&str]) -> Emu {
+        let emu = self.spawn(&["serve", "--log-format", "json"], args);
+        emu.wait("ready", |_| true);
+        emu
+    }
+
+    fn spawn(self, how: &[&str], args: &[&str]) -> Emu {
         let mut command = emu(self.path());
-        command.args(["dev", "--json"]).args(args);
+        command.args(how).args(args);
         for port in ["--port", "--control-port"] {
             if !args.contains(&port) {
                 command.args([port, "0"]);
@@ -307,6 +318,13 @@ impl Emu {
     pub fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("interrupt emu");
+    }
+
+    /// As container engines do.
+    #[cfg(unix)]
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("terminate emu");
     }
 
     /// Waits for the emulator's own end.

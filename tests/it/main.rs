@@ -31,6 +31,7 @@ mod openapi;
 mod probe;
 mod readme;
 mod reload;
+mod serve;
 mod simulate;
 mod snapshots;
 mod templates;

@@ -71,15 +71,32 @@ type Answer<T> = Result<T, ApiFailure>;
 #[derive(Clone)]
 pub struct Control {
     guard: Guard,
+    has_page: bool,
     routes: BoxedFilter<(Reply,)>,
 }
 
 impl Control {
-    pub fn new(server: Server, guard: Guard) -> Control {
+    pub fn new(server: Server, guard: Guard, has_page: bool) -> Control {
         Control {
             guard,
+            has_page,
             routes: routes(server),
         }
+    }
+}
+
+impl Control {
+    /// The refusal of the dashboard where there is none.
+    fn no_page(&self, asked: &Asked<'_>) -> Option<Response<Body>> {
+        if self.has_page || !assets::is_page(asked.method, asked.uri.path()) {
+            return None;
+        }
+        Some(super::http::refuse(
+            StatusCode::NOT_FOUND,
+            "no-dashboard",
+            "emu serve has no dashboard",
+            "emu dev has one; here GET /_emu/openapi.json describes the control API",
+        ))
     }
 }
 
@@ -94,7 +111,7 @@ impl PeerService for Control {
             uri: request.uri(),
             headers: request.headers(),
         };
-        let refused = self.guard.check(&asked);
+        let refused = self.guard.check(&asked).or_else(|| self.no_page(&asked));
         if *request.method() == Method::HEAD {
             // Hyper leaves the body out.
             *request.method_mut() = Method::GET;

@@ -1,0 +1,296 @@
+//! `emu serve`: a project for others than its developer. Nothing watches, there is no page, every request has a line, and
+//! a stop lets what runs end.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use super::failure::{Failure, INTERRUPTED, Outcome};
+use super::output::machine_time;
+use super::settings::{self, NetworkArgs, Opened, RunArgs, StateArgs};
+use super::signals::Signals;
+use super::{Global, env};
+use crate::live::serve::{HealthPath, Serving};
+use crate::live::{self, Live, Options, Sink};
+use crate::report::access::{Access, Level, Lines, LogFormat};
+use crate::report::event::Stamped;
+use crate::report::number::plural;
+
+/// Where the functions' port says how emu is, unless a function is there.
+const HEALTH_PATH: &str = "/healthz";
+/// Container engines kill after 10 s.
+const DRAIN: Duration = Duration::from_secs(8);
+/// Lines that wait for stdout. Beyond it requests are counted, not kept.
+const LINES_MAX: usize = 16_384;
+/// Bytes written at once.
+const WRITE_BYTES_MAX: usize = 64 << 10;
+/// How long the end waits for a reader of stdout.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+const EXAMPLES: &str = "\
+Examples:
+  emu serve                                the project here, on 127.0.0.1:3680
+  PORT=8080 emu serve --host 0.0.0.0       as containers are started
+  emu serve --log-format json --ephemeral
+
+Serves what is there when it starts; a function that does not build ends it with code 1, a port that is in use too.
+GET /healthz on the functions' port answers 200, while it stops 503. A function with that route keeps it.
+SIGTERM or Ctrl-C: no new connections, up to --drain-timeout for what runs; a second one forces.
+emu ps, emu queue, emu logs and the others work beside it.";
+
+/// Serve a project without watching and without a page: what runs in a container
+#[derive(ClapArgs, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A folder with emu.toml or functions/, or one function's file [default: the nearest project upward]
+    #[arg(value_name = "DIR|FILE")]
+    path: Option<PathBuf>,
+
+    /// How lines on stdout look: `text` or `json`, an object each [default: text]
+    #[arg(long, value_name = "text|json", env = "EMU_LOG_FORMAT", value_parser = log_format)]
+    log_format: Option<LogFormat>,
+
+    /// No line for requests that were answered; failures still have theirs
+    #[arg(long)]
+    no_access_log: bool,
+
+    /// Path on the functions' port that says how emu is. Given here it wins over a function's route [default: /healthz]
+    #[arg(long, value_name = "PATH", env = "EMU_HEALTH_PATH", value_parser = health_path)]
+    health_path: Option<String>,
+
+    /// Longest wait for what runs when emu is stopped [default: 8s]
+    #[arg(long, value_name = "TIME", env = "EMU_DRAIN_TIMEOUT", value_parser = drain)]
+    drain_timeout: Option<Duration>,
+
+    #[command(flatten)]
+    network: NetworkArgs,
+
+    #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("expected text or json".to_owned()),
+    }
+}
+
+fn health_path(text: &str) -> Result<String, String> {
+    match text.starts_with('/') && !text.contains(['?', '#', '{', '*', ' ']) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a path, such as /healthz".to_owned()),
+    }
+}
+
+fn drain(text: &str) -> Result<Duration, String> {
+    let span = crate::project::units::parse_span(text).map_err(|error| error.to_string())?;
+    Ok(span.to_std())
+}
+
+pub fn run(args: &Args, global: &Global) -> Outcome {
+    let path = args.path.as_deref().or(global.project.as_deref());
+    let opened = settings::open(path, &args.run)?;
+    let file = &opened.loaded.project.dev;
+    let token = global.control_token.as_deref();
+    let seed = getrandom::u64().unwrap_or(0);
+    let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, seed)?;
+    let lines = Lines::new(args.log_format.unwrap_or_default(), global.style().verbosity);
+    let log = Log::start(lines)?;
+    options.drain = args.drain_timeout.unwrap_or(DRAIN);
+    options.serving = Some(Serving {
+        access: match args.no_access_log {
+            false => log.accesses(),
+            true => Arc::new(|_| {}),
+        },
+        health: HealthPath {
+            path: args.health_path.clone().unwrap_or_else(|| HEALTH_PATH.to_owned()),
+            wins: args.health_path.is_some(),
+        },
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(serve(opened, options, &log));
+    // A guest that does not end must not keep the process.
+    runtime.shutdown_background();
+    log.end();
+    outcome
+}
+
+async fn serve(opened: Opened, options: Options, log: &Log) -> Outcome {
+    for warning in &opened.loaded.warnings {
+        log.say(Level::Warning, warning.render(false).trim_end());
+    }
+    let mut signals = Signals::listen()?;
+    let starting = live::start(opened.loaded.project, opened.read, options, Box::new(log.clone()));
+    let live = tokio::select! {
+        live = starting => live?,
+        _ = signals.next() => return Err(Failure::told(INTERRUPTED)),
+    };
+    let functions = live.functions();
+    let broken = functions.iter().filter(|function| function.version.is_none());
+    let broken: Vec<&str> = broken.map(|function| function.name.as_str()).collect();
+    if !broken.is_empty() {
+        live.shutdown().await;
+        let many = plural(broken.len() as u64, "function does not build", "functions do not build");
+        return Err(Failure::new(format!("{many}: {}", broken.join(", ")))
+            .remedy("the log above says why; emu dev serves the others meanwhile and waits for the mend"));
+    }
+    signals.next().await;
+    stop(live, log, &mut signals).await
+}
+
+async fn stop(live: Live, log: &Log, signals: &mut Signals) -> Outcome {
+    log.say(Level::Info, "stopping: no new connections, waiting for what still runs");
+    tokio::select! {
+        left = live.shutdown() => {
+            if left > 0 {
+                let many = plural(left, "invocation was", "invocations were");
+                log.say(Level::Warning, &format!("{many} cut off; --drain-timeout gives more time"));
+            }
+            log.say(Level::Info, "stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ = signals.next() => Err(Failure::told(INTERRUPTED)),
+    }
+}
+
+/// Lines on their way to stdout, which may be slow: a thread writes them.
+#[derive(Clone)]
+struct Log {
+    lines: Lines,
+    to: SyncSender<Line>,
+    missing: Arc<AtomicU64>,
+    ended: Arc<std::sync::Mutex<Receiver<()>>>,
+}
+
+enum Line {
+    Text(String),
+    End,
+}
+
+impl Log {
+    fn start(lines: Lines) -> std::io::Result<Log> {
+        let (to, from) = sync_channel(LINES_MAX);
+        let (end, ended) = sync_channel(1);
+        let missing = Arc::new(AtomicU64::new(0));
+        let writer = Writer {
+            from,
+            lines: lines.clone(),
+            missing: missing.clone(),
+        };
+        std::thread::Builder::new().name("log".into()).spawn(move || {
+            writer.run();
+            // Nobody waits for it: the process ends anyway.
+            let _ = end.send(());
+        })?;
+        Ok(Log {
+            lines,
+            to,
+            missing,
+            ended: Arc::new(std::sync::Mutex::new(ended)),
+        })
+    }
+
+    /// Takes requests without ever making a connection wait.
+    fn accesses(&self) -> live::serve::AccessLog {
+        let (lines, to, missing) = (self.lines.clone(), self.to.clone(), self.missing.clone());
+        Arc::new(move |access: Access| {
+            if let Err(TrySendError::Full(_)) = to.try_send(Line::Text(lines.access(&access))) {
+                missing.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    }
+
+    fn say(&self, level: Level, text: &str) {
+        self.put(self.lines.words(level, &machine_time(), text));
+    }
+
+    /// Waits for room. A writer that has gone wants no more lines.
+    fn put(&self, line: String) {
+        let _ = self.to.send(Line::Text(line));
+    }
+
+    /// Lets the last lines out.
+    fn end(self) {
+        let _ = self.to.try_send(Line::End);
+        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = ended.recv_timeout(LAST_LINES);
+    }
+}
+
+impl Sink for Log {
+    fn event(&mut self, event: &Stamped) {
+        if let Some(line) = self.lines.event(event) {
+            self.put(line);
+        }
+    }
+
+    fn folded(&mut self, invocations: u64, others: u64) {
+        let text = format!(
+            "{} more events than could be written are left out",
+            invocations + others
+        );
+        self.say(Level::Warning, &text);
+    }
+}
+
+struct Writer {
+    from: Receiver<Line>,
+    lines: Lines,
+    missing: Arc<AtomicU64>,
+}
+
+impl Writer {
+    fn run(self) {
+        let mut stdout = std::io::stdout();
+        while let Ok(Line::Text(mut text)) = self.from.recv() {
+            let mut is_last = false;
+            while text.len() < WRITE_BYTES_MAX {
+                match self.from.try_recv() {
+                    Ok(Line::Text(more)) => text.push_str(&more),
+                    Ok(Line::End) => is_last = true,
+                    Err(_) => break,
+                }
+            }
+            let missing = self.missing.swap(0, Ordering::Relaxed);
+            if missing > 0 {
+                let said = format!("{missing} requests have no line here: stdout is read too slowly");
+                text.push_str(&self.lines.words(Level::Warning, &machine_time(), &said));
+            }
+            // Without a reader emu serves on: a log is not worth an outage.
+            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+            if is_last {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_times_of_the_command_line() {
+        assert!(health_path("/_emu/health").is_ok());
+        assert!(health_path("healthz").is_err());
+        assert!(health_path("/a/{id}").is_err());
+        assert_eq!(drain("30s"), Ok(Duration::from_secs(30)));
+        assert!(drain("soon").is_err());
+        assert_eq!(log_format("json"), Ok(LogFormat::Json));
+        assert!(log_format("logfmt").is_err());
+    }
+}
