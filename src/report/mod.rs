@@ -4,6 +4,7 @@ pub mod access;
 pub mod bill;
 pub mod event;
 pub mod fold;
+pub mod html;
 pub mod line;
 pub mod ndjson;
 pub mod number;

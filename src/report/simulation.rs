@@ -212,10 +212,10 @@ impl Simulation {
 }
 
 /// More functions than this are those of a trace.
-const SHOWN_MAX: usize = 20;
+pub const SHOWN_MAX: usize = 20;
 
 /// All, or the ten that have the most requests.
-fn most_called(functions: &[Side]) -> Vec<&Side> {
+pub fn most_called(functions: &[Side]) -> Vec<&Side> {
     let mut sides: Vec<&Side> = functions.iter().collect();
     if sides.len() > SHOWN_MAX {
         let requests = |side: &Side| side.figures.get("requests").map_or(0.0, |interval| interval.mean);
@@ -245,25 +245,38 @@ fn lines(figures: &BTreeMap<&'static str, Interval>) -> String {
     table.render()
 }
 
+/// How many sides a sweep shows: of the many functions of a trace only what they come to together.
+pub fn sides(point: &Point) -> usize {
+    shown_functions(point) + point.servers.len()
+}
+
+fn shown_functions(point: &Point) -> usize {
+    match point.functions.len() {
+        many if many > SHOWN_MAX => 1,
+        few => few,
+    }
+}
+
+/// One of the [`sides`], functions first.
+pub fn side_of(point: &Point, at: usize) -> Option<Side> {
+    match at.checked_sub(shown_functions(point)) {
+        Some(server) => point.servers.get(server).cloned(),
+        None if point.functions.len() > SHOWN_MAX => Some(Side {
+            name: "all functions".to_owned(),
+            figures: point.all.clone()?,
+            over_time: Vec::new(),
+        }),
+        None => point.functions.get(at).cloned(),
+    }
+}
+
 /// One point a line, a table for each side.
 fn sweep(points: &[Point]) -> String {
     let mut out = String::new();
     let Some(first) = points.first() else {
         return out;
     };
-    // Of the many functions of a trace only what they come to together.
-    let many = first.functions.len() > SHOWN_MAX;
-    let functions = if many { 1 } else { first.functions.len() };
-    let sides = functions + first.servers.len();
-    let side_of = |point: &Point, at: usize| match at.checked_sub(functions) {
-        Some(server) => point.servers.get(server).cloned(),
-        None if many => Some(Side {
-            name: "all functions".to_owned(),
-            figures: point.all.clone()?,
-            over_time: Vec::new(),
-        }),
-        None => point.functions.get(at).cloned(),
-    };
+    let sides = sides(first);
     for at in 0..sides {
         let Some(side) = side_of(first, at) else { continue };
         let shown = |figure: &&Figure| !figure.heading.is_empty() && side.figures.contains_key(figure.name);

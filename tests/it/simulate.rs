@@ -196,3 +196,96 @@ workers = 2
         assert!(text(&output.stderr).contains(said), "{said}: {}", text(&output.stderr));
     }
 }
+
+/// Fails where an element is not closed, or closed by another, and where an address leads out of the file.
+fn hold_well_formed(page: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for (at, part) in page.split('<').enumerate().skip(1) {
+        let (tag, _) = part.split_once('>').unwrap_or_else(|| panic!("`<{part}` has no end"));
+        let name = tag
+            .trim_start_matches('/')
+            .split([' ', '/', '\n'])
+            .next()
+            .unwrap_or_default();
+        match tag {
+            _ if tag.starts_with("!doctype") => assert_eq!(at, 1),
+            _ if tag.starts_with('/') => assert_eq!(open.pop(), Some(name), "closed by </{name}>"),
+            _ if tag.ends_with('/') => {}
+            _ => open.push(name),
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "<{tag}>");
+    }
+    assert!(open.is_empty(), "{open:?} are not closed");
+    let elsewhere = page.replace("http://www.w3.org/2000/svg", "");
+    for way in [
+        "http:", "https:", "//", " src=", " href=", "url(", "@import", "<script", "<link",
+    ] {
+        assert!(!elsewhere.contains(way), "{way}");
+    }
+}
+
+#[test]
+fn a_report_is_one_file_with_every_figure_and_nothing_from_elsewhere() {
+    let file = SHOP.replacen(
+        "\nhorizon",
+        "\nname = \"<script>alert(1)</script> & \\\"co\\\"\"\nhorizon",
+        1,
+    );
+    let project = Project::new(&[("shop.sim.toml", &file)]);
+    let output = simulate(&project, &["--html", "one.html"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let page = project.read("one.html");
+    hold_well_formed(&page);
+    assert!(
+        page.contains("<h1>&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;co&quot;</h1>"),
+        "{page}"
+    );
+    assert_eq!(page.matches("<figure>").count(), 4, "two plots a side");
+    // What the terminal shows, with its intervals.
+    let shown = text(&output.stdout);
+    for line in shown.lines().filter(|line| line.contains(" to ")) {
+        let cells: Vec<&str> = line
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .collect();
+        let [words, mean, range] = cells[..] else {
+            panic!("{line}")
+        };
+        let row = format!("<tr><th>{words}</th><td class=\"n\">{mean}</td><td class=\"n dim\">{range}</td></tr>");
+        assert!(page.contains(&row), "{row}\n{page}");
+    }
+    assert!(page.contains("t over 3 replications"), "{page}");
+
+    let swept = simulate(
+        &project,
+        &[
+            "--html",
+            "-",
+            "--sweep",
+            "memory=128MB,1GB",
+            "--sweep",
+            "keep_alive=1m,10m",
+        ],
+    );
+    assert!(swept.status.success(), "{}", text(&swept.stderr));
+    let page = text(&swept.stdout);
+    hold_well_formed(&page);
+    assert!(
+        page.contains("<b>cost of such a month by memory</b>") && page.contains("api, keep_alive 10m</span>"),
+        "{page}"
+    );
+    assert!(
+        page.contains("<th>memory</th><th>keep_alive</th>") && page.contains("\n1GB\n</text>"),
+        "{page}"
+    );
+    assert!(page.contains("<span class=\"dim\">± "), "{page}");
+
+    let nowhere = simulate(&project, &["--html", "none/one.html"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(
+        text(&nowhere.stderr).contains("none/one.html cannot be written"),
+        "{}",
+        text(&nowhere.stderr)
+    );
+}

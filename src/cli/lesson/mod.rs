@@ -18,6 +18,8 @@ use clap::ValueEnum;
 use super::failure::{Failure, Outcome};
 use super::{Global, output};
 use crate::project::diagnostic::nearest;
+use crate::report::html;
+use crate::report::simulation::Simulation;
 use crate::report::style::{Style, Tone};
 use catalog::{LESSONS, Lesson};
 
@@ -57,7 +59,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         write(lesson, folder, args.lang)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let filled = filled(lesson, args.lang)?;
+    let (filled, _) = filled(lesson, args.lang)?;
     let mut shown = terminal::show(&filled, &style);
     if !lesson.files.is_empty() {
         shown.push_str(&format!("\n{}\n", more(lesson, args.lang, &style)));
@@ -66,12 +68,13 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The text, with figures of a run made now.
-fn filled(lesson: &Lesson, lang: Language) -> Result<String, Failure> {
+/// The text, with figures of runs made now, and the runs.
+fn filled(lesson: &Lesson, lang: Language) -> Result<(String, Vec<Simulation>), Failure> {
     let text = lesson.text(lang);
     let runs = page::run(lesson, text)?;
-    page::fill(text, &runs, lang, page::Marks::Dropped)
-        .map_err(|fault| Failure::new(format!("lesson {}: {fault}", lesson.name)))
+    let filled = page::fill(text, &runs, lang, page::Marks::Dropped)
+        .map_err(|fault| Failure::new(format!("lesson {}: {fault}", lesson.name)))?;
+    Ok((filled, runs))
 }
 
 fn find(name: &str) -> Result<&'static Lesson, Failure> {
@@ -112,18 +115,26 @@ fn more(lesson: &Lesson, lang: Language, style: &Style) -> String {
     format!("{text}\n\n    {}", style.paint(Tone::Info, &command))
 }
 
-/// Files that are there with another content stay as they are, and are named.
+/// The files, the text, and a report with plots for each of its runs. Files that are there with another content stay as they are,
+/// and are named.
 fn write(lesson: &Lesson, folder: &Path, lang: Language) -> Result<(), Failure> {
-    let filled = filled(lesson, lang)?;
+    let (filled, runs) = filled(lesson, lang)?;
     let text = match lang {
         Language::En => ("lesson.md", filled.as_str()),
         Language::Pt => ("licao.md", filled.as_str()),
     };
+    let reports = runs.iter().zip(1..).map(|(run, at)| {
+        let page = html::page(run).map_err(|fault| Failure::new(format!("a report cannot be made: {fault}")))?;
+        Ok((format!("report-{at}.html"), page))
+    });
+    let reports: Vec<(String, String)> = reports.collect::<Result<_, Failure>>()?;
     let files: Vec<(PathBuf, &str)> = lesson
         .files
         .iter()
-        .chain([&text])
-        .map(|(name, text)| (folder.join(name), *text))
+        .copied()
+        .chain([text])
+        .chain(reports.iter().map(|(name, page)| (name.as_str(), page.as_str())))
+        .map(|(name, text)| (folder.join(name), text))
         .collect();
     for (path, text) in &files {
         if fs::read_to_string(path).is_ok_and(|old| old != *text) || path.is_dir() {

@@ -13,8 +13,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::failure::{Failure, Outcome};
 use super::{Global, json_line, output};
 use crate::project::diagnostic::render_all;
-use crate::report::number;
 use crate::report::simulation::Simulation;
+use crate::report::{html, number};
 use crate::sim::file::{self, ENDING, Override, Plan};
 use crate::sim::recorded::Recorded;
 use crate::sim::{self, Scene, figures};
@@ -62,6 +62,10 @@ pub struct Args {
     /// Write a table of all figures to this file; `-` is stdout
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     pub csv: Option<PathBuf>,
+
+    /// Write a report with tables and plots to this file, for a browser; `-` is stdout
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// A file of a few lines, for those who have none.
@@ -148,6 +152,15 @@ fn simulation(args: &Args, plans: &[(Settings, Plan)], done: &(dyn Fn() + Sync))
 }
 
 fn show(simulation: &Simulation, args: &Args) -> Result<(), Failure> {
+    if let Some(path) = &args.html {
+        let page =
+            html::page(simulation).map_err(|fault| Failure::new(format!("the report cannot be made: {fault}")))?;
+        if path == Path::new("-") {
+            return Ok(output::data(&page)?);
+        }
+        std::fs::write(path, page)
+            .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))?;
+    }
     if let Some(path) = &args.csv {
         let csv = simulation
             .csv()
