@@ -7,7 +7,7 @@ use wasmtime_wasi::{I32Exit, p2, p3};
 
 use super::host::{Guest, Run};
 use super::runtime::Engine;
-use super::sandbox::{Live, Meter, not_run, within};
+use super::sandbox::{Live, Meter, not_run, within_cut};
 use super::{Failure, FailureKind, Invocation, Outcome, Reply, shape};
 
 pub(super) struct Version {
@@ -58,7 +58,7 @@ pub(super) async fn run(engine: &Engine, version: &Version, invocation: Invocati
         let _ = reply.send(shape::reply(wants, output.bytes)?);
         Ok(())
     };
-    let result = within(&run.clock, run.settings.timeout, work).await;
+    let result = within_cut(&run.clock, run.settings.timeout, invocation.cut, work).await;
     meter.outcome(&live, result)
 }
 

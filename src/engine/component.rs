@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpHooks, WasiHttpView, p3};
 
 use super::host::{Guest, Run};
 use super::runtime::Engine;
-use super::sandbox::{Live, Meter, not_run, within};
+use super::sandbox::{Live, Meter, not_run, within_cut};
 use super::{Body, BodyError, Event, Failure, FailureKind, Invocation, Outcome, Reply, shape};
 
 pub(super) struct Version {
@@ -95,7 +95,7 @@ impl Sandbox {
             };
             serve(&instance, &mut live, invocation.event, &run, reply, &broken).await
         };
-        let result = within(&run.clock, run.settings.timeout, work).await;
+        let result = within_cut(&run.clock, run.settings.timeout, invocation.cut, work).await;
         if result.is_err() {
             // Before the store goes: the body's reader must see a broken answer, not a short one.
             broken.store(true, Ordering::Release);

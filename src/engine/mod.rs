@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Shared};
 use serde_json::Value;
 
 use crate::platform::time::{Span, Time};
@@ -208,7 +208,12 @@ pub struct Invocation {
     pub seed: u64,
     pub host: Arc<dyn Host>,
     pub log: Arc<dyn LogSink>,
+    /// Ends the run from outside, wherever it is, with the failure that stands for it.
+    pub cut: Option<Cut>,
 }
+
+/// See [`Invocation::cut`]. Clones share it.
+pub type Cut = Shared<BoxFuture<'static, Failure>>;
 
 #[expect(
     clippy::large_enum_variant,

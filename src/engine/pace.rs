@@ -87,6 +87,8 @@ pub struct Pace {
     /// Burned when the guest was last looked at.
     fuel: AtomicU64,
     waited_ns: AtomicU64,
+    /// When it was ended from outside.
+    cut: Arc<AtomicU64>,
 }
 
 impl Pace {
@@ -100,6 +102,7 @@ impl Pace {
             share,
             fuel: AtomicU64::new(0),
             waited_ns: AtomicU64::new(0),
+            cut: Arc::new(AtomicU64::new(Time::NEVER.0)),
         }
     }
 
@@ -117,7 +120,18 @@ impl Pace {
     /// Since the arrival, in the run's own time.
     pub fn elapsed(&self) -> Span {
         let computed = self.share.time_ns(self.fuel.load(Ordering::Relaxed));
-        Span(computed.saturating_add(self.waited_ns.load(Ordering::Relaxed)))
+        let elapsed = Span(computed.saturating_add(self.waited_ns.load(Ordering::Relaxed)));
+        elapsed.min(Time(self.cut.load(Ordering::Relaxed)).since(self.arrival))
+    }
+
+    /// The run ends now from outside: of what the guest has computed ahead nothing happens.
+    pub fn cut(&self) {
+        self.cut.store(self.keeper.now().0, Ordering::Relaxed);
+    }
+
+    /// Since the arrival, by the clock, which may be behind the run.
+    pub fn elapsed_by_clock(&self) -> Span {
+        self.keeper.now().since(self.arrival)
     }
 
     /// The run's own time.
@@ -147,10 +161,17 @@ impl Pace {
         self.keeper.elsewhere()
     }
 
-    /// Does something when the clock has come to the run's own time, or to its end if that is passed.
+    /// Does something when the clock has come to the run's own time, or to its end if that is passed. Nothing, if the run has
+    /// been cut by then.
     pub fn act(&self, act: Box<dyn FnOnce(Time) + Send>) {
         let at = self.local().min(self.end);
-        self.keeper.at(at, Box::new(move || act(at)));
+        let cut = Arc::clone(&self.cut);
+        let act = move || {
+            if at.0 <= cut.load(Ordering::Relaxed) {
+                act(at);
+            }
+        };
+        self.keeper.at(at, Box::new(act));
     }
 
     /// All that the guest may burn in so much time.

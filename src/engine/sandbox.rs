@@ -10,7 +10,7 @@ use wasmtime::{AsContext, Store};
 use super::host::clock::Clock;
 use super::host::{self, Guest, Run};
 use super::runtime::Engine;
-use super::{Failure, Invocation, Outcome, Reply, command, component, js, limits};
+use super::{Cut, Failure, Invocation, Outcome, Reply, command, component, js, limits};
 
 /// Where invocations run, one after the other. Dropping it ends whatever runs.
 pub struct Sandbox(Kind);
@@ -132,6 +132,27 @@ pub(super) fn not_run(failure: Failure) -> Outcome {
         fuel: 0,
         memory_bytes_max: 0,
         log_bytes_dropped: 0,
+    }
+}
+
+/// Runs `work` within the run's deadline, and up to its cut.
+pub(super) async fn within_cut<T>(
+    clock: &Clock,
+    timeout: Duration,
+    cut: Option<Cut>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let work = within(clock, timeout, work);
+    let Some(cut) = cut else { return work.await };
+    tokio::select! {
+        biased;
+        result = work => result,
+        failure = cut => {
+            if let Some(pace) = clock.pace() {
+                pace.cut();
+            }
+            Err(failure)
+        }
     }
 }
 

@@ -59,6 +59,9 @@ impl Driver {
         core.builds.retain(|function, _| table.functions.contains_key(function));
         core.restoring.configured(&config);
         self.step_locked(&mut core, Input::Configure(Arc::new(config)), &mut Own::default());
+        if let Some(input) = self.throttle(false) {
+            self.step_locked(&mut core, input, &mut Own::default());
+        }
     }
 
     /// As [`Driver::restore`], beside everything else.

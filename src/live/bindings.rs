@@ -32,9 +32,21 @@ impl Bindings {
     }
 }
 
-/// Does something to others. In virtual time: when it is the run's turn, and before the clock goes on.
-async fn in_turn<T>(pace: Option<Arc<Pace>>, work: impl Future<Output = T>) -> T {
-    let Some(pace) = pace else { return work.await };
+/// Does something to others, whole or not at all, whatever becomes of the run: between the store and the core a message must not be left
+/// behind. In virtual time: when it is the run's turn, and before the clock goes on.
+async fn in_turn<T: Send + 'static>(
+    pace: Option<Arc<Pace>>,
+    work: impl Future<Output = Result<T, HostError>> + Send + 'static,
+) -> Result<T, HostError> {
+    let Some(pace) = pace else {
+        let ended = tokio::spawn(work).await;
+        return ended.unwrap_or_else(|error| {
+            Err(HostError {
+                code: "store-failed",
+                message: format!("emu: {error}"),
+            })
+        });
+    };
     pace.turn().await;
     let _hold = pace.hold();
     work.await
@@ -44,13 +56,17 @@ impl Host for Bindings {
     fn send(&self, queue: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
         let pace = self.pace.clone();
-        Box::pin(async move { in_turn(pace, driver.send(&queue, messages, Some(caller))).await })
+        Box::pin(in_turn(pace, async move {
+            driver.send(&queue, messages, Some(caller)).await
+        }))
     }
 
     fn publish(&self, topic: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
         let pace = self.pace.clone();
-        Box::pin(async move { in_turn(pace, driver.publish(&topic, messages, Some(caller))).await })
+        Box::pin(in_turn(pace, async move {
+            driver.publish(&topic, messages, Some(caller)).await
+        }))
     }
 
     fn call(
@@ -61,12 +77,12 @@ impl Host for Bindings {
         let (driver, caller) = (self.driver.clone(), self.caller);
         let pace = self.pace.clone();
         Box::pin(async move {
+            if is_asynchronous(request.headers()) {
+                return in_turn(pace, async move { driver.call(&function, request, caller).await }).await;
+            }
             let Some(pace) = pace else {
                 return driver.call(&function, request, caller).await;
             };
-            if is_asynchronous(request.headers()) {
-                return in_turn(Some(pace), driver.call(&function, request, caller)).await;
-            }
             let _elsewhere = pace.elsewhere();
             // Handed over whole: between two runs of virtual time nothing streams.
             let request = whole(request, driver.table().limits.request_bytes_max).await?;
@@ -116,8 +132,8 @@ struct KvInTurn {
 impl KvInTurn {
     fn turn<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn KeyValue) -> BoxFuture<'static, T> + Send + 'static,
-    ) -> BoxFuture<'static, T> {
+        work: impl FnOnce(&dyn KeyValue) -> BoxFuture<'static, Result<T, HostError>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, HostError>> {
         let kv = self.kv.clone();
         Box::pin(in_turn(Some(self.pace.clone()), async move { work(&*kv).await }))
     }

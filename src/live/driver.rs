@@ -304,6 +304,14 @@ impl Driver {
                 if let Some(manual) = self.0.clock.manual() {
                     manual.noted(&note);
                 }
+                if let Note::Throttled {
+                    function,
+                    invocation,
+                    reason: RejectReason::OnPurpose { rule },
+                } = &note
+                {
+                    self.tell_of_throttle(*rule, *function, *invocation);
+                }
                 self.0.hub.push(now, What::Note(note));
             }
             Effect::ArmCron { trigger, at, wake_at } => {

@@ -547,6 +547,11 @@ fn rejected(driver: &Driver, entry: &Entry, reason: RejectReason) -> Response<Bo
             Some(retry_after.to_std()),
             "retry later, or set min_instances",
         ),
+        RejectReason::OnPurpose { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            Some(Duration::from_secs(1)),
+            "retry later, as at the provider, or ask for no faults",
+        ),
         RejectReason::QueueFull => (
             StatusCode::SERVICE_UNAVAILABLE,
             Some(Duration::from_secs(1)),

@@ -18,6 +18,7 @@ mod cron;
 mod destination;
 mod driver;
 mod events;
+mod fate;
 mod faults;
 mod history;
 mod http;
@@ -539,7 +540,7 @@ impl Live {
 
     /// From now on.
     pub fn set_faults(&self, faults: crate::project::faults::Faults) {
-        self.server.driver.0.chaos.set(faults);
+        self.server.driver.set_faults(faults);
     }
 
     /// As GET `/_emu/queues`.

@@ -320,7 +320,8 @@ pub fn outcome_name(end: End) -> &'static str {
         End::Rejected(
             RejectReason::FunctionConcurrency { .. }
             | RejectReason::AccountConcurrency { .. }
-            | RejectReason::ScalingRate { .. },
+            | RejectReason::ScalingRate { .. }
+            | RejectReason::OnPurpose { .. },
         ) => "throttled",
         End::Rejected(_) => "rejected",
         End::Expired => "expired",
@@ -372,6 +373,7 @@ pub fn reject_code(reason: RejectReason) -> &'static str {
         RejectReason::Removed => "function-removed",
         RejectReason::NoVersion => "no-version",
         RejectReason::InitFailed => "init-failed",
+        RejectReason::OnPurpose { .. } => "throttled-on-purpose",
     }
 }
 
@@ -390,6 +392,7 @@ pub fn reject_text(reason: RejectReason) -> String {
         RejectReason::Removed => "the function was removed while the request waited".to_owned(),
         RejectReason::NoVersion => "no version of the function has been built yet".to_owned(),
         RejectReason::InitFailed => "the instance could not start".to_owned(),
+        RejectReason::OnPurpose { .. } => "fault on purpose: throttled".to_owned(),
     }
 }
 

@@ -22,7 +22,8 @@ use super::bindings::Bindings;
 use super::destination::Response;
 use super::driver::{Core, Driver, Finish, Own, lock};
 use super::events::{Hub, Summary, What};
-use super::faults::Whom;
+use super::fate::Fate;
+use super::faults::{self, Whom};
 use super::manual::RunTime;
 use super::messages::Content;
 use super::names::PublicIds;
@@ -61,6 +62,12 @@ pub async fn execute(
     let inner = &driver.0;
     let pace = time.as_ref().map(|time| driver.pace(&entry, time));
     let http = matches!(event, Event::Http(_));
+    let name = entry.name().clone();
+    let failed = driver.fault(FaultKind::Fail, &name, Whom::invocation(run.invocation));
+    let fate = match failed {
+        None => Fate::of(driver, &run, &entry, pace.as_deref()),
+        Some(_) => None,
+    };
     let invocation = Invocation {
         id: inner.ids.invocation(run.invocation),
         settings: entry.settings.clone(),
@@ -76,15 +83,14 @@ pub async fn execute(
             function: run.function,
             pace: pace.clone(),
         }),
+        cut: fate.as_ref().map(Fate::cut),
     };
     let mut caller = Caller {
         sender: Some(caller),
         status: None,
         reply: None,
     };
-    let name = entry.name().clone();
-    let whom = Whom::invocation(run.invocation);
-    let sandbox = match (driver.fault(FaultKind::Fail, &name, whom), sandbox) {
+    let sandbox = match (failed, sandbox) {
         (Some(hit), kept) => {
             if let Some(kept) = kept {
                 driver.park(&entry, run.instance, kept);
@@ -105,9 +111,24 @@ pub async fn execute(
         }
         Err(failure) => failed_to_open(failure),
     };
-    let mut duration = Span::from(outcome.duration);
+    let spent = Spent {
+        init: Span::from(outcome.init),
+        handler: Span::from(outcome.duration),
+    };
+    let mut duration = spent.handler;
     let (mut verdict, mut failure) = judge_batch(&inner.ids, &run.work, caller.reply.as_ref(), outcome.result.err());
-    driver.spoil(&run, &entry, &mut duration, &mut verdict, &mut failure);
+    let held_up = driver.hold_up(&run, &entry, &mut duration, failure.is_some());
+    let lost = pass(fate.as_ref(), pace.as_deref(), spent, &mut duration).await;
+    match lost.or(held_up) {
+        Some(on_purpose) => {
+            verdict = Verdict::default();
+            // What has not left does not any more.
+            caller.status = caller.status.filter(|_| caller.sender.is_none());
+            failure = Some(on_purpose);
+        }
+        None if failure.is_none() => driver.deliver_again(&run, &entry, &mut verdict),
+        None => {}
+    }
     if let Some(failure) = &mut failure {
         inner.hub.secrets().failure(failure);
     }
@@ -144,13 +165,6 @@ pub async fn execute(
             .then(|| Response::of(caller.reply.as_ref(), failure.as_ref())),
         ..Own::default()
     };
-    if pace.is_none() && duration > Span::from(outcome.duration) {
-        // A delay on purpose, in real time.
-        tokio::time::sleep(duration.to_std().saturating_sub(outcome.duration)).await;
-    }
-    if let Some(pace) = &pace {
-        pace.turn_at(pace.arrival() + Span::from(outcome.init) + duration).await;
-    }
     driver.step(
         Input::Finished {
             invocation: run.invocation,
@@ -158,7 +172,7 @@ pub async fn execute(
         },
         &mut own,
     );
-    driver.lose_instances(&name);
+    driver.lose_idle(&name);
     // Last, so that a caller who asks for the invocation's record finds it.
     if failure.is_none() || caller.status.is_some() {
         match time.filter(|_| outside) {
@@ -175,6 +189,44 @@ impl Driver {
         let share = Share::of_memory(entry.function.memory_mb, self.table().profile.instance.cpu_full_mb);
         Arc::new(Pace::new(Arc::new(time.clone()), share, entry.settings.timeout))
     }
+}
+
+/// What a run has taken on the engine.
+#[derive(Clone, Copy)]
+struct Spent {
+    init: Span,
+    handler: Span,
+}
+
+/// Passes what is left of a run's time: what it has computed ahead of a manual clock, and a delay on purpose. The failure of one that is
+/// lost with its instance, and how long it has taken then.
+async fn pass(fate: Option<&Fate>, pace: Option<&Pace>, spent: Spent, duration: &mut Span) -> Option<Failure> {
+    let lost = match fate.filter(|fate| fate.has_come()) {
+        Some(_) => Some(faults::lost()),
+        None => {
+            let rest = async {
+                match pace {
+                    Some(pace) => pace.turn_at(pace.arrival() + spent.init + *duration).await,
+                    None if *duration > spent.handler => {
+                        tokio::time::sleep(duration.to_std().saturating_sub(spent.handler.to_std())).await;
+                    }
+                    None => {}
+                }
+            };
+            match fate {
+                Some(fate) => fate.end(rest).await.err(),
+                None => {
+                    rest.await;
+                    None
+                }
+            }
+        }
+    };
+    if let (Some(_), Some(pace)) = (&lost, pace) {
+        pace.cut();
+        *duration = (pace.elapsed_by_clock() - spent.init).min(*duration);
+    }
+    lost
 }
 
 /// Who waits for the answer.

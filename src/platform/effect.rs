@@ -143,6 +143,8 @@ pub enum RejectReason {
     NoVersion,
     /// 502: the instance could not start.
     InitFailed,
+    /// 429: somebody asked for it, see [`Input::Throttle`](super::input::Input::Throttle). `rule`: which of those that were given.
+    OnPurpose { rule: usize },
 }
 
 /// The life of one invocation, complete.

@@ -115,6 +115,13 @@ pub enum Input {
     HostLost {
         instances: Vec<InstanceId>,
     },
+    /// From now on what arrives at functions is throttled with these probabilities, `None` being all functions. It is drawn from a
+    /// generator of its own, which `anew` begins again. Rules are asked in their order.
+    Throttle {
+        rules: Vec<(Option<FunctionId>, f64)>,
+        seed: u64,
+        anew: bool,
+    },
     /// An invocation ended.
     Finished {
         invocation: InvocationId,

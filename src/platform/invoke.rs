@@ -155,6 +155,9 @@ impl Platform {
             attempt: 1,
             cause: None,
         };
+        if let Err(reason) = self.throttles.draw(function) {
+            return self.reject(id, invocation, reason);
+        }
         let must_queue = self.fleets.get(function).is_some_and(|fleet| fleet.waiting_count > 0);
         if must_queue {
             return self.wait_or_reject(id, invocation, RejectReason::QueueFull);
@@ -521,7 +524,8 @@ pub(super) fn throttles(reason: RejectReason) -> bool {
         RejectReason::FunctionConcurrency { .. }
         | RejectReason::AccountConcurrency { .. }
         | RejectReason::ScalingRate { .. }
-        | RejectReason::QueueFull => true,
+        | RejectReason::QueueFull
+        | RejectReason::OnPurpose { .. } => true,
         RejectReason::Removed | RejectReason::NoVersion | RejectReason::InitFailed => false,
     }
 }

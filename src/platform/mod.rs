@@ -33,6 +33,7 @@ mod shelf;
 mod table;
 #[cfg(test)]
 mod tests;
+mod throttle;
 pub mod time;
 pub mod topic;
 pub mod units;
@@ -57,6 +58,7 @@ use rng::Rng;
 use rules::Rules;
 use scaling::greedy::Pool;
 use table::Table;
+use throttle::Throttles;
 use time::{Span, Time};
 
 pub use cron::CATCH_UP_MAX;
@@ -71,6 +73,7 @@ pub struct Platform {
     /// How far the machine's wall clock is ahead of the platform's time, which nobody sets.
     wall_ahead_ns: i64,
     rng: Rng,
+    throttles: Throttles,
     effects: VecDeque<Effect>,
     deadlines: Deadlines,
     /// `None` until the first `Configure`.
@@ -118,6 +121,7 @@ impl Platform {
             handled_at: Time::ZERO,
             wall_ahead_ns: 0,
             rng: Rng::new(seed),
+            throttles: Throttles::default(),
             effects: VecDeque::new(),
             deadlines: Deadlines::default(),
             config: None,
@@ -264,6 +268,7 @@ impl Platform {
             Input::InstanceReady { instance, init } => self.instance_ready(instance, init),
             Input::InstanceFailed { instance } => self.instance_failed(instance),
             Input::HostLost { instances } => self.host_lost(&instances),
+            Input::Throttle { rules, seed, anew } => self.throttles.set(rules, seed, anew),
             Input::Finished { invocation, completion } => self.finish(invocation, &completion),
             Input::Tick => {}
         }

@@ -8,14 +8,11 @@ use super::diagnostic::{list_names, nearest};
 use crate::platform::time::Span;
 use crate::platform::units::parse_span;
 
-/// How long a delay is unless it is said.
-const DELAY: Span = Span::from_secs(1);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultKind {
     /// An invocation fails before its handler runs.
     Fail,
-    /// An instance is lost with what it runs: what the handler did stays done, and nobody hears of its end.
+    /// An instance is lost with what it runs, in the middle of it: what the handler did by then stays done.
     Kill,
     /// An invocation takes longer.
     Delay,
@@ -29,10 +26,12 @@ pub enum FaultKind {
     ColdStarts,
     /// A host is lost with all instances on it.
     HostLoss,
+    /// What arrives is refused as by a provider that is short of room.
+    Throttle,
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 8] = [
+    pub const ALL: [FaultKind; 9] = [
         FaultKind::Fail,
         FaultKind::Kill,
         FaultKind::Delay,
@@ -41,6 +40,7 @@ impl FaultKind {
         FaultKind::Reorder,
         FaultKind::ColdStarts,
         FaultKind::HostLoss,
+        FaultKind::Throttle,
     ];
 
     pub fn name(self) -> &'static str {
@@ -53,7 +53,16 @@ impl FaultKind {
             FaultKind::Reorder => "reorder",
             FaultKind::ColdStarts => "cold_starts",
             FaultKind::HostLoss => "host_loss",
+            FaultKind::Throttle => "throttle",
         }
+    }
+
+    /// Whether a time says something of it.
+    fn takes_time(self) -> bool {
+        matches!(
+            self,
+            FaultKind::Delay | FaultKind::Reorder | FaultKind::Kill | FaultKind::HostLoss
+        )
     }
 
     /// # Errors
@@ -79,8 +88,8 @@ pub struct Rule {
     /// Only this function, or the queue's for faults of messages; `None`: all.
     pub function: Option<String>,
     pub probability: f64,
-    /// How long a delay is, or the longest that a message is held up.
-    pub by: Span,
+    /// How long a delay is, the longest that a message is held up, or how far into its run an instance is lost at the most.
+    pub by: Option<Span>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -134,11 +143,10 @@ impl Faults {
             let of = self.rules.iter().filter(|rule| rule.kind == kind);
             let all: Vec<Value> = of
                 .map(|rule| {
-                    let by = matches!(kind, FaultKind::Delay | FaultKind::Reorder).then(|| rule.by.to_string());
                     json!(RawRule {
                         probability: rule.probability,
                         function: rule.function.clone(),
-                        by,
+                        by: rule.by.map(|by| by.to_string()),
                     })
                 })
                 .collect();
@@ -235,14 +243,16 @@ fn rule(kind: FaultKind, raw: RawRule) -> Result<Rule, String> {
         return Err(not_probable(kind, &raw.probability.to_string()));
     }
     let by = match &raw.by {
-        None => DELAY,
-        Some(_) if !matches!(kind, FaultKind::Delay | FaultKind::Reorder) => {
+        None => None,
+        Some(_) if !kind.takes_time() => {
+            let with = FaultKind::ALL.into_iter().filter(|kind| kind.takes_time());
             return Err(format!(
-                "{}: `by` says nothing here: it belongs to delay and reorder",
-                kind.name()
+                "{}: `by` says nothing here: it belongs to {}",
+                kind.name(),
+                list_names(with.map(FaultKind::name)).replace(" or ", " and ")
             ));
         }
-        Some(by) => parse_span(by).map_err(|fault| format!("{}: by: {fault}", kind.name()))?,
+        Some(by) => Some(parse_span(by).map_err(|fault| format!("{}: by: {fault}", kind.name()))?),
     };
     Ok(Rule {
         kind,
@@ -258,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_line_and_json_say_the_same() {
-        let line = Faults::parse("fail=0.1, billing.kill=1, delay=0.5/2s, seed=7").expect("valid");
-        let json = json!({"seed": 7, "fail": 0.1, "kill": {"probability": 1, "function": "billing"},
+        let line = Faults::parse("fail=0.1, billing.kill=1/20ms, delay=0.5/2s, seed=7").expect("valid");
+        let json = json!({"seed": 7, "fail": 0.1, "kill": {"probability": 1, "function": "billing", "by": "20ms"},
             "delay": [{"probability": 0.5, "by": "2s"}]});
         assert_eq!(Faults::from_json(&json), Ok(line.clone()));
         assert_eq!(Faults::from_json(&line.to_json()), Ok(line.clone()));
@@ -274,7 +284,8 @@ mod tests {
             ("fail", "write it as `fail=0.1`"),
             ("fail=2", "between 0 and 1"),
             ("fail=often", "between 0 and 1"),
-            ("fail=0.1/2s", "belongs to delay"),
+            ("fail=0.1/2s", "belongs to `kill`, `delay`, `reorder` and `host_loss`"),
+            ("throttle=0.1/2s", "throttle: `by` says nothing here"),
             ("delay=0.1/2", "delay: by"),
             ("seed=x", "whole number"),
         ] {

@@ -196,6 +196,7 @@ fn invocation(settings: Settings, event: Event, world: &Arc<World>) -> Invocatio
         seed: 7,
         host: world.clone(),
         log: world.clone(),
+        cut: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod env_files;
 mod event_log;
 mod examples;
 mod exec;
+mod faults;
 mod full_disk;
 mod harness;
 mod history;

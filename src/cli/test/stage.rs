@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -14,12 +15,14 @@ use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::settings::{self, RunArgs};
 use crate::engine::{Engine, OutsideAnswer};
+use crate::live::idle::Wait;
 use crate::live::outbound::{Answers, Held, Outside};
 use crate::live::{self, Live, Options, Sink, api};
 use crate::project::ClockSetting;
 use crate::project::faults::Faults;
 use crate::project::testfile::{Act, Content, Expect, Outbound, TestFile};
 use crate::report::event::Stamped;
+use crate::report::number::plural;
 
 /// Events of one test that are kept; what comes after fails it.
 const EVENTS_MAX: usize = 1_000_000;
@@ -27,6 +30,8 @@ const EVENTS_MAX: usize = 1_000_000;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Invocations that the end of a swarm's run may take: what goes round for ever is found out.
 const DRAIN_INVOCATIONS_MAX: u64 = 100_000;
+/// The machine's time that what runs may take to come to rest at the end, when it has done so by the clock.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Unless a file names another.
 pub const SEED: u64 = 1;
 
@@ -326,22 +331,45 @@ impl Stage {
         self.live.recorded()
     }
 
-    /// Lets all that waits come to its end with nothing failing any more; which queues are not empty then.
+    /// Lets all that waits come to its end with nothing failing any more; what is left then. Of dead letters those that `always` says
+    /// nothing about: elsewhere it has the last word.
     ///
     /// # Errors
     /// When it does not come to an end.
-    pub async fn drain(&self) -> Result<Vec<String>, Failure> {
+    pub async fn drain(&self, always: &Expect) -> Result<Vec<String>, Failure> {
         self.live.set_faults(Faults::default());
         let bounded = json!({ "run_until_idle": true, "max_invocations": DRAIN_INVOCATIONS_MAX });
         self.clock(&bounded).await?;
-        let full = |queue: &api::Queue| queue.consumer.is_some() && queue.visible + queue.in_flight + queue.delayed > 0;
-        let told = |queue: api::Queue| {
-            format!(
-                "queue {} is not empty at the end: {} visible, {} in flight, {} delayed",
-                queue.name, queue.visible, queue.in_flight, queue.delayed
-            )
+        let mut left = Vec::new();
+        let wait = Wait {
+            timeout: DRAIN_PATIENCE,
+            before: None,
+            caused_by: None,
         };
-        Ok(self.live.queues().into_iter().filter(full).map(told).collect())
+        if let Err(busy) = self.live.idle(wait).await {
+            left.push(format!("at the end not all is done: {busy}"));
+        }
+        let spoken_of = |name: &str| always.queues.iter().any(|(queue, ..)| queue == name);
+        for queue in self.live.queues() {
+            let name = &queue.name;
+            if queue.consumer.is_some() && queue.visible + queue.in_flight + queue.delayed > 0 {
+                left.push(format!(
+                    "queue {name} is not empty at the end: {} visible, {} in flight, {} delayed",
+                    queue.visible, queue.in_flight, queue.delayed
+                ));
+            }
+            if let Some(to) = queue.dead_letter.as_ref().filter(|_| queue.dead > 0)
+                && !spoken_of(name)
+                && !spoken_of(to)
+            {
+                left.push(format!(
+                    "at the end {to} holds {} of {name}; if that may be, say how many: `[always]`, `queues.{name} = {{ dead = \"<= {}\" }}`",
+                    plural(queue.dead, "dead letter", "dead letters"),
+                    queue.dead
+                ));
+            }
+        }
+        Ok(left)
     }
 
     pub async fn close(self) {

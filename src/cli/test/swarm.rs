@@ -59,7 +59,8 @@ fn faults(file: &TestFile, seed: u64) -> Faults {
                 kind,
                 function: None,
                 probability,
-                by,
+                // When an instance is lost is drawn over its whole run.
+                by: matches!(kind, FaultKind::Delay | FaultKind::Reorder).then_some(by),
             });
         }
     }
@@ -95,7 +96,10 @@ async fn steps(file: &TestFile, stage: &Stage, ended: &mut Ended) -> Result<(), 
             return Ok(());
         }
     }
-    let left = stage.drain().await.map_err(|failure| failed(None, &(0..0), &failure))?;
+    let left = stage
+        .drain(&file.always)
+        .await
+        .map_err(|failure| failed(None, &(0..0), &failure))?;
     let told = |text| Told {
         step: None,
         finding: Finding::new(&(0..0), text),

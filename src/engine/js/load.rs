@@ -135,6 +135,7 @@ pub fn on_trial(settings: Arc<Settings>) -> Invocation {
         seed: 0,
         host: Arc::new(Nobody),
         log: Arc::new(Nobody),
+        cut: None,
     }
 }
 

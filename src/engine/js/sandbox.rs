@@ -14,7 +14,7 @@ use super::stack::Thrown;
 use super::{Offer, events, reply, wire};
 use crate::engine::host::Run;
 use crate::engine::runtime::Engine;
-use crate::engine::sandbox::{Live, Meter, not_run, within};
+use crate::engine::sandbox::{Live, Meter, not_run, within_cut};
 use crate::engine::{BindTarget, Failure, FailureKind, Invocation, Outcome, Reply, Settings};
 
 /// A script at one moment: its modules, and what they offer.
@@ -151,11 +151,12 @@ impl Sandbox {
         let clock = live.store.data().run.clock.clone();
         let mut meter = Meter::start(&clock);
         let timeout = invocation.settings.timeout;
+        let cut = invocation.cut.clone();
         let mut kept = None;
         let work = self
             .code
             .work(&mut live, handle, &mut kept, &mut meter, invocation, sender);
-        let result = within(&clock, timeout, work).await;
+        let result = within_cut(&clock, timeout, cut, work).await;
         let outcome = meter.outcome(&live, result);
         // After a failure nobody knows what state the guest is in.
         if outcome.result.is_ok()

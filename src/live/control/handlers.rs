@@ -61,7 +61,7 @@ fn set_faults(server: &Server, body: &Bytes) -> Answer<Value> {
     for function in faults.functions() {
         entry(server, function)?;
     }
-    server.driver.0.chaos.set(faults.clone());
+    server.driver.set_faults(faults.clone());
     Ok(faults.to_json())
 }
 
@@ -297,7 +297,8 @@ fn rejected(server: &Server, entry: &Entry, reason: RejectReason) -> ApiFailure 
     let status = match reason {
         RejectReason::FunctionConcurrency { .. }
         | RejectReason::AccountConcurrency { .. }
-        | RejectReason::ScalingRate { .. } => StatusCode::TOO_MANY_REQUESTS,
+        | RejectReason::ScalingRate { .. }
+        | RejectReason::OnPurpose { .. } => StatusCode::TOO_MANY_REQUESTS,
         RejectReason::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
         RejectReason::Removed => StatusCode::NOT_FOUND,
         RejectReason::NoVersion | RejectReason::InitFailed => StatusCode::BAD_GATEWAY,

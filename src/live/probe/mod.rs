@@ -292,6 +292,7 @@ impl Subject {
             seed: delivery.seed,
             host: View::of(world),
             log: View::of(world),
+            cut: None,
         };
         let (sender, reply) = oneshot::channel();
         // Side by side: a body may be written while it is read.

@@ -191,6 +191,7 @@ async fn run_called(view: View, name: String, request: http::Request<Body>) -> R
         seed: u64::from(depth),
         host: view.clone(),
         log: view,
+        cut: None,
     };
     let (sender, reply) = oneshot::channel();
     let mut sandbox = world.engine.open(&version).map_err(|failure| failed(failure.message))?;

@@ -40,6 +40,8 @@ enum Op {
     Ready(usize, bool),
     /// A host with every third instance.
     Lose(u64),
+    /// All functions, with so many percent.
+    Throttle(u8),
     Finish {
         at: usize,
         outcome: u8,
@@ -81,6 +83,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0u32..3).prop_map(Op::Fire),
         1 => (0u32..3).prop_map(Op::Due),
         1 => (0u64..3).prop_map(Op::Lose),
+        1 => proptest::sample::select(vec![0, 0, 50, 100]).prop_map(Op::Throttle),
         2 => functions.prop_map(Op::Deploy),
         1 => (0u8..8).prop_map(Op::Configure),
         1 => (0u8..8).prop_map(Op::Crash),
@@ -428,6 +431,11 @@ impl World {
                     visibility: Span::from_secs(secs),
                 },
                 None => return Ok(()),
+            },
+            Op::Throttle(percent) => Input::Throttle {
+                rules: vec![(None, f64::from(percent) / 100.0)],
+                seed: 1,
+                anew: false,
             },
             Op::Lose(host) => {
                 let all = self.platform.instances().into_iter().map(|instance| instance.id);

@@ -416,6 +416,11 @@ impl Script {
             "lost" => Input::HostLost {
                 instances: vec![InstanceId(words.id(0))],
             },
+            "throttle" => Input::Throttle {
+                rules: vec![(Some(function(&words)), words.number("probability").expect("of 1"))],
+                seed: 1,
+                anew: true,
+            },
             "finish" => self.finished(&words),
             "clock" => Input::ClockSet {
                 wall_ahead_ns: words.number::<i64>("ahead").expect("seconds") * 1_000_000_000,

@@ -132,7 +132,7 @@ pub static FAULTS: Table = Table {
             "kill",
             FAULT,
             "none",
-            "An instance is lost with its invocation: what the handler did stays done, its end is never known.",
+            "An instance is lost with what runs on it, in the middle of an invocation, after `by` at the most: what the handler did by then stays done.",
         ),
         key(
             "delay",
@@ -168,7 +168,13 @@ pub static FAULTS: Table = Table {
             "host_loss",
             FAULT,
             "none",
-            "After an invocation a host is lost, and a quarter of all instances with it.",
+            "As `kill`, and the instance's host is lost, with a quarter of all instances and what runs on them.",
+        ),
+        key(
+            "throttle",
+            FAULT,
+            "none",
+            "What arrives is refused: a request gets 429; messages, events and crons come again, as the provider does it.",
         ),
         key(
             "seed",

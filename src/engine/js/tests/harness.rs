@@ -185,6 +185,7 @@ impl Project {
             seed: self.seed,
             host: self.world.clone(),
             log: self.world.clone(),
+            cut: None,
         }
     }
 
