@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Args as ClapArgs;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::Global;
 use super::event_log::Tap;
 use super::failure::{EXEC, Failure, Outcome};
+#[cfg(unix)]
+use super::guard::guarded;
 use super::output::{Output, say};
 use super::settings::{self, Opened, RunArgs};
 use super::signals::{Signal, Signals};
@@ -59,7 +61,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")).code(EXEC))?;
-    // The command's parent must be this thread, which lives as long as the process: see `guarded`.
+    // The command's parent must be this thread, which lives as long as the process: see `guard`.
     let outcome = runtime.block_on(serve(args, global, opened, options));
     runtime.shutdown_background();
     outcome
@@ -152,6 +154,7 @@ async fn beside(args: &Args, global: &Global, live: &Live, seed: u64, signals: &
         tokio::select! {
             ended = child.wait() => {
                 let status = ended.map_err(|error| Failure::new(format!("lost {shown}: {error}")).code(EXEC))?;
+                end_orphans(status).await;
                 return Ok(code_of(status));
             }
             signal = signals.next() => match signal {
@@ -190,57 +193,21 @@ fn terminate(child: &mut Child) {
     let _ = child.start_kill();
 }
 
-/// The hidden first argument that makes this program a [`guard`].
-#[cfg(target_os = "linux")]
-const GUARD: &str = "__guard";
-
-/// The command, which the system ends when emu dies. Linux can tie a process to its parent only from inside, so this
-/// program is started first, ties itself, and becomes the command.
-#[cfg(target_os = "linux")]
-fn guarded(program: &OsString, args: &[OsString]) -> Result<Command, Failure> {
-    let this = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("emu does not find itself: {error}")).code(EXEC))?;
-    let mut command = Command::new(this);
-    command
-        .arg(GUARD)
-        .arg(std::process::id().to_string())
-        .arg(program)
-        .args(args);
-    Ok(command)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn guarded(program: &OsString, args: &[OsString]) -> Result<Command, Failure> {
-    let mut command = Command::new(program);
+/// No means to end what the command has started: only the command itself ends with emu.
+#[cfg(not(unix))]
+fn guarded(program: &std::ffi::OsStr, args: &[OsString]) -> Result<tokio::process::Command, Failure> {
+    let mut command = tokio::process::Command::new(program);
     command.args(args);
     Ok(command)
 }
 
-/// Becomes the command that the arguments name, if they make this process a guard. Returns when they do not, or when
-/// that failed.
-#[cfg(target_os = "linux")]
-pub fn guard() -> Option<ExitCode> {
-    use std::os::unix::process::CommandExt as _;
-
-    let mut args = std::env::args_os().skip(1);
-    if args.next()? != GUARD {
-        return None;
+#[cfg(unix)]
+async fn end_orphans(guard: ExitStatus) {
+    // A guard that ends by itself has left nothing.
+    if guard.code().is_none() {
+        super::guard::end_orphans().await;
     }
-    let parent = args.next().and_then(|id| id.to_str()?.parse::<i32>().ok());
-    let program = args.next()?;
-    let tied = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
-    let orphaned = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != parent;
-    if tied.is_err() || orphaned {
-        return Some(ExitCode::from(EXEC));
-    }
-    let error = std::process::Command::new(&program).args(args).exec();
-    let failure = Failure::new(format!("cannot run {}: {error}", program.to_string_lossy()));
-    say(&failure.render(&crate::report::style::Style::default()));
-    Some(ExitCode::from(EXEC))
 }
 
-/// Nothing to do where the system ties no process to another.
-#[cfg(not(target_os = "linux"))]
-pub fn guard() -> Option<ExitCode> {
-    None
-}
+#[cfg(not(unix))]
+async fn end_orphans(_: ExitStatus) {}

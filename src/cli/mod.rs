@@ -10,6 +10,8 @@ mod dev;
 mod event_log;
 mod exec;
 mod failure;
+#[cfg(unix)]
+mod guard;
 mod head;
 mod help;
 mod invoke;
@@ -165,7 +167,8 @@ enum Command {
 
 /// Parses the command line, runs the command, says what went wrong.
 pub fn main(started: Instant) -> ExitCode {
-    if let Some(code) = exec::guard() {
+    #[cfg(unix)]
+    if let Some(code) = guard::main() {
         return code;
     }
     let matches = help::grouped(Cli::command()).get_matches();

@@ -1,6 +1,6 @@
 //! `emu exec`: what a command and its caller get, and that nothing is left behind.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::BufReader;
 use std::process::{Output, Stdio};
 
 use crate::harness::{Project, emu};
@@ -79,23 +79,92 @@ fn a_run_that_waited_for_retries_hears_of_the_manual_clock() {
     );
 }
 
+/// `emu exec` of a shell's script, with what it writes.
 #[cfg(target_os = "linux")]
-#[test]
-fn a_killed_emu_takes_the_command_with_it() {
-    let project = Project::new(&[("functions/api.js", FUNCTION)]);
+fn spawn(project: &Project, script: &str) -> (std::process::Child, BufReader<std::process::ChildStdout>) {
     let mut run = emu(project.path())
-        .args(["exec", "--", "sh", "-c", "echo begun; exec sleep 600"])
+        .args(["exec", "--", "sh", "-c", script])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("run emu exec");
-    let mut out = BufReader::new(run.stdout.take().expect("piped"));
+    let out = BufReader::new(run.stdout.take().expect("piped"));
+    (run, out)
+}
+
+#[cfg(target_os = "linux")]
+fn line(out: &mut impl std::io::BufRead) -> String {
     let mut line = String::new();
     out.read_line(&mut line).expect("a line");
-    assert_eq!(line, "begun\n");
-    run.kill().expect("kill emu");
-    run.wait().expect("emu's status");
-    // The pipe ends when nobody holds it any more, the command included.
+    line.trim_end().to_owned()
+}
+
+/// The pipe ends when nobody holds it any more: no process of the command's is left.
+#[cfg(target_os = "linux")]
+fn nobody_is_left(mut out: impl std::io::Read) {
     let mut rest = String::new();
     out.read_to_string(&mut rest).expect("the end");
+}
+
+/// A child, a grandchild in a session of its own, and one that does not end when it is asked to.
+#[cfg(target_os = "linux")]
+const FAMILY: &str = "sleep 600 & setsid sh -c 'sleep 600 & sleep 600' & sh -c 'trap \"\" TERM; while :; do sleep 600; done' & echo $PPID;";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_of_the_command_is_left_when_it_has_ended() {
+    let project = Project::new(&[("functions/api.js", FUNCTION)]);
+    let (mut run, mut out) = spawn(
+        &project,
+        "setsid sh -c 'sleep 600 & sleep 600' & sleep 600 & disown 2>/dev/null; echo begun; exit 3",
+    );
+    assert_eq!(line(&mut out), "begun");
+    nobody_is_left(out);
+    assert_eq!(run.wait().expect("emu's status").code(), Some(3));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_emu_takes_the_command_with_it() {
+    let project = Project::new(&[("functions/api.js", FUNCTION)]);
+    let (mut run, mut out) = spawn(&project, &format!("{FAMILY} exec sleep 600"));
+    line(&mut out);
+    run.kill().expect("kill emu");
+    run.wait().expect("emu's status");
+    nobody_is_left(out);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_guard_takes_the_command_with_it() {
+    let project = Project::new(&[("functions/api.js", FUNCTION)]);
+    let (mut run, mut out) = spawn(&project, &format!("{FAMILY} exec sleep 600"));
+    let guard = line(&mut out).parse().ok().and_then(rustix::process::Pid::from_raw);
+    let guard = guard.expect("the guard's id");
+    assert_ne!(
+        guard.as_raw_nonzero().get().unsigned_abs(),
+        run.id(),
+        "a process between emu and the command"
+    );
+    rustix::process::kill_process(guard, rustix::process::Signal::KILL).expect("kill the guard");
+    assert_eq!(run.wait().expect("emu's status").code(), Some(137));
+    nobody_is_left(out);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_request_to_end_goes_to_the_command() {
+    let project = Project::new(&[("functions/api.js", FUNCTION)]);
+    let (mut run, mut out) = spawn(
+        &project,
+        "trap 'echo ended; exit 9' TERM; echo begun; while :; do sleep 0.01; done",
+    );
+    assert_eq!(line(&mut out), "begun");
+    let emu = i32::try_from(run.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .expect("emu's id");
+    rustix::process::kill_process(emu, rustix::process::Signal::TERM).expect("ask emu to end");
+    assert_eq!(line(&mut out), "ended");
+    assert_eq!(run.wait().expect("emu's status").code(), Some(9));
 }
