@@ -25,6 +25,7 @@ mod configuration;
 mod http;
 pub mod internal;
 mod keyvalue;
+mod network;
 pub mod outbound;
 mod random;
 mod scratch;
