@@ -383,6 +383,51 @@ fn the_clock_stands_still_while_a_request_to_the_outside_is_under_way() {
 }
 
 #[test]
+fn a_guest_that_sleeps_while_it_sends_moves_the_clock() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let manifest = format!(
+        "{MANIFEST}\n[functions.out]\nsource = \"functions/out.js\"\ntimeout = '5m'\nallow_hosts = [\"127.0.0.1:{port}\"]\n"
+    );
+    // Beside it a timer, which must not come before the answer does.
+    let out = format!(
+        "const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+         export default {{ async fetch() {{
+           const began = Date.now();
+           const body = new ReadableStream({{ async start(out) {{
+             for (const part of ['a', 'b', 'c']) {{ out.enqueue(new TextEncoder().encode(part)); await sleep(20000); }}
+             out.close();
+           }} }});
+           const late = sleep(200000).then(() => 'late');
+           const answer = fetch('http://127.0.0.1:{port}/', {{ method: 'POST', body, duplex: 'half' }}).then((answer) => answer.text());
+           return Response.json({{ text: await Promise.race([answer, late]), took: Date.now() - began }});
+         }} }};"
+    );
+    let project = project();
+    project.write("emu.toml", &manifest);
+    project.write("functions/out.js", &out);
+    let emu = project.start_with(&["--clock", "manual"]);
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| emu.get("/out"));
+        let (mut peer, _) = listener.accept().expect("the function's request");
+        let mut sent = Vec::new();
+        while !sent.ends_with(b"0\r\n\r\n") {
+            let mut buffer = [0; 1024];
+            let read = std::io::Read::read(&mut peer, &mut buffer).expect("more of the request");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&sent));
+            sent.extend_from_slice(&buffer[..read]);
+        }
+        std::io::Write::write_all(&mut peer, b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere").expect("sent");
+        let answer = asked.join().expect("no panic").json();
+        assert_eq!(answer["text"], "here", "{answer}");
+        assert!(
+            answer["took"].as_u64().is_some_and(|ms| (60_000..60_100).contains(&ms)),
+            "{answer}"
+        );
+    });
+}
+
+#[test]
 fn the_commands_move_the_clock_and_wait() {
     let emu = start();
     let said = |out: std::process::Output| (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned());

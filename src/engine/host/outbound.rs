@@ -1,13 +1,17 @@
 //! Outbound HTTP: only to `allow_hosts`, whether it is the network that answers or somebody in its place.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::SinkExt as _;
+use futures::channel::mpsc;
+use futures::future::BoxFuture;
 use http::{Request, Response};
-use http_body_util::BodyExt;
+use http_body::Body as _;
+use http_body_util::{BodyExt, StreamBody};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -121,8 +125,18 @@ pub(super) async fn send_within(
     let response = match internal::Target::parse(&destination.host) {
         Some(target) => internal::send(&run, target, request).await?,
         None => {
-            let sent = outside(&run, &destination, request, connect_timeout.unwrap_or(CONNECT_TIMEOUT));
-            let sent = run.clock.standing(sent).await;
+            let connect_timeout = connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+            let sent = match run.clock.pace() {
+                Some(pace) => {
+                    let (turn, standstill) = (pace.turn(), Standstill::new(&run.clock));
+                    let (request, feeding) = standstill.fed(request);
+                    let sent = outside(&run, &destination, request, connect_timeout);
+                    let sent = standstill.over(sent, feeding).await;
+                    turn.await;
+                    sent
+                }
+                None => outside(&run, &destination, request, connect_timeout).await,
+            };
             if let Err(error @ OutboundError::Denied(_)) = &sent {
                 run.log.line(Stream::Warn, &error.to_string());
             }
@@ -139,6 +153,75 @@ fn holding(body: Body, call: Call) -> Body {
         frame
     })
     .boxed_unsync()
+}
+
+/// A manual clock that stands still for something real, but while that waits for the guest.
+#[derive(Clone)]
+struct Standstill {
+    clock: Clock,
+    /// `None`: it moves. And whether what is real has come to its end.
+    held: Arc<Mutex<(Option<Hold>, bool)>>,
+}
+
+/// Hands a guest's body on until it ends.
+type Feeding = BoxFuture<'static, ()>;
+
+impl Standstill {
+    fn new(clock: &Clock) -> Standstill {
+        Standstill {
+            clock: clock.clone(),
+            held: Arc::new(Mutex::new((clock.hold(), false))),
+        }
+    }
+
+    fn moves(&self, moves: bool, over: bool) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.1 |= over;
+        held.0 = if moves || held.1 { None } else { self.clock.hold() };
+    }
+
+    /// The request with its body in other hands: the run's own task passes it on, so that the clock stands again before it can go past what the
+    /// guest has just written.
+    fn fed(&self, request: Request<Body>) -> (Request<Body>, Feeding) {
+        if request.body().size_hint().exact().is_some() {
+            return (request, Box::pin(std::future::ready(())));
+        }
+        let (head, mut body) = request.into_parts();
+        let (mut sender, fed) = mpsc::channel(0);
+        let standstill = self.clone();
+        let feeding = async move {
+            loop {
+                standstill.moves(true, false);
+                let frame = body.frame().await;
+                standstill.moves(false, false);
+                let Some(frame) = frame else { return };
+                if sender.send(frame).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let body = StreamBody::new(fed).boxed_unsync();
+        (Request::from_parts(head, body), Box::pin(feeding))
+    }
+
+    /// Feeds `work` up to its end; what is left of the body then goes on by itself.
+    async fn over<T>(self, work: impl Future<Output = T>, mut feeding: Feeding) -> T {
+        let mut work = std::pin::pin!(work);
+        let done = tokio::select! {
+            biased;
+            () = &mut feeding => None,
+            done = &mut work => Some(done),
+        };
+        let done = match done {
+            Some(done) => {
+                tokio::spawn(feeding);
+                done
+            }
+            None => work.await,
+        };
+        self.moves(true, true);
+        done
+    }
 }
 
 /// A body from the outside: the manual clock stands still while the guest waits for more of it.
