@@ -257,30 +257,6 @@ impl Driver {
         self.0.hub.push(self.now(), What::Made(Box::new(event)));
     }
 
-    pub fn purge(&self, queue: &str) {
-        if let Some(queue) = self
-            .0
-            .names
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .find_queue(queue)
-        {
-            self.step(Input::Purge { queue }, &mut Own::default());
-        }
-    }
-
-    pub fn redrive(&self, queue: &str) {
-        if let Some(queue) = self
-            .0
-            .names
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .find_queue(queue)
-        {
-            self.step(Input::Redrive { queue }, &mut Own::default());
-        }
-    }
-
     pub fn fire_named(&self, cron: &str) -> Option<InvocationId> {
         let trigger = self
             .0
@@ -289,6 +265,10 @@ impl Driver {
             .unwrap_or_else(PoisonError::into_inner)
             .find_trigger(cron)?;
         Some(self.fire(trigger))
+    }
+
+    pub fn control_url(&self) -> String {
+        self.0.control_url.get().cloned().unwrap_or_default()
     }
 
     pub fn functions_url(&self) -> String {

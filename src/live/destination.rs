@@ -183,10 +183,11 @@ impl Driver {
         queue: QueueId,
     ) {
         let message = core.platform.new_message();
-        self.0.store.follow_record(first, message, move |payload| {
+        let make = move |payload: &str| {
             let payload = serde_json::from_str(payload).unwrap_or(Value::Null);
             ended.record(&payload).to_string()
-        });
+        };
+        self.0.store.follow_record(first, message, Box::new(make));
         let content = Content::default();
         let message = run::message(message, &content, Some(last), &SendOptions::default());
         core.platform.handle(now, Input::Send { queue, message });

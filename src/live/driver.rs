@@ -30,6 +30,7 @@ use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
 use super::faults::Chaos;
 use super::idle::Barrier;
+use super::keeper::{Commit, Keeper};
 use super::load::Loads;
 use super::manual::Kind;
 use super::messages::Messages;
@@ -39,7 +40,6 @@ use super::run::{self, Job};
 use super::sequence::Sequence;
 use super::settings::Settings;
 use super::state::Restoring;
-use super::store::{Commit, Store};
 use super::table::{Entry, Table};
 
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub(super) struct Inner {
     pub clock: Clock,
     pub ids: PublicIds,
     pub hub: Hub,
-    pub store: Store,
+    pub store: Arc<dyn Keeper>,
     /// Ids of this run are above it.
     pub ids_from: u64,
     pub settings: RwLock<Settings>,
@@ -67,6 +67,7 @@ pub(super) struct Inner {
     pub running: TaskTracker,
     /// Set once the port is known.
     pub functions_url: OnceLock<String>,
+    pub control_url: OnceLock<String>,
     /// Ends streams that would go on for ever.
     pub stopping: CancellationToken,
     /// Held for writing while the state is replaced; for reading from the store's commit to the core's step of what
@@ -150,9 +151,12 @@ pub struct Finish {
 }
 
 impl Core {
-    fn new(seed: u64, ids_from: u64) -> Core {
+    fn new(seed: u64, ids_from: u64, shared: bool) -> Core {
         let mut platform = Platform::new(seed);
         platform.ids_from(ids_from);
+        if shared {
+            platform.share();
+        }
         Core {
             platform,
             messages: Messages::default(),
@@ -169,7 +173,8 @@ impl Core {
     /// is locked.
     pub(super) fn anew(&mut self, seed: u64, ids_from: u64) -> Core {
         let builds = std::mem::take(&mut self.builds);
-        let old = std::mem::replace(self, Core::new(seed, ids_from));
+        // Only under the manual clock, which a group cannot have.
+        let old = std::mem::replace(self, Core::new(seed, ids_from, false));
         self.builds = builds;
         old
     }
@@ -192,7 +197,7 @@ pub struct Parts {
     pub names: Arc<RwLock<Names>>,
     pub hub: Hub,
     pub table: Arc<Table>,
-    pub store: Store,
+    pub store: Arc<dyn Keeper>,
     pub ids_from: u64,
     pub cold_starts: ColdStarts,
     pub seed: u64,
@@ -204,7 +209,7 @@ pub struct Parts {
 impl Driver {
     pub fn new(parts: Parts) -> Driver {
         Driver(Arc::new(Inner {
-            core: Mutex::new(Core::new(parts.seed, parts.ids_from)),
+            core: Mutex::new(Core::new(parts.seed, parts.ids_from, parts.store.group().is_some())),
             table: RwLock::new(parts.table),
             names: parts.names,
             engine: parts.engine,
@@ -221,6 +226,7 @@ impl Driver {
             draining: AtomicBool::new(false),
             running: TaskTracker::new(),
             functions_url: OnceLock::new(),
+            control_url: OnceLock::new(),
             stopping: CancellationToken::new(),
             gate: tokio::sync::RwLock::default(),
             timer: Notify::new(),
@@ -264,6 +270,9 @@ impl Driver {
             self.0.timer.notify_one();
         }
         self.0.barrier.stepped();
+        if let Some(group) = self.0.store.group() {
+            group.stepped();
+        }
     }
 
     fn effect(&self, core: &mut Core, now: Time, effect: Effect, own: &mut Own, after: &mut After) {
@@ -318,6 +327,7 @@ impl Driver {
                 // Closed only while shutting down.
                 let _ = self.0.cron.send(Arm { trigger, at, wake_at });
             }
+            Effect::AskCron { trigger, scheduled_at } => self.ask_cron(trigger, scheduled_at),
             Effect::Received { deliveries, .. } => own.received = deliveries,
             Effect::ReceiptChecked { valid, .. } => own.receipt_valid = Some(valid),
             Effect::Store(change) => self.store(core, now, change, own, after),

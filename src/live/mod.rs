@@ -10,6 +10,7 @@ mod apply;
 mod bindings;
 mod build;
 mod bundle;
+mod bus;
 mod caller;
 mod clock;
 mod control;
@@ -20,9 +21,11 @@ mod driver;
 mod events;
 mod fate;
 mod faults;
+mod group;
 mod history;
 mod http;
 pub mod idle;
+mod keeper;
 mod kv;
 mod listen;
 pub mod load;
@@ -229,7 +232,7 @@ pub async fn start_on(
         names,
         hub,
         table,
-        store,
+        store: Arc::new(store),
         ids_from,
         cold_starts: options.cold_starts,
         seed: options.seed,
@@ -247,6 +250,7 @@ pub async fn start_on(
     let functions_url = url(options.host, functions.port);
     let control_url = url(options.control_host, control.port);
     let _ = driver.0.functions_url.set(functions_url.clone());
+    let _ = driver.0.control_url.set(control_url.clone());
     driver.configure(project.clone());
     driver.restore().await?;
     driver.restore_publications().await?;

@@ -16,6 +16,7 @@ use crate::project;
 
 use super::bindings::not_found;
 use super::driver::{Core, Driver, Own, lock};
+use super::keeper::Taken;
 use super::messages::Content;
 use super::run::{self, SendOptions};
 use super::store::{Intake, StoreError};
@@ -108,7 +109,12 @@ impl Driver {
             intake,
             coming,
         } = self.stage(id, spec, window, contents.into_iter().zip(&options), cause)?;
-        self.0.store.take_in(intake).await.map_err(store_error)?;
+        if let Taken::There(kept) = self.0.store.take_in(intake).await.map_err(store_error)? {
+            for ((Coming { id: message, .. }, _), kept) in coming.iter().zip(&kept) {
+                self.note_sent(id, *message, MessageId(*kept), cause);
+            }
+            return Ok(kept.into_iter().map(|id| self.0.ids.message(MessageId(id))).collect());
+        }
         let mut core = lock(&self.0.core);
         for (Coming { id: message, content }, options) in coming {
             let input = Input::Send {
@@ -231,7 +237,9 @@ impl Driver {
             content: coming.content.clone(),
         };
         let intake = coming.iter().map(publication).collect();
-        self.0.store.take_in(intake).await.map_err(store_error)?;
+        if let Taken::There(kept) = self.0.store.take_in(intake).await.map_err(store_error)? {
+            return Ok(kept.into_iter().map(|id| self.0.ids.message(MessageId(id))).collect());
+        }
         let mut ids = Vec::with_capacity(coming.len());
         for (topic, one) in coming {
             ids.push(self.0.ids.message(one.id));
@@ -240,7 +248,7 @@ impl Driver {
         Ok(ids)
     }
 
-    fn fan_out(&self, topic: TopicId, message: MessageId, content: Arc<Content>, cause: Option<InvocationId>) {
+    pub(super) fn fan_out(&self, topic: TopicId, message: MessageId, content: Arc<Content>, cause: Option<InvocationId>) {
         let mut core = lock(&self.0.core);
         let input = publish_input(topic, message, &content, cause);
         core.messages.put(message, content);
@@ -258,7 +266,7 @@ impl Driver {
             ..Content::default()
         };
         let Some(content) = core.messages.get(of) else {
-            return self.0.store.follow_made(of, to, envelope);
+            return self.0.store.follow_made(of, to, Box::new(envelope));
         };
         let content = Arc::new(envelope(content));
         self.0.store.follow_body(to, content.clone());
@@ -325,7 +333,9 @@ impl Driver {
             payload: payload.clone(),
         };
         let intake = coming.iter().map(intake).collect();
-        self.0.store.take_in(intake).await.map_err(store_error)?;
+        if let Taken::There(kept) = self.0.store.take_in(intake).await.map_err(store_error)? {
+            return Ok(kept.into_iter().map(InvocationId).collect());
+        }
         let mut core = lock(&self.0.core);
         let mut ids = Vec::with_capacity(coming.len());
         for (invocation, payload) in coming {
@@ -457,6 +467,9 @@ fn queue_full(name: &str) -> HostError {
 pub fn store_error(error: StoreError) -> HostError {
     let code = match &error {
         StoreError::Full(_) => "store-full",
+        StoreError::QueueFull(name) => return queue_full(name),
+        StoreError::Away(_) => "bus-away",
+        StoreError::Elsewhere(_) => "queue-elsewhere",
         StoreError::Broken(..) | StoreError::Failed(_) | StoreError::Closed => "store-failed",
     };
     HostError {

@@ -186,6 +186,20 @@ impl Platform {
     }
 
     fn fire_cron(&mut self, trigger: TriggerId, scheduled_at: Time) {
+        match self.shared {
+            true => self.effects.push_back(Effect::AskCron { trigger, scheduled_at }),
+            false => self.serve_instant(trigger, scheduled_at),
+        }
+    }
+
+    /// Nobody else fires for this instant.
+    pub(super) fn cron_won(&mut self, trigger: TriggerId, scheduled_at: Time) {
+        if self.crons.contains_key(&trigger) {
+            self.serve_instant(trigger, scheduled_at);
+        }
+    }
+
+    fn serve_instant(&mut self, trigger: TriggerId, scheduled_at: Time) {
         let Cron {
             spec, running, queued, ..
         } = &self.crons[&trigger];

@@ -20,7 +20,7 @@ impl Platform {
         self.note_topic(topic, message.id, MessageChange::FannedOut { deliveries, cause });
         let functions = passed
             .iter()
-            .filter(|(to, _)| matches!(to, Subscriber::Function(_)))
+            .filter(|(to, _)| matches!(to, Subscriber::Function(_)) && !self.shared)
             .count();
         // One more than its deliveries, so that it outlives the loop below.
         self.topic_deliveries.insert(message.id.0, functions + 1);
@@ -45,7 +45,9 @@ impl Platform {
                         retry,
                     };
                     self.keep_event(function, &job, 1, self.now, message.cause);
-                    self.start_event(first, function, job, message.cause);
+                    if !self.shared {
+                        self.start_event(first, function, job, message.cause);
+                    }
                 }
             }
         }

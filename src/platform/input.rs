@@ -49,6 +49,11 @@ pub enum Input {
         trigger: TriggerId,
         scheduled_at: Time,
     },
+    /// Answer to `AskCron`: this platform is the one that fires.
+    Won {
+        trigger: TriggerId,
+        scheduled_at: Time,
+    },
     /// Somebody asked for a cron to fire now, whatever its schedule says; its overlap rule holds. The id comes from
     /// [`super::Platform::new_invocation`].
     Fire {

@@ -29,6 +29,7 @@ pub mod rng;
 pub mod rules;
 pub mod scaling;
 pub mod schedule;
+mod shared;
 mod shelf;
 mod table;
 #[cfg(test)]
@@ -83,6 +84,8 @@ pub struct Platform {
     rules: Rules,
     cold_starts: ColdStarts,
     cron_wakes: bool,
+    /// What it holds is its share of what several platforms work on.
+    shared: bool,
     cron_grace: Span,
     flips: bool,
     account_limit: u32,
@@ -129,6 +132,7 @@ impl Platform {
             rules: Rules::none(),
             cold_starts: ColdStarts::Off,
             cron_wakes: false,
+            shared: false,
             cron_grace: Span::ZERO,
             flips: false,
             account_limit: u32::MAX,
@@ -246,6 +250,7 @@ impl Platform {
             Input::CallerGone { invocation } => self.caller_gone(invocation),
             Input::ClockSet { wall_ahead_ns } => self.clock_set(wall_ahead_ns),
             Input::Due { trigger, scheduled_at } => self.cron_due(trigger, scheduled_at),
+            Input::Won { trigger, scheduled_at } => self.cron_won(trigger, scheduled_at),
             Input::Fire { trigger, invocation } => self.fire_by_hand(trigger, invocation),
             Input::Send { queue, message } => self.send(queue, message),
             Input::Publish {

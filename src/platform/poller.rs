@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Platform;
+use super::config::QueueConsumer;
 use super::deadline::Deadline;
 use super::effect::{Delivery, Effect, MessageChange, Note, RejectReason, StoreChange, Stored};
 use super::ids::{FunctionId, InvocationId, MessageId, QueueId, ReceiptId, TopicId};
@@ -11,6 +12,7 @@ use super::input::{Key, Message};
 use super::invoke::{Invocation, Job, Phase};
 use super::queue::{Entry, Held, MessageState, Queue};
 use super::retry::backoff;
+use super::rules::QueueRules;
 use super::time::{Span, Time};
 
 /// A queue with what feeds its function.
@@ -33,7 +35,16 @@ pub(super) struct Poller {
     waiting_since: Option<Time>,
     /// Times in a row that the function was throttled, and until when that holds the poller back.
     throttled: u32,
-    held_until: Time,
+    pub(super) held_until: Time,
+}
+
+impl Poller {
+    /// How many batches may run, as it has scaled and at the most.
+    pub(super) fn bounds(&self, rules: &QueueRules, consumer: &QueueConsumer, reserved: Option<u32>) -> (u32, u32) {
+        let reserved = reserved.unwrap_or(u32::MAX).max(1);
+        let most = consumer.max_concurrency.unwrap_or(rules.batches_max).min(reserved);
+        (self.limit.max(rules.batches_min).min(most), most)
+    }
 }
 
 const MINUTE: Span = Span::from_secs(60);
@@ -74,6 +85,11 @@ impl Platform {
             self.message_gone(Some(id), message.id);
             return None;
         };
+        if self.shared {
+            let change = self.hand_on(id, &message, of, wrapped);
+            self.note_message(id, message.id, change.clone());
+            return Some(change);
+        }
         let window = self.rules.queues.deduplication_window;
         let entry = polled.queue.send(self.now, &message, window);
         let change = match entry {
@@ -151,13 +167,9 @@ impl Platform {
         if now < poller.held_until {
             return Err(Hold::Until(poller.held_until));
         }
-        let reserved = fleet.spec.max_concurrency.unwrap_or(u32::MAX);
-        let most = consumer
-            .max_concurrency
-            .unwrap_or(rules.batches_max)
-            .min(reserved.max(1));
+        let (limit, most) = poller.bounds(&rules, consumer, fleet.spec.max_concurrency);
         poller.limit = poller.limit.max(rules.batches_min);
-        if poller.in_flight >= poller.limit.min(most) {
+        if poller.in_flight >= limit {
             if poller.in_flight >= most {
                 return Err(Hold::Idle);
             }
@@ -296,12 +308,17 @@ impl Platform {
     /// A message that failed, with the delay its handler asked for.
     fn comes_back(&mut self, id: QueueId, delivery: &Delivery, asked: Option<Span>) {
         let delay = asked.or(self.rules.queues.failed_batch_delay);
+        let lets_go = self.lets_go(id);
         let Some(Polled { queue, .. }) = self.queues.get_mut(&id) else {
             return;
         };
         let message = delivery.message;
         if !queue.honours(message, delivery.receipt) {
             return;
+        }
+        if lets_go && delay.is_some() && queue.is_exhausted(message) {
+            // Nobody may hold it when the delay is over.
+            return self.bury(id, message);
         }
         let visible_at = match (delay, queue.get(message).map(Held::state)) {
             (Some(delay), _) => {
@@ -319,6 +336,9 @@ impl Platform {
             (None, _) => return,
         };
         self.note_message(id, message, MessageChange::Returned { visible_at });
+        if lets_go && delay.is_some() {
+            self.take_away(id, message);
+        }
         self.turn_visible(id);
     }
 
@@ -336,7 +356,7 @@ impl Platform {
     }
 
     /// Takes a message out of its queue, and its receipt with it.
-    fn take_away(&mut self, id: QueueId, message: MessageId) -> Option<Held> {
+    pub(super) fn take_away(&mut self, id: QueueId, message: MessageId) -> Option<Held> {
         let held = self.queues.get_mut(&id)?.queue.remove(message)?;
         if let Some(receipt) = held.receipt() {
             self.receipts.remove(receipt.0);
@@ -375,7 +395,9 @@ impl Platform {
         {
             if polled.queue.is_exhausted(message) {
                 self.bury(id, message);
-            } else {
+            } else if self.lets_go(id) {
+                self.let_go(id, message);
+            } else if let Some(polled) = self.queues.get_mut(&id) {
                 polled.queue.show(message);
             }
         }
@@ -421,7 +443,9 @@ impl Platform {
         self.note_message(from, message, change);
         let target = self.queues.get_mut(&to).expect("checked by the caller");
         let stored = held.stored(message);
-        target.queue.hold(message, held);
+        if !self.shared {
+            target.queue.hold(message, held);
+        }
         self.effects
             .push_back(Effect::Store(StoreChange::Moved { from, to, stored }));
         self.poll(to);

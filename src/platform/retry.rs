@@ -11,15 +11,12 @@ use super::time::{Span, Time};
 impl Platform {
     /// An asynchronous invocation is accepted.
     pub(super) fn arrive_async(&mut self, id: InvocationId, function: FunctionId, cause: Option<InvocationId>) {
-        self.start_event(
-            id,
-            function,
-            Job::Async {
-                first: id,
-                retry: Retry::new(self.now),
-            },
-            cause,
-        );
+        let retry = Retry::new(self.now);
+        let job = Job::Async { first: id, retry };
+        match self.shared {
+            true => self.keep_event(function, &job, 1, self.now, cause),
+            false => self.start_event(id, function, job, cause),
+        }
     }
 
     /// The first attempt at an event that nobody waits for.
@@ -146,7 +143,8 @@ impl Platform {
         };
         // The first attempt of a run before this one has its event's name still, so that whoever sent it finds it.
         let id = match event.attempt {
-            1 if first.0 <= self.ids_from && self.resumed.insert(first) => first,
+            1 if self.shared && self.invocations.get(first.0).is_none() => first,
+            1 if !self.shared && first.0 <= self.ids_from && self.resumed.insert(first) => first,
             _ => self.new_invocation(),
         };
         let invocation = Invocation {
@@ -284,6 +282,9 @@ impl Platform {
             Job::Cron { trigger, .. } => Some(trigger),
             _ => None,
         };
+        if self.shared && trigger.is_none() {
+            return self.put_off(&invocation, at);
+        }
         self.park(next, invocation, at);
         if let Some(trigger) = trigger {
             // While a retry waits for its time the cron does not run: the next instant may come first.
@@ -324,7 +325,7 @@ impl Platform {
         self.forget_event(invocation);
     }
 
-    fn forget_event(&mut self, invocation: &Invocation) {
+    pub(super) fn forget_event(&mut self, invocation: &Invocation) {
         match invocation.job {
             Job::Topic { message, .. } => self.topic_delivery_left(message),
             Job::Cron { trigger, .. } => self.cron_over(trigger),

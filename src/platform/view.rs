@@ -130,6 +130,17 @@ pub fn queue_state(state: MessageState) -> (&'static str, Option<Time>) {
     }
 }
 
+fn message_view((id, held): (MessageId, &super::queue::Held)) -> MessageView {
+    MessageView {
+        id,
+        state: held.state(),
+        sent_at: held.sent_at,
+        receive_count: held.receive_count(),
+        source: held.source(),
+        cause: held.cause(),
+    }
+}
+
 impl Platform {
     /// The time of the last input.
     pub fn now(&self) -> Time {
@@ -189,15 +200,13 @@ impl Platform {
         let Some(polled) = self.queues.get(&id) else {
             return Vec::new();
         };
-        let views = polled.queue.iter().map(|(id, held)| MessageView {
-            id,
-            state: held.state(),
-            sent_at: held.sent_at,
-            receive_count: held.receive_count(),
-            source: held.source(),
-            cause: held.cause(),
-        });
-        views.take(max).collect()
+        polled.queue.iter().take(max).map(message_view).collect()
+    }
+
+    /// One message that a queue holds.
+    pub fn message(&self, queue: QueueId, id: MessageId) -> Option<MessageView> {
+        let held = self.queues.get(&queue)?.queue.get(id)?;
+        Some(message_view((id, held)))
     }
 
     pub fn cron(&self, id: TriggerId) -> Option<CronView> {

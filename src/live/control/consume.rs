@@ -8,6 +8,7 @@ use crate::live::Server;
 use crate::live::api;
 use crate::live::clock::rfc3339;
 use crate::live::driver::{Driver, Own, lock};
+use crate::live::keeper::Seen;
 use crate::live::run;
 use crate::live::state::store_error;
 use crate::platform::ids::{QueueId, ReceiptId};
@@ -59,6 +60,8 @@ pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<ap
         return Err(bad_request("bad-max", message).remedy("between 1 and 1000"));
     }
     let visibility = asked.visibility.as_deref().map(|text| span(driver, text)).transpose()?;
+    let drawn = driver.draw(queue, max).await;
+    drawn.map_err(|error| host_failure(store_error(error)))?;
     let (deliveries, mut gathered, commit) = {
         let mut core = lock(&driver.0.core);
         let mut own = Own::default();
@@ -157,6 +160,10 @@ pub async fn peek(server: &Server, name: &str, max: Option<&str>) -> Answer<Vec<
             .filter(|max| *max <= MESSAGES_MAX)
             .ok_or_else(|| bad_request("bad-max", format!("max is {text:?}")).remedy("at most 1000"))?,
     };
+    let seen = driver.look(queue, max as usize).await;
+    if let Some(seen) = seen.map_err(|error| host_failure(store_error(error)))? {
+        return Ok(seen.into_iter().map(|one| peeked(driver, queue, one)).collect());
+    }
     let views = lock(&driver.0.core).platform.peek(queue, max as usize);
     let ids = views.iter().map(|view| view.id).collect();
     let bodies = driver.0.store.bodies(ids).await;
@@ -176,6 +183,27 @@ pub async fn peek(server: &Server, name: &str, max: Option<&str>) -> Answer<Vec<
         })
     };
     Ok(views.iter().filter_map(one).collect())
+}
+
+/// A message as it lies where others have it too. What this member holds of it, its core knows.
+fn peeked(driver: &Driver, queue: QueueId, seen: Seen) -> api::Peeked {
+    let own = lock(&driver.0.core).platform.message(queue, seen.message);
+    let hidden = (seen.visible_at > driver.now()).then_some(seen.visible_at);
+    let (state, until) = match (&own, hidden) {
+        (Some(own), _) => queue_state(own.state),
+        (None, Some(until)) => ("delayed", Some(until)),
+        (None, None) => ("visible", None),
+    };
+    api::Peeked {
+        id: driver.0.ids.message(seen.message),
+        state: state.to_owned(),
+        until: until.map(rfc3339),
+        sent_at: rfc3339(seen.sent_at),
+        receive_count: own.map_or(0, |own| own.receive_count),
+        source: seen.source.map(|source| driver.names().queue(source).to_string()),
+        body: shown(&seen.content.body),
+        attributes: seen.content.attributes.clone(),
+    }
 }
 
 /// POST `/_emu/reset`: every message and every waiting event goes.

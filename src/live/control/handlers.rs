@@ -11,6 +11,7 @@ use crate::live::Server;
 use crate::live::api;
 use crate::live::bindings::nearest;
 use crate::live::events::Summary;
+use crate::live::state::store_error;
 use crate::live::render::{reject_code, reject_text};
 use crate::live::table::Entry;
 use crate::platform::effect::RejectReason;
@@ -154,8 +155,8 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
         ("queues", "receive") => answered(consume::receive(server, name, &body).await),
         ("queues", "delete") => answered(consume::delete(server, name, &body).await),
         ("queues", "visibility") => answered(consume::visibility(server, name, &body).await),
-        ("queues", "purge") => answered(parse(&body).and_then(|_| queue_action(server, name, Action::Purge))),
-        ("queues", "redrive") => answered(parse(&body).and_then(|_| queue_action(server, name, Action::Redrive))),
+        ("queues", "purge") => queue_action(server, name, &body, Action::Purge).await,
+        ("queues", "redrive") => queue_action(server, name, &body, Action::Redrive).await,
         ("kv", "put") => answered(kv::put(server, name, &body).await),
         ("kv", "delete") => answered(kv::delete(server, name, &body).await),
         ("crons", "fire") => answered(parse(&body).and_then(|_| fire(server, name))),
@@ -226,6 +227,8 @@ pub fn host_failure(error: HostError) -> ApiFailure {
     let status = match error.code {
         "queue-not-found" | "topic-not-found" | "function-not-found" | "kv-not-found" => StatusCode::NOT_FOUND,
         "message-too-large" | "value-too-large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "bus-away" => StatusCode::SERVICE_UNAVAILABLE,
+        "queue-elsewhere" => StatusCode::CONFLICT,
         "queue-full" | "store-full" | "store-failed" => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::BAD_REQUEST,
     };
@@ -237,13 +240,18 @@ enum Action {
     Redrive,
 }
 
-fn queue_action(server: &Server, name: &str, action: Action) -> Answer<api::Queue> {
-    queue(server, name)?;
-    match action {
-        Action::Purge => server.driver.purge(name),
-        Action::Redrive => server.driver.redrive(name),
-    }
-    queue(server, name)
+async fn queue_action(server: &Server, name: &str, body: &Bytes, action: Action) -> Reply {
+    let acted = async {
+        parse(body)?;
+        queue(server, name)?;
+        let done = match action {
+            Action::Purge => server.driver.purge(name).await,
+            Action::Redrive => server.driver.redrive(name).await,
+        };
+        done.map_err(|error| host_failure(store_error(error)))?;
+        queue(server, name)
+    };
+    answered(acted.await)
 }
 
 fn fire(server: &Server, name: &str) -> Answer<api::Fired> {

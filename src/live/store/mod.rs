@@ -10,6 +10,7 @@ mod change;
 mod disk;
 mod folder;
 mod intake;
+mod keep;
 mod kv;
 mod restore;
 mod schema;
@@ -25,13 +26,15 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::keeper::Commit;
 use crate::platform::effect::StoreChange;
 
 pub use folder::{DATABASE, Held, holder};
 pub use intake::Intake;
-pub use kv::{Entry as KvEntry, Listed as KvListed};
+pub use kv::{Entry as KvEntry, Listed as KvListed, Page as KvPage};
+pub use restore::{Piece, Publication};
 
-use thread::{Class, Committed, Op, Shared};
+use thread::{Class, Op, Shared};
 
 /// Where the state lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,15 @@ pub enum StoreError {
     /// The disk failed: nothing is written any more, so that nothing is promised that cannot be held.
     #[error("the state in {} cannot be written any more: {}", .0.display(), .1)]
     Broken(PathBuf, String),
+    /// This queue holds its maximum.
+    #[error("queue {0} holds its maximum (max_messages)")]
+    QueueFull(String),
+    /// What others share cannot be reached now.
+    #[error("{0}")]
+    Away(String),
+    /// Another emulator has it, and only one may.
+    #[error("{0}")]
+    Elsewhere(String),
     /// This one operation only.
     #[error("{0}")]
     Failed(String),
@@ -94,7 +106,7 @@ pub struct Opened {
 }
 
 /// Hears of trouble: a level (`warning`, `info`) and a text for people.
-pub type Tell = Box<dyn Fn(&'static str, String) + Send>;
+pub type Tell = Box<dyn Fn(&'static str, String) + Send + Sync>;
 
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
@@ -233,30 +245,5 @@ impl Store {
         let mut committed = self.0.committed.subscribe();
         // The thread drops the lock on the folder before it says this.
         let _ = committed.wait_for(|state| state.ended).await;
-    }
-}
-
-/// Waits for one step of the core to be on the disk.
-#[derive(Clone)]
-pub struct Commit {
-    seq: u64,
-    committed: tokio::sync::watch::Receiver<Committed>,
-}
-
-impl Commit {
-    /// # Errors
-    /// [`StoreError::Broken`] or [`StoreError::Closed`]: it never will be.
-    pub async fn wait(mut self) -> Result<(), StoreError> {
-        let seq = self.seq;
-        let state = self
-            .committed
-            .wait_for(|state| state.seq >= seq || state.broken.is_some() || state.ended)
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        match &state.broken {
-            Some(error) => Err(error.clone()),
-            None if state.seq >= seq => Ok(()),
-            None => Err(StoreError::Closed),
-        }
     }
 }

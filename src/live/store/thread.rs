@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::disk::Reserve;
 use super::folder::Held;
 use super::{StoreError, Tell};
+use crate::live::keeper::Committed;
 
 /// How often a full disk is looked at again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -39,14 +40,6 @@ pub(super) enum Class {
     Read,
     /// By itself and outside of a transaction, with all before it written; refused when that has no room.
     Alone,
-}
-
-/// How far the thread has come.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Committed {
-    pub seq: u64,
-    pub broken: Option<StoreError>,
-    pub ended: bool,
 }
 
 pub(super) struct Shared {

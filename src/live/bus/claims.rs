@@ -1,0 +1,151 @@
+//! What this member holds of the broker's: a claim for each message and event, renewed as long as it stands here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::message::Acker;
+
+use crate::live::messages::Content;
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+
+/// What is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Message(MessageId),
+    /// A topic's message that is to be handed on.
+    Publication(MessageId),
+    /// By its first attempt.
+    Event(InvocationId),
+}
+
+pub(super) struct Claim {
+    pub acker: Arc<Acker>,
+    /// In its stream: what follows from it is published under this, so that doing it again does nothing.
+    pub sequence: u64,
+    pub of: Of,
+    /// How long the broker waits for a sign of life.
+    pub wait: Duration,
+    pub renewed_at: Instant,
+    /// The message whose content it carries.
+    pub message: Option<MessageId>,
+    pub content: Option<Arc<Content>>,
+    pub payload: Option<Arc<str>>,
+}
+
+/// Where a claim belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// A FIFO queue's with its group.
+    Queue(QueueId, Option<Arc<str>>),
+    Topic,
+    Function { function: FunctionId, attempt: u32 },
+}
+
+#[derive(Default)]
+pub(super) struct Claims {
+    held: HashMap<Key, Claim>,
+    /// Claims that carry a message's content: its deliveries to functions share it.
+    contents: HashMap<MessageId, (Arc<Content>, usize)>,
+    /// Of each group of a FIFO queue how many stand here, and the last of them.
+    groups: HashMap<(QueueId, Arc<str>), (usize, MessageId)>,
+    functions: BTreeMap<FunctionId, usize>,
+}
+
+impl Claims {
+    /// A claim; `false`: it was here already, and has only been handed out again.
+    pub fn insert(&mut self, key: Key, claim: Claim) -> bool {
+        if let Some(held) = self.held.get_mut(&key) {
+            held.acker = claim.acker;
+            held.renewed_at = claim.renewed_at;
+            return false;
+        }
+        if let (Some(message), Some(content)) = (claim.message, &claim.content) {
+            self.contents.entry(message).or_insert_with(|| (content.clone(), 0)).1 += 1;
+        }
+        match (&claim.of, key) {
+            (Of::Queue(queue, Some(group)), Key::Message(id)) => {
+                let entry = self.groups.entry((*queue, group.clone())).or_insert((0, id));
+                entry.0 += 1;
+                entry.1 = entry.1.max(id);
+            }
+            (Of::Function { function, .. }, _) => *self.functions.entry(*function).or_default() += 1,
+            _ => {}
+        }
+        self.held.insert(key, claim);
+        true
+    }
+
+    pub fn remove(&mut self, key: Key) -> Option<Claim> {
+        let claim = self.held.remove(&key)?;
+        if let Some(message) = claim.message
+            && let Some((_, claims)) = self.contents.get_mut(&message)
+        {
+            *claims -= 1;
+            if *claims == 0 {
+                self.contents.remove(&message);
+            }
+        }
+        match &claim.of {
+            Of::Queue(queue, Some(group)) => {
+                let group = (*queue, group.clone());
+                if let Some((count, _)) = self.groups.get_mut(&group) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.groups.remove(&group);
+                    }
+                }
+            }
+            Of::Function { function, .. } => {
+                if let Some(count) = self.functions.get_mut(function) {
+                    *count -= 1;
+                }
+            }
+            Of::Queue(_, None) | Of::Topic => {}
+        }
+        Some(claim)
+    }
+
+    pub fn get(&self, key: Key) -> Option<&Claim> {
+        self.held.get(&key)
+    }
+
+    pub fn content(&self, message: MessageId) -> Option<&Arc<Content>> {
+        self.contents.get(&message).map(|(content, _)| content)
+    }
+
+    /// Whether a message may stand beside those of its group: the core goes by ids, which members give out in blocks, so one
+    /// that was sent later must not have a smaller one.
+    pub fn may_follow(&self, queue: QueueId, group: &Arc<str>, id: MessageId) -> bool {
+        self.groups.get(&(queue, group.clone())).is_none_or(|(_, last)| *last < id)
+    }
+
+    pub fn of_function(&self, function: FunctionId) -> usize {
+        self.functions.get(&function).copied().unwrap_or_default()
+    }
+
+    /// Takes all that `wanted` says out.
+    pub fn take(&mut self, wanted: impl Fn(&Key, &Of) -> bool) -> Vec<Claim> {
+        let keys: Vec<Key> = self
+            .held
+            .iter()
+            .filter(|(key, claim)| wanted(key, &claim.of))
+            .map(|(key, _)| *key)
+            .collect();
+        keys.into_iter().filter_map(|key| self.remove(key)).collect()
+    }
+
+    /// Those that need a sign of life; they count as renewed.
+    pub fn due(&mut self, now: Instant) -> Vec<Arc<Acker>> {
+        let due = self.held.values_mut().filter(|claim| now - claim.renewed_at >= claim.wait / 3);
+        due.map(|claim| {
+            claim.renewed_at = now;
+            claim.acker.clone()
+        })
+        .collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+}

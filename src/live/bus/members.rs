@@ -1,0 +1,280 @@
+//! The group: who takes part, who hands out a FIFO queue, who fires for an instant of a cron.
+//!
+//! All of it are entries of buckets: made only where there is none, repeated as long as they hold, gone by themselves after a while.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::kv::CreateErrorKind;
+use futures::future::join_all;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::place::encode;
+use super::pump::Behind;
+use super::{Inner, away};
+use crate::live::driver::Driver;
+use crate::live::store::StoreError;
+use crate::platform::ids::QueueId;
+use crate::platform::time::Time;
+use crate::project::Queue;
+
+/// How often a member repeats what it has said.
+const REPEAT: Duration = Duration::from_secs(2);
+/// What is not repeated for this long is void.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Before others may think so, a member that cannot reach the broker does.
+const DOUBT: Duration = Duration::from_secs(7);
+/// Instants of crons are remembered for longer than any member catches up.
+const INSTANTS: Duration = Duration::from_secs(48 * 3600);
+/// How long a stop waits for the broker.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
+
+/// The right to hand out a FIFO queue.
+#[derive(Clone)]
+pub(super) struct Lease(Arc<Leased>);
+
+pub(super) struct Leased {
+    key: String,
+    revision: std::sync::Mutex<(u64, Instant)>,
+    lost: CancellationToken,
+}
+
+impl Lease {
+    pub async fn lost(&self) {
+        self.0.lost.cancelled().await;
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.0.lost.is_cancelled()
+    }
+}
+
+impl Inner {
+    pub fn join(self: &Arc<Self>, driver: &Driver) {
+        if self.driver.set(Arc::downgrade(&driver.0)).is_err() {
+            return;
+        }
+        let (stop, leaving) = (self.pumps.clone(), driver.0.stopping.clone());
+        self.tasks.spawn(async move {
+            leaving.cancelled().await;
+            stop.cancel();
+        });
+        self.tasks.spawn(self.clone().run_pumps());
+        self.tasks.spawn(self.clone().run_renewal());
+        self.tasks.spawn(self.clone().run_counts());
+        self.tasks.spawn(self.clone().run_membership());
+    }
+
+    /// What is decided is carried out, what is left goes to others at once.
+    pub async fn leave(&self) {
+        self.pumps.cancel();
+        let decided = *self.stepped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut committed = self.committed.subscribe();
+        let done = committed.wait_for(|state| state.seq >= decided || state.ended);
+        // Without the broker it comes to others by itself.
+        let _ = tokio::time::timeout(LEAVE_MAX, done).await;
+        self.stop.cancel();
+        let left = self.held().claims.take(|_, _| true);
+        let give_up = async {
+            join_all(left.iter().map(|claim| claim.acker.ack_with(AckKind::Nak(None)))).await;
+            for lease in self.leases() {
+                self.give_back(lease).await;
+            }
+            if let Ok(members) = self.bucket(&self.places.members(), SILENCE).await {
+                let _ = members.purge(format!("member.{}", self.member)).await;
+            }
+            let _ = self.context.client().flush().await;
+        };
+        let _ = tokio::time::timeout(LEAVE_MAX, give_up).await;
+        self.committed.send_modify(|state| state.ended = true);
+    }
+
+    async fn run_membership(self: Arc<Self>) {
+        loop {
+            let Some(driver) = self.driver() else { return };
+            let said = self.say(&driver).await;
+            drop(driver);
+            if let Err(error) = said {
+                tracing::debug!("{error}");
+            }
+            for lease in self.leases() {
+                self.renew(&lease).await;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(REPEAT) => {}
+            }
+        }
+    }
+
+    async fn say(&self, driver: &Driver) -> Result<(), StoreError> {
+        let members = self.bucket(&self.places.members(), SILENCE).await?;
+        let text = self.describe(driver).to_string();
+        let put = members.put(format!("member.{}", self.member), text.into()).await;
+        put.map(drop).map_err(|error| away(self, "this member cannot say that it is there", &error))
+    }
+
+    /// What the others show of this member.
+    fn describe(&self, driver: &Driver) -> Value {
+        let mut member = driver.described();
+        member["name"] = self.member.clone().into();
+        member["holds"] = self.held().claims.len().into();
+        member
+    }
+
+    pub async fn members(&self) -> Result<Vec<Value>, StoreError> {
+        let Some(driver) = self.driver() else { return Ok(Vec::new()) };
+        let own = self.describe(&driver);
+        let bucket = self.bucket(&self.places.members(), SILENCE).await?;
+        let failed = |error: &dyn std::fmt::Display| away(self, "the members cannot be read", error);
+        let keys = bucket.keys().await.map_err(|error| failed(&error))?;
+        let keys: Vec<String> = futures::TryStreamExt::try_collect(keys).await.map_err(|error| failed(&error))?;
+        let own_key = format!("member.{}", self.member);
+        let others = keys.into_iter().filter(|key| key.starts_with("member.") && *key != own_key);
+        let mut others: Vec<String> = others.collect();
+        others.sort();
+        let mut members = vec![own];
+        for key in others {
+            let text = bucket.get(key).await.map_err(|error| failed(&error))?;
+            // It may have left just now.
+            members.extend(text.and_then(|text| serde_json::from_slice(&text).ok()));
+        }
+        Ok(members)
+    }
+
+    /// Whether this member is the first to claim an instant.
+    pub async fn is_first(&self, trigger: &str, at: Time) -> Result<bool, StoreError> {
+        let bucket = self.bucket(&self.places.crons(), INSTANTS).await?;
+        let key = format!("{}.{}", encode(trigger), at.0);
+        let failed = |error: &dyn std::fmt::Display| away(self, "an instant cannot be claimed", error);
+        match bucket.create(&key, self.member.clone().into()).await {
+            Ok(_) => return Ok(true),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+            Err(error) => tracing::debug!("{error}"),
+        }
+        // Another's, or one's own whose answer was lost.
+        let held = bucket.get(&key).await.map_err(|error| failed(&error))?;
+        match held {
+            Some(member) => Ok(member.as_ref() == self.member.as_bytes()),
+            None => Err(failed(&"no answer")),
+        }
+    }
+
+    fn leases(&self) -> Vec<Lease> {
+        let leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        leases.values().cloned().collect()
+    }
+
+    fn lease_of(&self, queue: &str) -> Option<Lease> {
+        let leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        leases.get(&lease_key(queue)).filter(|lease| !lease.is_lost()).cloned()
+    }
+
+    /// Waits until nobody else hands out this queue.
+    pub async fn lease(&self, queue: &str) -> Result<Lease, StoreError> {
+        loop {
+            if let Some(lease) = self.try_lease(queue).await? {
+                return Ok(lease);
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn try_lease(&self, queue: &str) -> Result<Option<Lease>, StoreError> {
+        let bucket = self.bucket(&self.places.members(), SILENCE).await?;
+        let key = lease_key(queue);
+        let revision = match bucket.create(&key, self.member.clone().into()).await {
+            Ok(revision) => revision,
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => return Err(away(self, "a FIFO queue cannot be claimed", &error)),
+        };
+        let lease = Lease(Arc::new(Leased {
+            key: key.clone(),
+            revision: std::sync::Mutex::new((revision, Instant::now())),
+            lost: CancellationToken::new(),
+        }));
+        let mut leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        leases.insert(key, lease.clone());
+        Ok(Some(lease))
+    }
+
+    async fn renew(&self, lease: &Lease) {
+        let Ok(bucket) = self.bucket(&self.places.members(), SILENCE).await else { return };
+        let (revision, renewed_at) = *lease.0.revision.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let updated = bucket.update(&lease.0.key, self.member.clone().into(), revision).await;
+        match updated {
+            Ok(revision) => {
+                let mut held = lease.0.revision.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                *held = (revision, Instant::now());
+            }
+            Err(error) => {
+                tracing::debug!("{}: {error}", lease.0.key);
+                if renewed_at.elapsed() >= DOUBT {
+                    self.drop_lease(lease);
+                }
+            }
+        }
+    }
+
+    fn drop_lease(&self, lease: &Lease) {
+        lease.0.lost.cancel();
+        self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&lease.0.key);
+    }
+
+    pub async fn give_back(&self, lease: Lease) {
+        let revision = lease.0.revision.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        self.drop_lease(&lease);
+        if let Ok(bucket) = self.bucket(&self.places.members(), SILENCE).await {
+            // Gone by itself otherwise.
+            let _ = bucket.purge_expect_revision(&lease.0.key, Some(revision)).await;
+        }
+    }
+
+    /// For somebody who receives from outside: this member hands out the queue from now on, if no other does.
+    pub async fn hold_lease(&self, queue: &Queue) -> Result<(), StoreError> {
+        if self.lease_of(&queue.name).is_some() {
+            return Ok(());
+        }
+        if self.try_lease(&queue.name).await?.is_none() {
+            return Err(self.elsewhere(&queue.name).await);
+        }
+        self.queue_consumer(queue, true).await.map(drop)
+    }
+
+    pub async fn check_lease(&self, queue: &str) -> Result<(), StoreError> {
+        match self.lease_of(queue) {
+            Some(_) => Ok(()),
+            None => Err(self.elsewhere(queue).await),
+        }
+    }
+
+    async fn elsewhere(&self, queue: &str) -> StoreError {
+        let holder = match self.bucket(&self.places.members(), SILENCE).await {
+            Ok(bucket) => bucket.get(lease_key(queue)).await.ok().flatten(),
+            Err(_) => None,
+        };
+        let holder = holder.map_or_else(
+            || "no member yet".to_owned(),
+            |name| format!("member {}", String::from_utf8_lossy(&name)),
+        );
+        StoreError::Elsewhere(format!(
+            "FIFO queue {queue} is handed out by {holder}: receive there (`emu members` has its control URL)"
+        ))
+    }
+
+    /// Messages of a FIFO queue for somebody outside.
+    pub fn hand_in_order(&self, id: QueueId, queue: &Queue, messages: Vec<async_nats::jetstream::Message>) {
+        let mut outside = self.outside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let behind: &mut Behind = outside.entry(id).or_default();
+        for message in messages {
+            behind.push(message);
+        }
+        self.hand_on(id, queue, behind);
+    }
+}
+
+fn lease_key(queue: &str) -> String {
+    format!("fifo.{}", encode(queue))
+}

@@ -1,0 +1,289 @@
+//! NATS JetStream as a [`Keeper`] that several emulators share. ARCHITECTURE.md's "A group" has the mapping and its differences.
+//!
+//! `place` and `label` say how things lie in the broker, `streams` makes what they lie in, `take` puts in what comes from
+//! outside, `pump` brings it to a core that has room, `claims` is what stands here, `follow` carries out what the core decides of
+//! it. `kv` are the stores, `members` the group.
+
+mod claims;
+mod connect;
+mod follow;
+mod kv;
+mod label;
+mod look;
+mod members;
+mod place;
+mod pump;
+mod streams;
+mod take;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+
+use async_nats::jetstream::{Context, kv as buckets, stream};
+use futures::future::BoxFuture;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::driver::{self, Driver};
+use super::keeper::{Commit, Committed, Depth, Group, Keeper, Kept, MakeContent, MakeRecord, Seen, Taken};
+use super::messages::Content;
+use super::names::Names;
+use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError, Tell};
+use crate::platform::effect::{StoreChange, StoredEvent};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+use crate::platform::time::Time;
+
+use claims::{Claims, Key};
+use follow::Step;
+use place::Places;
+
+pub use connect::Opened;
+
+/// One member's side of the broker.
+#[derive(Clone)]
+pub struct Bus(Arc<Inner>);
+
+pub(super) struct Inner {
+    /// Without a password.
+    url: String,
+    /// This member's name in the group.
+    member: String,
+    context: Context,
+    places: Places,
+    /// Copies of each stream in a cluster.
+    replicas: usize,
+    names: Arc<RwLock<Names>>,
+    /// Set when it joins.
+    driver: OnceLock<Weak<driver::Inner>>,
+    held: Mutex<Held>,
+    steps: mpsc::UnboundedSender<Step>,
+    /// Steps given to `steps`.
+    stepped: Mutex<u64>,
+    committed: watch::Sender<Committed>,
+    /// The core may have room.
+    room: Notify,
+    known: tokio::sync::Mutex<HashMap<String, (stream::Config, stream::Stream)>>,
+    buckets: tokio::sync::Mutex<HashMap<String, buckets::Store>>,
+    depths: Mutex<HashMap<QueueId, Depth>>,
+    /// FIFO queues that this member hands out.
+    leases: Mutex<HashMap<String, members::Lease>>,
+    /// Of FIFO queues that somebody outside receives from: what waits for those before it.
+    outside: Mutex<HashMap<QueueId, pump::Behind>>,
+    tell: Tell,
+    /// Nothing more is brought here.
+    pumps: CancellationToken,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What stands here.
+#[derive(Default)]
+struct Held {
+    claims: Claims,
+    /// Contents and payloads that the core has made, on their way to the broker.
+    made: HashMap<MessageId, Arc<Content>>,
+    made_events: HashMap<InvocationId, Arc<str>>,
+}
+
+impl Held {
+    fn content(&self, message: MessageId) -> Option<&Arc<Content>> {
+        self.made.get(&message).or_else(|| self.claims.content(message))
+    }
+}
+
+impl Inner {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names(&self) -> std::sync::RwLockReadGuard<'_, Names> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None`: before it joins, and when the emulator is gone.
+    fn driver(&self) -> Option<Driver> {
+        self.driver.get()?.upgrade().map(Driver)
+    }
+
+    fn tell(&self, level: &'static str, message: String) {
+        (self.tell)(level, message);
+    }
+}
+
+/// The broker did not do it, or did not answer in time.
+fn away(inner: &Inner, what: &str, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Away(format!("{what} on the bus at {}: {error}", inner.url))
+}
+
+impl Keeper for Bus {
+    fn take_in(&self, intake: Vec<Intake>) -> Kept<'_, Taken> {
+        Box::pin(self.0.take_in(intake))
+    }
+
+    fn follow(&self, changes: Vec<StoreChange>) -> Commit {
+        self.0.follow(&changes)
+    }
+
+    fn follow_body(&self, message: MessageId, content: Arc<Content>) {
+        self.0.held().made.insert(message, content);
+    }
+
+    fn follow_made(&self, of: MessageId, to: MessageId, make: MakeContent) {
+        let mut held = self.0.held();
+        if let Some(content) = held.content(of).map(|content| Arc::new(make(content))) {
+            held.made.insert(to, content);
+        }
+    }
+
+    fn follow_record(&self, first: InvocationId, message: MessageId, make: MakeRecord) {
+        let mut held = self.0.held();
+        let payload = held.claims.get(Key::Event(first)).and_then(|claim| claim.payload.clone());
+        let content = Content {
+            body: make(payload.as_deref().unwrap_or_default()).into(),
+            content_type: Some("application/json".to_owned()),
+            ..Content::default()
+        };
+        held.made.insert(message, Arc::new(content));
+    }
+
+    fn follow_event(&self, event: StoredEvent, payload: Arc<str>) {
+        self.0.held().made_events.insert(event.first, payload);
+    }
+
+    // Members go by the wall clock.
+    fn follow_wall(&self, _ahead_ns: i64) {}
+
+    // What lies in the broker is named by name.
+    fn name(&self, _names: Vec<(Kind, u32, String)>) {}
+
+    fn bodies(&self, messages: Vec<MessageId>) -> Kept<'_, Vec<(MessageId, Arc<Content>)>> {
+        let held = self.0.held();
+        let found = messages.into_iter();
+        let found = found.filter_map(|id| Some((id, held.content(id)?.clone()))).collect();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn payload(&self, first: InvocationId) -> Kept<'_, Option<Arc<str>>> {
+        let payload = self.0.held().claims.get(Key::Event(first)).and_then(|claim| claim.payload.clone());
+        Box::pin(std::future::ready(Ok(payload)))
+    }
+
+    fn messages(&self, _queue: QueueId, _after: MessageId) -> Kept<'_, Piece> {
+        Box::pin(std::future::ready(Ok(Piece::default())))
+    }
+
+    fn events(&self, _function: FunctionId) -> Kept<'_, Vec<StoredEvent>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn publications(&self) -> Kept<'_, Vec<Publication>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn clear(&self) -> Kept<'_, ()> {
+        Box::pin(self.0.clear())
+    }
+
+    fn kv_put<'a>(&'a self, store: &'a str, key: &'a str, entry: KvEntry) -> Kept<'a, ()> {
+        Box::pin(self.0.kv_put(store, key, entry))
+    }
+
+    fn kv_get<'a>(&'a self, store: &'a str, key: &'a str, now: Time) -> Kept<'a, Option<KvEntry>> {
+        Box::pin(self.0.kv_get(store, key, now))
+    }
+
+    fn kv_delete<'a>(&'a self, store: &'a str, key: &'a str) -> Kept<'a, ()> {
+        Box::pin(self.0.kv_delete(store, key))
+    }
+
+    fn kv_list<'a>(
+        &'a self,
+        store: &'a str,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+        now: Time,
+    ) -> Kept<'a, KvPage> {
+        Box::pin(self.0.kv_list(store, prefix, after, limit, now))
+    }
+
+    fn kv_count<'a>(&'a self, store: &'a str, now: Time) -> Kept<'a, u64> {
+        Box::pin(self.0.kv_count(store, now))
+    }
+
+    fn kv_increment<'a>(
+        &'a self,
+        store: &'a str,
+        key: &'a str,
+        delta: u64,
+        now: Time,
+        expires_at: Option<Time>,
+    ) -> Kept<'a, Result<u64, String>> {
+        Box::pin(self.0.kv_increment(store, key, delta, now, expires_at))
+    }
+
+    fn settled(&self) -> Kept<'_, ()> {
+        Box::pin(std::future::ready(Err(no_snapshots())))
+    }
+
+    fn save<'a>(&'a self, _path: &'a Path) -> Kept<'a, ()> {
+        Box::pin(std::future::ready(Err(no_snapshots())))
+    }
+
+    fn load<'a>(&'a self, _path: &'a Path, _names: Vec<(Kind, u32, String)>) -> Kept<'a, Option<u64>> {
+        Box::pin(std::future::ready(Err(no_snapshots())))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.leave())
+    }
+
+    fn group(&self) -> Option<&dyn Group> {
+        Some(self)
+    }
+}
+
+fn no_snapshots() -> StoreError {
+    StoreError::Failed(
+        "the state is on a bus that several emulators share, and a snapshot is of one emulator's own: copy the streams with \
+         `nats account backup`, or start without --bus"
+            .to_owned(),
+    )
+}
+
+impl Group for Bus {
+    fn join(&self, driver: &Driver) {
+        self.0.join(driver);
+    }
+
+    fn stepped(&self) {
+        self.0.room.notify_waiters();
+    }
+
+    fn draw(&self, queue: QueueId, max: u32) -> Kept<'_, ()> {
+        Box::pin(self.0.draw(queue, max))
+    }
+
+    fn peek(&self, queue: QueueId, max: usize) -> Kept<'_, Vec<Seen>> {
+        Box::pin(self.0.peek(queue, max))
+    }
+
+    fn redrive(&self, queue: QueueId) -> Kept<'_, u64> {
+        Box::pin(self.0.redrive(queue))
+    }
+
+    fn depth(&self, queue: QueueId) -> Depth {
+        let depths = self.0.depths.lock().unwrap_or_else(PoisonError::into_inner);
+        depths.get(&queue).copied().unwrap_or_default()
+    }
+
+    fn is_first<'a>(&'a self, trigger: &'a str, at: Time) -> Kept<'a, bool> {
+        Box::pin(self.0.is_first(trigger, at))
+    }
+
+    fn members(&self) -> Kept<'_, Vec<serde_json::Value>> {
+        Box::pin(self.0.members())
+    }
+}

@@ -1,0 +1,205 @@
+//! What comes in from outside: published, and acknowledged once the broker has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::kv::CreateErrorKind;
+use async_nats::jetstream::publish::PublishAck;
+use bytes::Bytes;
+use futures::future::try_join_all;
+
+use super::label::Label;
+use super::place::{Place, encode};
+use super::{Inner, away};
+use crate::live::keeper::Taken;
+use crate::live::messages::Content;
+use crate::live::store::{Intake, StoreError};
+use crate::platform::effect::{Stored, StoredEvent};
+use crate::platform::ids::{InvocationId, MessageId, QueueId, TopicId};
+use crate::platform::time::Time;
+
+/// A queue that is fuller than this share of its maximum is counted before it takes more.
+const NEARLY_FULL: u64 = 10;
+
+impl Inner {
+    pub async fn take_in(&self, intake: Vec<Intake>) -> Result<Taken, StoreError> {
+        let several = intake.len() as u64;
+        let each = intake.into_iter().map(|one| self.take_one(one, several));
+        Ok(Taken::There(try_join_all(each).await?))
+    }
+
+    async fn take_one(&self, intake: Intake, several: u64) -> Result<u64, StoreError> {
+        match intake {
+            Intake::Message {
+                queue,
+                stored,
+                key,
+                content,
+            } => self.take_message(queue, &stored, key, &content, several).await,
+            Intake::Publication {
+                topic,
+                message,
+                cause,
+                content,
+            } => self.take_publication(topic, message, cause, &content).await,
+            Intake::Event { event, payload } => {
+                let label = event_label(&event);
+                let body = Bytes::copy_from_slice(payload.as_bytes());
+                self.publish_event(&event, &format!("e{}", event.first.0), &label, body).await?;
+                Ok(event.first.0)
+            }
+        }
+    }
+
+    async fn take_message(
+        &self,
+        queue: QueueId,
+        stored: &Stored,
+        key: Option<(Arc<str>, Time)>,
+        content: &Content,
+        several: u64,
+    ) -> Result<u64, StoreError> {
+        let name = self.names().queue(queue);
+        self.make_queue(&name).await?;
+        self.check_room(queue, &name, several).await?;
+        let mut label = message_label(stored, content);
+        let mut once = format!("m{}", label.id);
+        if let Some((key, _)) = &key {
+            label.id = self.claim_key(&name, key, label.id).await?;
+            once = format!("k{}", encode(key));
+        }
+        let place = self.places.queue(&name);
+        self.publish(&place, label.headers(&once), content.body.clone()).await?;
+        Ok(label.id)
+    }
+
+    /// The id of the message that has this key: this one's, or that of the one before.
+    async fn claim_key(&self, queue: &str, key: &str, id: u64) -> Result<u64, StoreError> {
+        let driver = self.driver();
+        let window = driver.map(|driver| driver.table().profile.rules.queues.deduplication_window);
+        let age_max = window.map(crate::platform::time::Span::to_std).unwrap_or_default();
+        let bucket = self.bucket(&self.places.keys(queue), age_max.max(Duration::from_secs(1))).await?;
+        let key = encode(key);
+        let failed = |error: &dyn std::fmt::Display| away(self, "a deduplication key cannot be read", error);
+        match bucket.create(&key, id.to_string().into()).await {
+            Ok(_) => return Ok(id),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(&error)),
+        }
+        let held = bucket.get(&key).await.map_err(|error| failed(&error))?;
+        let held = held.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
+        // It may have expired just now.
+        Ok(held.unwrap_or(id))
+    }
+
+    async fn take_publication(
+        &self,
+        topic: TopicId,
+        message: MessageId,
+        cause: Option<InvocationId>,
+        content: &Content,
+    ) -> Result<u64, StoreError> {
+        let name = self.names().topic(topic);
+        let now = self.driver().map_or(Time::ZERO, |driver| driver.now());
+        let label = Label {
+            cause: cause.map(|cause| cause.0),
+            ..Label::of(message.0, now.0, content)
+        };
+        self.topic_stream().await?;
+        let headers = label.headers(&format!("p{}", message.0));
+        self.publish(&self.places.topic(&name), headers, content.body.clone()).await?;
+        Ok(message.0)
+    }
+
+    pub async fn publish_event(
+        &self,
+        event: &StoredEvent,
+        once: &str,
+        label: &Label,
+        body: Bytes,
+    ) -> Result<(), StoreError> {
+        let function = self.names().function(event.function);
+        self.event_stream().await?;
+        let place = self.places.event(&function);
+        self.publish(&place, label.headers(once), body).await.map(drop)
+    }
+
+    /// The stream of a queue that the manifest has.
+    pub async fn make_queue(&self, name: &str) -> Result<(), StoreError> {
+        let queue = self.driver().and_then(|driver| driver.table().project.queues.get(name).cloned());
+        match queue {
+            Some(queue) => self.queue_stream(&queue).await.map(drop),
+            // It left meanwhile; its stream may still be there.
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what goes beyond `max_messages`. Members may be ahead of what another has counted by what they send at once.
+    async fn check_room(&self, queue: QueueId, name: &str, several: u64) -> Result<(), StoreError> {
+        let Some(max) = self.driver().and_then(|driver| Some(driver.table().project.queues.get(name)?.max_messages)) else {
+            return Ok(());
+        };
+        let depth = {
+            let mut depths = self.depths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let depth = depths.entry(queue).or_default();
+            // Until it is counted anew.
+            depth.messages += several;
+            *depth
+        };
+        if depth.messages < max - max / NEARLY_FULL {
+            return Ok(());
+        }
+        match self.count(queue, name).await?.messages + several > max {
+            true => Err(StoreError::QueueFull(name.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns when the broker has it. Done again within the stream's window it does nothing.
+    pub async fn publish(&self, place: &Place, headers: HeaderMap, body: Bytes) -> Result<PublishAck, StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let sent = self.context.publish_with_headers(place.subject.clone(), headers.clone(), body.clone());
+            let answered = match sent.await {
+                Ok(answer) => answer.await,
+                Err(error) => Err(error),
+            };
+            let error = match answered {
+                Ok(ack) => return Ok(ack),
+                Err(error) => error,
+            };
+            if error.kind() == PublishErrorKind::MaxPayloadExceeded {
+                return Err(StoreError::Failed(format!(
+                    "a message of {} bytes is larger than the bus at {} takes: raise its max_payload",
+                    body.len(),
+                    self.url
+                )));
+            }
+            // A leader that fell is followed by another within a moment.
+            if tries == 2 || self.stop.is_cancelled() {
+                return Err(away(self, "a message was not taken", &error));
+            }
+        }
+    }
+}
+
+pub(super) fn message_label(stored: &Stored, content: &Content) -> Label {
+    Label {
+        visible_at: (stored.visible_at > stored.sent_at).then_some(stored.visible_at.0),
+        group: stored.group.as_deref().map(str::to_owned),
+        cause: stored.cause.map(|cause| cause.0),
+        ..Label::of(stored.message.0, stored.sent_at.0, content)
+    }
+}
+
+pub(super) fn event_label(event: &StoredEvent) -> Label {
+    Label {
+        id: event.first.0,
+        sent_at: event.accepted_at.0,
+        cause: event.cause.map(|cause| cause.0),
+        ..Label::default()
+    }
+}

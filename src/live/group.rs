@@ -1,0 +1,179 @@
+//! This emulator as a member of several on one keeper: what comes to its core from there, and what is asked of the others.
+
+use std::sync::Arc;
+
+use super::driver::{Driver, Own, lock};
+use super::events::What;
+use super::keeper::Seen;
+use super::messages::Content;
+use super::store::StoreError;
+use crate::platform::effect::{MessageChange, Note, Stored, StoredEvent};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId, TriggerId};
+use crate::platform::input::Input;
+use crate::platform::time::Time;
+use crate::platform::view::QueueView;
+
+/// What an event carries.
+pub enum Carried {
+    Payload(Arc<str>),
+    /// Of a topic's message.
+    Content(Arc<Content>),
+}
+
+impl Driver {
+    /// Messages that are this member's now.
+    pub fn hand_messages(&self, queue: QueueId, messages: Vec<(Stored, Arc<Content>)>) {
+        let mut core = lock(&self.0.core);
+        let mut stored = Vec::with_capacity(messages.len());
+        for (one, content) in messages {
+            core.messages.put(one.message, content);
+            stored.push(one);
+        }
+        // The core walks them in the order of their ids.
+        stored.sort_by_key(|one| one.message);
+        let input = Input::Restore {
+            queue,
+            messages: stored,
+            keys: Vec::new(),
+        };
+        self.step_locked(&mut core, input, &mut Own::default());
+    }
+
+    /// An asynchronous invocation or a topic's delivery that is this member's now.
+    pub fn hand_event(&self, event: StoredEvent, carried: Carried) {
+        let mut core = lock(&self.0.core);
+        match (carried, event.topic) {
+            (Carried::Payload(payload), _) => core.messages.put_event(event.first, payload),
+            (Carried::Content(content), Some((_, message))) => core.messages.put(message, content),
+            (Carried::Content(_), None) => {}
+        }
+        self.step_locked(&mut core, Input::RestoreEvent(event), &mut Own::default());
+        // It is due already.
+        self.step_locked(&mut core, Input::Tick, &mut Own::default());
+    }
+
+    /// A topic's message that is this member's to hand on.
+    pub fn hand_publication(&self, topic: TopicId, message: MessageId, content: Arc<Content>, cause: Option<InvocationId>) {
+        self.fan_out(topic, message, content, cause);
+    }
+
+    /// What other members show of this one.
+    pub fn described(&self) -> serde_json::Value {
+        let instances = super::control::views::instances(self);
+        let busy = instances.iter().filter(|instance| instance.state == "busy").count();
+        serde_json::json!({
+            "pid": std::process::id(),
+            "functions_url": self.functions_url(),
+            "control_url": self.control_url(),
+            "instances": instances.len(),
+            "busy": busy,
+        })
+    }
+
+    /// How many more messages of a queue this member's function could take.
+    pub fn appetite(&self, queue: QueueId) -> u64 {
+        lock(&self.0.core).platform.appetite(queue)
+    }
+
+    pub fn can_run(&self, function: FunctionId) -> bool {
+        lock(&self.0.core).platform.can_run(function)
+    }
+
+    /// What watchers see of a message that was sent to whoever has room for it.
+    pub(super) fn note_sent(&self, queue: QueueId, message: MessageId, kept: MessageId, cause: Option<InvocationId>) {
+        let change = match kept == message {
+            true => MessageChange::Sent { cause, of: None },
+            false => MessageChange::Deduplicated { original: kept },
+        };
+        let note = Note::Message {
+            queue: Some(queue),
+            topic: None,
+            message,
+            change,
+        };
+        self.0.hub.push(self.now(), What::Note(note));
+    }
+
+    /// Asks the group whether this member fires for an instant.
+    pub(super) fn ask_cron(&self, trigger: TriggerId, scheduled_at: Time) {
+        let (driver, name) = (self.clone(), self.names().trigger(trigger));
+        self.0.running.spawn(async move {
+            let Some(group) = driver.0.store.group() else { return };
+            match group.is_first(&name, scheduled_at).await {
+                Ok(false) => {}
+                Ok(true) => driver.step(Input::Won { trigger, scheduled_at }, &mut Own::default()),
+                Err(error) => driver.notice(
+                    "error",
+                    format!("cron {name} was left out: whether another member fires it cannot be known: {error}"),
+                ),
+            }
+        });
+    }
+
+    /// Brings messages of a queue here, if others may have them.
+    ///
+    /// # Errors
+    /// When the group cannot be reached, or another member holds all of the queue.
+    pub async fn draw(&self, queue: QueueId, max: u32) -> Result<(), StoreError> {
+        match self.0.store.group() {
+            Some(group) => group.draw(queue, max).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A queue in the group: what this member's core knows does not tell.
+    pub fn queue_view(&self, queue: QueueId, own: Option<QueueView>) -> Option<QueueView> {
+        let Some(group) = self.0.store.group() else { return own };
+        let depth = group.depth(queue);
+        Some(QueueView {
+            visible: depth.messages.saturating_sub(depth.pending),
+            in_flight: depth.pending,
+            delayed: 0,
+            oldest_sent_at: own.and_then(|own| own.oldest_sent_at),
+            batches: own.map_or(0, |own| own.batches),
+        })
+    }
+
+    /// The oldest messages of a queue, when they are not all here.
+    ///
+    /// # Errors
+    /// When the group cannot be reached.
+    pub async fn look(&self, queue: QueueId, max: usize) -> Result<Option<Vec<Seen>>, StoreError> {
+        match self.0.store.group() {
+            Some(group) => group.peek(queue, max).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Moves messages of a dead-letter queue back to where they came from.
+    ///
+    /// # Errors
+    /// When the group cannot be reached.
+    pub async fn redrive(&self, queue: &str) -> Result<(), StoreError> {
+        let Some(id) = self.names().find_queue(queue) else { return Ok(()) };
+        match self.0.store.group() {
+            Some(group) => group.redrive(id).await.map(drop),
+            None => {
+                self.step(Input::Redrive { queue: id }, &mut Own::default());
+                Ok(())
+            }
+        }
+    }
+
+    /// Drops every message of a queue.
+    ///
+    /// # Errors
+    /// When the group cannot be reached.
+    pub async fn purge(&self, queue: &str) -> Result<(), StoreError> {
+        let Some(queue) = self.names().find_queue(queue) else { return Ok(()) };
+        let commit = {
+            let mut core = lock(&self.0.core);
+            self.step_locked(&mut core, Input::Purge { queue }, &mut Own::default());
+            core.commit()
+        };
+        match commit {
+            Some(commit) if self.0.store.group().is_some() => commit.wait().await,
+            _ => Ok(()),
+        }
+    }
+}

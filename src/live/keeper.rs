@@ -1,0 +1,173 @@
+//! What keeps messages, asynchronous events and key-value state, as the rest of the shell sees it. There are two: a database of
+//! this emulator's own (`store`), and a broker that several emulators share (`bus`).
+//!
+//! A keeper of one's own only remembers: what comes in is written and then told to the core, which alone holds the queues. A
+//! shared one hands out: what comes in goes to it, and comes back to the core of that member which has room for it. The core
+//! knows the difference as one rule (`platform/shared.rs`), the shell by [`Taken`]; nobody else asks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::driver::Driver;
+use super::messages::Content;
+use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError};
+use crate::platform::effect::{StoreChange, StoredEvent};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+use crate::platform::time::Time;
+
+pub type Kept<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// Who goes on with what was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It lasts, and the caller tells the core of it.
+    Here,
+    /// It lasts, and comes to the core of whoever is free. Of each message or event its id, or that of the one it repeats.
+    There(Vec<u64>),
+}
+
+/// How far a keeper has come with what the core told it.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    pub seq: u64,
+    pub broken: Option<StoreError>,
+    pub ended: bool,
+}
+
+/// Waits for one step of the core to last.
+#[derive(Clone)]
+pub struct Commit {
+    pub(super) seq: u64,
+    pub(super) committed: tokio::sync::watch::Receiver<Committed>,
+}
+
+impl Commit {
+    /// # Errors
+    /// [`StoreError::Broken`] or [`StoreError::Closed`]: it never will.
+    pub async fn wait(mut self) -> Result<(), StoreError> {
+        let seq = self.seq;
+        let state = self
+            .committed
+            .wait_for(|state| state.seq >= seq || state.broken.is_some() || state.ended)
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        match &state.broken {
+            Some(error) => Err(error.clone()),
+            None if state.seq >= seq => Ok(()),
+            None => Err(StoreError::Closed),
+        }
+    }
+}
+
+/// Makes the content of one message of that of another.
+pub type MakeContent = Box<dyn Fn(&Content) -> Content + Send>;
+/// Makes a record of an event's payload.
+pub type MakeRecord = Box<dyn Fn(&str) -> String + Send>;
+
+pub trait Keeper: Send + Sync {
+    /// All of it or nothing (a shared one: each message by itself); returns when it lasts.
+    fn take_in(&self, intake: Vec<Intake>) -> Kept<'_, Taken>;
+    /// Follows the core: the changes of one step. Never refused.
+    fn follow(&self, changes: Vec<StoreChange>) -> Commit;
+    /// The content of a message that the core makes of something it knows; its changes follow in the next step.
+    fn follow_body(&self, message: MessageId, content: Arc<Content>);
+    /// As [`Keeper::follow_body`], made of the content of another message while that is still there.
+    fn follow_made(&self, of: MessageId, to: MessageId, make: MakeContent);
+    /// As [`Keeper::follow_body`], made of an event's payload while that is still there.
+    fn follow_record(&self, first: InvocationId, message: MessageId, make: MakeRecord);
+    /// The payload of an event that the core is about to keep.
+    fn follow_event(&self, event: StoredEvent, payload: Arc<str>);
+    /// How far the wall clock is ahead of emu's time.
+    fn follow_wall(&self, ahead_ns: i64);
+    /// Names of the ids that changes refer to.
+    fn name(&self, names: Vec<(Kind, u32, String)>);
+
+    /// Contents by message, as far as they are there.
+    fn bodies(&self, messages: Vec<MessageId>) -> Kept<'_, Vec<(MessageId, Arc<Content>)>>;
+    /// An event's payload.
+    fn payload(&self, first: InvocationId) -> Kept<'_, Option<Arc<str>>>;
+    /// The next messages of a queue that were there before this run; a shared keeper has none: they come by themselves.
+    fn messages(&self, queue: QueueId, after: MessageId) -> Kept<'_, Piece>;
+    /// As [`Keeper::messages`], of a function's events.
+    fn events(&self, function: FunctionId) -> Kept<'_, Vec<StoredEvent>>;
+    /// As [`Keeper::messages`], of topics' messages that were not handed on.
+    fn publications(&self) -> Kept<'_, Vec<Publication>>;
+    /// Forgets everything.
+    fn clear(&self) -> Kept<'_, ()>;
+
+    fn kv_put<'a>(&'a self, store: &'a str, key: &'a str, entry: KvEntry) -> Kept<'a, ()>;
+    fn kv_get<'a>(&'a self, store: &'a str, key: &'a str, now: Time) -> Kept<'a, Option<KvEntry>>;
+    fn kv_delete<'a>(&'a self, store: &'a str, key: &'a str) -> Kept<'a, ()>;
+    /// Keys in the order of their bytes, from behind `after`.
+    fn kv_list<'a>(
+        &'a self,
+        store: &'a str,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+        now: Time,
+    ) -> Kept<'a, KvPage>;
+    fn kv_count<'a>(&'a self, store: &'a str, now: Time) -> Kept<'a, u64>;
+    /// Adds to a number in decimal digits, or begins at zero. The inner error is what stands there instead.
+    fn kv_increment<'a>(
+        &'a self,
+        store: &'a str,
+        key: &'a str,
+        delta: u64,
+        now: Time,
+        expires_at: Option<Time>,
+    ) -> Kept<'a, Result<u64, String>>;
+
+    /// Everything that was decided lasts.
+    fn settled(&self) -> Kept<'_, ()>;
+    /// A copy of the state.
+    fn save<'a>(&'a self, path: &'a Path) -> Kept<'a, ()>;
+    /// Replaces the state; the highest id in it. What is followed after this call comes after it.
+    fn load<'a>(&'a self, path: &'a Path, names: Vec<(Kind, u32, String)>) -> Kept<'a, Option<u64>>;
+    fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// What only a keeper does that several emulators share.
+    fn group(&self) -> Option<&dyn Group> {
+        None
+    }
+}
+
+/// Several emulators on one keeper.
+pub trait Group: Send + Sync {
+    /// Begins to hand out to this member.
+    fn join(&self, driver: &Driver);
+    /// The core has taken a step: it may have room.
+    fn stepped(&self);
+    /// Hands up to so many messages of a queue to this member's core now, whether it asked for them or not.
+    fn draw(&self, queue: QueueId, max: u32) -> Kept<'_, ()>;
+    /// The oldest messages of a queue, wherever they are.
+    fn peek(&self, queue: QueueId, max: usize) -> Kept<'_, Vec<Seen>>;
+    /// Moves messages of a dead-letter queue back to where they came from; how many.
+    fn redrive(&self, queue: QueueId) -> Kept<'_, u64>;
+    /// Messages of a queue in the group: all, and those that somebody holds. As they were a moment ago.
+    fn depth(&self, queue: QueueId) -> Depth;
+    /// Whether this member is the first to claim an instant of a cron.
+    fn is_first<'a>(&'a self, trigger: &'a str, at: Time) -> Kept<'a, bool>;
+    /// All members, this one first.
+    fn members(&self) -> Kept<'_, Vec<serde_json::Value>>;
+}
+
+/// How many messages a queue has in a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    pub messages: u64,
+    /// Received by a member, or put back with a delay.
+    pub pending: u64,
+}
+
+/// A message that was looked at where it lies.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub message: MessageId,
+    pub sent_at: Time,
+    pub visible_at: Time,
+    pub source: Option<QueueId>,
+    pub content: Arc<Content>,
+}
