@@ -15,7 +15,7 @@ use crate::live::{Durability, Options};
 use crate::platform::config::ColdStarts;
 use crate::platform::time::Time;
 use crate::project::faults::Faults;
-use crate::project::{ClockSetting, DevSettings, Diagnostic, Diagnostics, LoadOptions, Loaded, Project};
+use crate::project::{BusUrl, ClockSetting, DevSettings, Diagnostic, Diagnostics, LoadOptions, Loaded, Project};
 
 /// E-M-U on a phone's keypad.
 pub const PORT: u16 = 3680;
@@ -70,9 +70,46 @@ pub struct StateArgs {
     #[arg(long, env = "EMU_EPHEMERAL", value_parser = clap::builder::FalseyValueParser::new())]
     pub ephemeral: bool,
 
+    /// Messages, events and key-value live in this NATS server with JetStream, and all emulators that name it share the
+    /// work: `nats://HOST:4222`, several of a cluster with commas, or `none`
+    #[arg(long, value_name = "URL", env = "EMU_BUS", hide_env_values = true, value_parser = bus, conflicts_with = "ephemeral")]
+    pub bus: Option<Bus>,
+
     /// What an acknowledged message survives: `normal` the end of the process, `full` a loss of power as well
     #[arg(long, value_name = "normal|full", env = "EMU_DURABILITY", value_parser = durability)]
     pub durability: Option<Durability>,
+}
+
+/// `--bus`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// Whatever emu.toml says.
+    None,
+    At(BusUrl),
+}
+
+fn bus(text: &str) -> Result<Bus, String> {
+    match text {
+        "none" => Ok(Bus::None),
+        url => url.parse().map(Bus::At),
+    }
+}
+
+/// Flag > environment > file; time of one's own and a bus do not go together.
+fn bus_of(state: &StateArgs, file: &DevSettings, clock: ClockSetting) -> Result<Option<BusUrl>, Failure> {
+    let url = match &state.bus {
+        Some(Bus::At(url)) => Some(url.clone()),
+        Some(Bus::None) => None,
+        None if state.ephemeral => None,
+        None => file.bus.clone(),
+    };
+    match (&url, clock) {
+        (Some(_), ClockSetting::Manual | ClockSetting::Scaled(_)) => Err(Failure::usage(
+            "emulators that share a bus go by the wall clock, and --clock gives this one a time of its own",
+        )
+        .remedy("leave --clock out, or keep messages here with --bus none")),
+        _ => Ok(url),
+    }
 }
 
 fn durability(text: &str) -> Result<Durability, String> {
@@ -164,6 +201,7 @@ pub fn dev(
         );
     }
     let private = private(run, token, file, seed);
+    let bus = bus_of(state, file, private.clock)?;
     Ok(Options {
         host: address(
             network.host.as_deref().or(file.host.as_deref()).unwrap_or("127.0.0.1"),
@@ -175,7 +213,8 @@ pub fn dev(
         run_file: true,
         durability: state.durability.unwrap_or_default(),
         // What a manual clock says is nothing to keep: the folder's messages are of real time.
-        ephemeral: state.ephemeral || private.clock == ClockSetting::Manual,
+        ephemeral: state.ephemeral || private.clock == ClockSetting::Manual || bus.is_some(),
+        bus: bus.map(|url| url.0),
         ..private
     })
 }
@@ -195,6 +234,7 @@ pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64
         watch: false,
         run_file: false,
         ephemeral: true,
+        bus: None,
         durability: Durability::Normal,
         drain: DRAIN,
         faults: run.faults.clone().unwrap_or_default(),
@@ -334,6 +374,27 @@ mod tests {
             (9, ColdStarts::Off, 0)
         );
         assert_eq!(private(&RunArgs::default(), None, &DevSettings::default(), 7).seed, 7);
+    }
+
+    #[test]
+    fn a_bus_by_precedence_and_not_with_a_clock_of_ones_own() {
+        let file = DevSettings {
+            bus: Some(BusUrl("nats://file".to_owned())),
+            ..DevSettings::default()
+        };
+        let state = |bus: Option<&str>, ephemeral| StateArgs {
+            bus: bus.map(|text| super::bus(text).expect("a bus")),
+            ephemeral,
+            ..StateArgs::default()
+        };
+        let real = ClockSetting::Real;
+        let of = |state: &StateArgs, clock| bus_of(state, &file, clock).map(|url| url.map(|url| url.0));
+        assert_eq!(of(&state(None, false), real).ok().flatten().as_deref(), Some("nats://file"));
+        assert_eq!(of(&state(Some("nats://flag"), false), real).ok().flatten().as_deref(), Some("nats://flag"));
+        assert_eq!(of(&state(Some("none"), false), ClockSetting::Manual).ok(), Some(None));
+        assert_eq!(of(&state(None, true), real).ok(), Some(None));
+        assert_eq!(of(&state(None, false), ClockSetting::Scaled(60.0)).expect_err("refused").code, 2);
+        assert!(super::bus("http://a").is_err() && super::bus("").is_err() && super::bus("nats://a, b").is_ok());
     }
 
     #[test]

@@ -6,13 +6,16 @@
 //! knows the difference as one rule (`platform/shared.rs`), the shell by [`Taken`]; nobody else asks.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use futures::future::BoxFuture;
 
+use super::bus;
 use super::driver::Driver;
 use super::messages::Content;
-use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError};
+use super::names::Names;
+use super::Options;
+use super::store::{self, Identity, Intake, Kind, KvEntry, KvPage, Piece, Place, Publication, StoreError, Tell};
 use crate::platform::effect::{StoreChange, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
 use crate::platform::time::Time;
@@ -170,4 +173,52 @@ pub struct Seen {
     pub visible_at: Time,
     pub source: Option<QueueId>,
     pub content: Arc<Content>,
+}
+
+/// A keeper that is there and not yet at work.
+pub struct Opened {
+    pub identity: Identity,
+    place: OpenedPlace,
+}
+
+enum OpenedPlace {
+    Own(Box<store::Opened>),
+    Shared(Box<bus::Opened>),
+}
+
+impl Opened {
+    /// Opens what the options name. `head` serves what is new.
+    ///
+    /// # Errors
+    /// When another emulator holds the folder, when it cannot be written, when the broker is away or not fit.
+    pub async fn open(options: &Options, folder: &Path, project: &str, head: u64) -> anyhow::Result<Opened> {
+        if let Some(url) = &options.bus {
+            let bus = bus::Opened::connect(url, project, head).await?;
+            let identity = Identity {
+                ids_from: bus.ids_from,
+                head: bus.head,
+                names: Vec::new(),
+            };
+            let place = OpenedPlace::Shared(Box::new(bus));
+            return Ok(Opened { identity, place });
+        }
+        let place = match options.ephemeral {
+            true => Place::Memory,
+            false => Place::Folder(folder.to_owned()),
+        };
+        let own = store::Opened::open(&place, options.durability, head)?;
+        Ok(Opened {
+            identity: own.identity.clone(),
+            place: OpenedPlace::Own(Box::new(own)),
+        })
+    }
+
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start(self, names: Arc<RwLock<Names>>, tell: Tell) -> std::io::Result<Arc<dyn Keeper>> {
+        Ok(match self.place {
+            OpenedPlace::Own(own) => Arc::new(own.start(tell)?),
+            OpenedPlace::Shared(bus) => Arc::new(bus.start(names, tell)),
+        })
+    }
 }

@@ -81,7 +81,7 @@ use history::Past;
 use listen::{Bound, bind};
 use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
-use store::{Opened, Place};
+use keeper::Opened;
 
 pub use bundle::bundle;
 pub use clock::{instant, since};
@@ -110,6 +110,8 @@ pub struct Options {
     pub run_file: bool,
     /// Keep all state in memory, whatever the folder holds.
     pub ephemeral: bool,
+    /// The broker that keeps it instead, and that several emulators share.
+    pub bus: Option<String>,
     pub durability: Durability,
     /// How long a shutdown waits for what runs.
     pub drain: Duration,
@@ -203,11 +205,7 @@ pub async fn start_on(
 ) -> anyhow::Result<Live> {
     let clock = Clock::start_at(options.clock, options.start_time);
     let folder = project.root.join(FOLDER);
-    let place = match options.ephemeral {
-        true => Place::Memory,
-        false => Place::Folder(folder.clone()),
-    };
-    let opened = Opened::open(&place, options.durability, options.seed ^ clock.now().0)?;
+    let opened = Opened::open(&options, &folder, &project.name, options.seed ^ clock.now().0).await?;
     let ids = PublicIds::new(opened.identity.head);
     let ids_from = opened.identity.ids_from;
     let mut names = Names::default();
@@ -216,7 +214,7 @@ pub async fn start_on(
     let hub = Hub::start(names.clone(), ids, sink).context("cannot start the thread that reports")?;
     let past = keep_history(&project, &options, &hub, &clock)?;
     let store = opened
-        .start(told_by(&hub, &clock))
+        .start(names.clone(), told_by(&hub, &clock))
         .context("cannot start the thread that keeps state")?;
     let project = Arc::new(project);
     let profile = provider::by_id(&project.provider)?;
@@ -232,7 +230,7 @@ pub async fn start_on(
         names,
         hub,
         table,
-        store: Arc::new(store),
+        store,
         ids_from,
         cold_starts: options.cold_starts,
         seed: options.seed,
@@ -254,6 +252,9 @@ pub async fn start_on(
     driver.configure(project.clone());
     driver.restore().await?;
     driver.restore_publications().await?;
+    if let Some(group) = driver.0.store.group() {
+        group.join(&driver);
+    }
     let reload_options = reload::Options {
         watch: options.watch,
         ..reload::Options::default()

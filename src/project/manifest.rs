@@ -11,7 +11,7 @@ use super::diagnostic::list_names;
 use super::keys;
 use super::read::{At, Field, Section, Sink, field, list, text, wrong};
 use super::route::RouteFault;
-use super::{ClockSetting, Isolation, Route};
+use super::{BusUrl, ClockSetting, Isolation, Route};
 use crate::platform::config::{ColdStarts, Overlap};
 use crate::platform::scaling::keep_alive::Policy;
 use crate::platform::time::Span;
@@ -160,10 +160,17 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
         };
         history.done();
     }
+    let bus = section.get("bus").and_then(|f| Section::of(&f, &keys::BUS, sink));
+    let url = bus.and_then(|bus| {
+        let url = bus.text("url", sink).and_then(|url| read_bus(&url, sink));
+        bus.done();
+        url
+    });
     if let Some(dev) = section.get("dev").and_then(|f| Section::of(&f, &keys::DEV, sink)) {
         manifest.dev = read_dev(&dev, sink);
         dev.done();
     }
+    manifest.dev.bus = url;
     section.done();
     manifest
 }
@@ -458,6 +465,18 @@ fn read_dev(dev: &Section<'_>, sink: &mut Sink) -> super::DevSettings {
             _ => ColdStarts::Report,
         }),
         seed: dev.integer("seed", sink).map(|seed| seed.value),
+        bus: None,
+    }
+}
+
+fn read_bus(url: &At<String>, sink: &mut Sink) -> Option<BusUrl> {
+    match url.value.parse() {
+        Ok(parsed) => Some(parsed),
+        Err(fault) => {
+            sink.error(&url.span, fault)
+                .remedy("write nats://HOST:4222; several servers of a cluster with commas");
+            None
+        }
     }
 }
 

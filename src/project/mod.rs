@@ -260,6 +260,29 @@ pub struct DevSettings {
     pub clock: Option<ClockSetting>,
     pub cold_starts: Option<ColdStarts>,
     pub seed: Option<u64>,
+    /// `[bus] url`
+    pub bus: Option<BusUrl>,
+}
+
+/// Servers of a broker, with commas between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusUrl(pub String);
+
+impl FromStr for BusUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<BusUrl, String> {
+        for server in text.split(',').map(str::trim) {
+            let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
+            if !["nats", "tls", "ws", "wss"].contains(&scheme) {
+                return Err(format!("`{scheme}://` is no bus that emu knows: it speaks to NATS"));
+            }
+            if rest.is_empty() || rest.contains(char::is_whitespace) {
+                return Err(format!("`{server}` names no server"));
+            }
+        }
+        Ok(BusUrl(text.to_owned()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -45,7 +45,7 @@ pub use connect::Opened;
 #[derive(Clone)]
 pub struct Bus(Arc<Inner>);
 
-pub(super) struct Inner {
+struct Inner {
     /// Without a password.
     url: String,
     /// This member's name in the group.
