@@ -389,11 +389,22 @@ mod tests {
         };
         let real = ClockSetting::Real;
         let of = |state: &StateArgs, clock| bus_of(state, &file, clock).map(|url| url.map(|url| url.0));
-        assert_eq!(of(&state(None, false), real).ok().flatten().as_deref(), Some("nats://file"));
-        assert_eq!(of(&state(Some("nats://flag"), false), real).ok().flatten().as_deref(), Some("nats://flag"));
+        assert_eq!(
+            of(&state(None, false), real).ok().flatten().as_deref(),
+            Some("nats://file")
+        );
+        assert_eq!(
+            of(&state(Some("nats://flag"), false), real).ok().flatten().as_deref(),
+            Some("nats://flag")
+        );
         assert_eq!(of(&state(Some("none"), false), ClockSetting::Manual).ok(), Some(None));
         assert_eq!(of(&state(None, true), real).ok(), Some(None));
-        assert_eq!(of(&state(None, false), ClockSetting::Scaled(60.0)).expect_err("refused").code, 2);
+        assert_eq!(
+            of(&state(None, false), ClockSetting::Scaled(60.0))
+                .expect_err("refused")
+                .code,
+            2
+        );
         assert!(super::bus("http://a").is_err() && super::bus("").is_err() && super::bus("nats://a, b").is_ok());
     }
 

@@ -53,7 +53,13 @@ impl Driver {
     }
 
     /// A topic's message that is this member's to hand on.
-    pub fn hand_publication(&self, topic: TopicId, message: MessageId, content: Arc<Content>, cause: Option<InvocationId>) {
+    pub fn hand_publication(
+        &self,
+        topic: TopicId,
+        message: MessageId,
+        content: Arc<Content>,
+        cause: Option<InvocationId>,
+    ) {
         self.fan_out(topic, message, content, cause);
     }
 
@@ -150,7 +156,9 @@ impl Driver {
     /// # Errors
     /// When the group cannot be reached.
     pub async fn redrive(&self, queue: &str) -> Result<(), StoreError> {
-        let Some(id) = self.names().find_queue(queue) else { return Ok(()) };
+        let Some(id) = self.names().find_queue(queue) else {
+            return Ok(());
+        };
         match self.0.store.group() {
             Some(group) => group.redrive(id).await.map(drop),
             None => {
@@ -165,7 +173,9 @@ impl Driver {
     /// # Errors
     /// When the group cannot be reached.
     pub async fn purge(&self, queue: &str) -> Result<(), StoreError> {
-        let Some(queue) = self.names().find_queue(queue) else { return Ok(()) };
+        let Some(queue) = self.names().find_queue(queue) else {
+            return Ok(());
+        };
         let commit = {
             let mut core = lock(&self.0.core);
             self.step_locked(&mut core, Input::Purge { queue }, &mut Own::default());

@@ -10,11 +10,11 @@ use std::sync::{Arc, RwLock};
 
 use futures::future::BoxFuture;
 
+use super::Options;
 use super::bus;
 use super::driver::Driver;
 use super::messages::Content;
 use super::names::Names;
-use super::Options;
 use super::store::{self, Identity, Intake, Kind, KvEntry, KvPage, Piece, Place, Publication, StoreError, Tell};
 use crate::platform::effect::{StoreChange, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};

@@ -78,10 +78,10 @@ use control::guard::Guard;
 use driver::{Driver, Own, Parts};
 use events::Hub;
 use history::Past;
+use keeper::Opened;
 use listen::{Bound, bind};
 use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
-use keeper::Opened;
 
 pub use bundle::bundle;
 pub use clock::{instant, since};

@@ -248,7 +248,13 @@ impl Driver {
         Ok(ids)
     }
 
-    pub(super) fn fan_out(&self, topic: TopicId, message: MessageId, content: Arc<Content>, cause: Option<InvocationId>) {
+    pub(super) fn fan_out(
+        &self,
+        topic: TopicId,
+        message: MessageId,
+        content: Arc<Content>,
+        cause: Option<InvocationId>,
+    ) {
         let mut core = lock(&self.0.core);
         let input = publish_input(topic, message, &content, cause);
         core.messages.put(message, content);

@@ -48,10 +48,7 @@ pub enum Effect {
         wake_at: Time,
     },
     /// Several platforms have this trigger: whoever is the first to claim the instant is answered `Won`.
-    AskCron {
-        trigger: TriggerId,
-        scheduled_at: Time,
-    },
+    AskCron { trigger: TriggerId, scheduled_at: Time },
     /// Answer to `Receive`.
     Received { queue: QueueId, deliveries: Vec<Delivery> },
     /// Answer to `Delete` and `ChangeVisibility`: whether the receipt was still valid.

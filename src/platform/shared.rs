@@ -26,7 +26,11 @@ impl Platform {
         let Some(polled) = self.queues.get(&id) else { return 0 };
         let (queue, poller) = (&polled.queue, &polled.poller);
         let Some(consumer) = &queue.spec.consumer else { return 0 };
-        let Some(fleet) = self.fleets.get(consumer.function).filter(|fleet| fleet.version.is_some()) else {
+        let Some(fleet) = self
+            .fleets
+            .get(consumer.function)
+            .filter(|fleet| fleet.version.is_some())
+        else {
             return 0;
         };
         if queue.spec.fifo {
@@ -44,7 +48,9 @@ impl Platform {
 
     /// Whether a version of this function is in service.
     pub fn can_run(&self, function: super::ids::FunctionId) -> bool {
-        self.fleets.get(function).is_some_and(|fleet| fleet.version.is_some() && !fleet.removed)
+        self.fleets
+            .get(function)
+            .is_some_and(|fleet| fleet.version.is_some() && !fleet.removed)
     }
 
     /// A message on its way to a queue that somebody else may hold.

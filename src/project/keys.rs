@@ -1,7 +1,7 @@
 //! Every key of `emu.toml`, once: the reader refuses others, the JSON Schema and the README's reference are made from it.
 
-mod function;
 mod bus;
+mod function;
 mod history;
 mod keep_alive;
 mod kv;
@@ -9,8 +9,8 @@ mod messages;
 mod project;
 mod testing;
 
-pub use function::{BUILD, CRON, FUNCTION, QUEUE_TRIGGER, TOPIC_TRIGGER};
 pub use bus::BUS;
+pub use function::{BUILD, CRON, FUNCTION, QUEUE_TRIGGER, TOPIC_TRIGGER};
 pub use history::HISTORY;
 pub use keep_alive::KEEP_ALIVE;
 pub use kv::KV;
@@ -204,7 +204,11 @@ pub static ROOT: Table = Table {
         ]),
         key("http", Kind::Table(&HTTP), "", "How the functions' port answers."),
         key("history", Kind::Table(&HISTORY), "", "What is kept of the past.").also(&["logs", "log"]),
-        key("bus", Kind::Table(&BUS), "", "A broker that several emulators share.").also(&["nats", "broker", "jetstream"]),
+        key("bus", Kind::Table(&BUS), "", "A broker that several emulators share.").also(&[
+            "nats",
+            "broker",
+            "jetstream",
+        ]),
         key(
             "dev",
             Kind::Table(&DEV),

@@ -39,7 +39,10 @@ pub(super) enum Of {
     /// A FIFO queue's with its group.
     Queue(QueueId, Option<Arc<str>>),
     Topic,
-    Function { function: FunctionId, attempt: u32 },
+    Function {
+        function: FunctionId,
+        attempt: u32,
+    },
 }
 
 #[derive(Default)]
@@ -117,7 +120,9 @@ impl Claims {
     /// Whether a message may stand beside those of its group: the core goes by ids, which members give out in blocks, so one
     /// that was sent later must not have a smaller one.
     pub fn may_follow(&self, queue: QueueId, group: &Arc<str>, id: MessageId) -> bool {
-        self.groups.get(&(queue, group.clone())).is_none_or(|(_, last)| *last < id)
+        self.groups
+            .get(&(queue, group.clone()))
+            .is_none_or(|(_, last)| *last < id)
     }
 
     pub fn of_function(&self, function: FunctionId) -> usize {
@@ -137,7 +142,10 @@ impl Claims {
 
     /// Those that need a sign of life; they count as renewed.
     pub fn due(&mut self, now: Instant) -> Vec<Arc<Acker>> {
-        let due = self.held.values_mut().filter(|claim| now - claim.renewed_at >= claim.wait / 3);
+        let due = self
+            .held
+            .values_mut()
+            .filter(|claim| now - claim.renewed_at >= claim.wait / 3);
         due.map(|claim| {
             claim.renewed_at = now;
             claim.acker.clone()

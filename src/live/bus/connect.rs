@@ -154,7 +154,10 @@ impl Inner {
                     is_away = true;
                     self.tell(
                         "warning",
-                        format!("the bus at {} is away: sends fail until it is back, what runs goes on", self.url),
+                        format!(
+                            "the bus at {} is away: sends fail until it is back, what runs goes on",
+                            self.url
+                        ),
                     );
                 }
                 Some(Event::Connected) if is_away => {
@@ -208,7 +211,9 @@ fn number(text: Option<&[u8]>) -> Option<u64> {
 
 /// `2.10.22`, `2.12.0-beta.1`.
 fn is_new_enough(version: &str) -> bool {
-    let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or_default());
+    let mut parts = version
+        .split(['.', '-'])
+        .map(|part| part.parse::<u64>().unwrap_or_default());
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) >= VERSION_MIN
 }
 

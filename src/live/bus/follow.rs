@@ -78,9 +78,7 @@ impl Inner {
 
     fn decide(&self, held: &mut Held, step: &mut Step, at: usize, change: &StoreChange) {
         match change {
-            StoreChange::Put {
-                queue, of, stored, ..
-            } => self.put(held, step, at, *queue, *of, stored),
+            StoreChange::Put { queue, of, stored, .. } => self.put(held, step, at, *queue, *of, stored),
             StoreChange::Moved { from, to, stored } => self.moved(held, step, *from, *to, stored),
             StoreChange::Hidden {
                 message,
@@ -102,7 +100,8 @@ impl Inner {
             }
             StoreChange::Purged { queue } => {
                 let claims = held.claims.take(|_, of| matches!(of, Of::Queue(of, _) if of == queue));
-                step.answer.extend(claims.into_iter().map(|claim| (claim.acker, AckKind::Ack)));
+                step.answer
+                    .extend(claims.into_iter().map(|claim| (claim.acker, AckKind::Ack)));
                 step.purge.push(self.names().queue(*queue));
             }
             StoreChange::Event(event) => self.event(held, step, at, event),
@@ -173,8 +172,13 @@ impl Inner {
         let mut label = event_label(event);
         let (once, body) = match event.topic {
             None => {
-                let Some(payload) = held.made_events.remove(&event.first) else { return };
-                (format!("e{}", event.first.0), Bytes::copy_from_slice(payload.as_bytes()))
+                let Some(payload) = held.made_events.remove(&event.first) else {
+                    return;
+                };
+                (
+                    format!("e{}", event.first.0),
+                    Bytes::copy_from_slice(payload.as_bytes()),
+                )
             }
             Some((topic, message)) => {
                 let Some(content) = held.content(message) else { return };
@@ -250,7 +254,10 @@ impl Inner {
                 To::Events => self.event_stream().await.map(drop),
             };
             let sent = match made {
-                Ok(()) => self.publish(&publish.place, publish.headers.clone(), publish.body.clone()).await,
+                Ok(()) => {
+                    self.publish(&publish.place, publish.headers.clone(), publish.body.clone())
+                        .await
+                }
                 Err(error) => Err(error),
             };
             match sent {

@@ -36,7 +36,8 @@ struct Beside {
 impl Beside {
     fn read(headers: Option<&HeaderMap>) -> Beside {
         let text = headers.and_then(|headers| headers.get(HEADER));
-        text.and_then(|text| serde_json::from_str(text.as_str()).ok()).unwrap_or_default()
+        text.and_then(|text| serde_json::from_str(text.as_str()).ok())
+            .unwrap_or_default()
     }
 
     fn is_over(&self, now: Time) -> bool {
@@ -57,7 +58,9 @@ impl Inner {
 
     pub async fn kv_put(&self, store: &str, key: &str, entry: KvEntry) -> Result<(), StoreError> {
         let (_, prefix) = self.kv(store).await?;
-        self.kv_write(&format!("{prefix}{}", encode(key)), &entry, None).await.map(drop)
+        self.kv_write(&format!("{prefix}{}", encode(key)), &entry, None)
+            .await
+            .map(drop)
     }
 
     /// `false`: it has changed since `revision`.
@@ -74,7 +77,10 @@ impl Inner {
                 value(&revision.to_string()),
             );
         }
-        let sent = self.context.publish_with_headers(subject.to_owned(), headers, entry.value.clone()).await;
+        let sent = self
+            .context
+            .publish_with_headers(subject.to_owned(), headers, entry.value.clone())
+            .await;
         let answered = match sent {
             Ok(answer) => answer.await,
             Err(error) => Err(error),
@@ -128,7 +134,9 @@ impl Inner {
     pub async fn kv_delete(&self, store: &str, key: &str) -> Result<(), StoreError> {
         let (stream, prefix) = self.kv(store).await?;
         let purged = stream.purge().filter(format!("{prefix}{}", encode(key))).await;
-        purged.map(drop).map_err(|error| away(self, "a value was not deleted", &error))
+        purged
+            .map(drop)
+            .map_err(|error| away(self, "a value was not deleted", &error))
     }
 
     pub async fn kv_list(
@@ -232,12 +240,16 @@ impl Inner {
                 return Ok(Ok(sum));
             }
         }
-        Err(StoreError::Away(format!("{key:?} is changed by others all the time: try again")))
+        Err(StoreError::Away(format!(
+            "{key:?} is changed by others all the time: try again"
+        )))
     }
 
     pub async fn kv_clear(&self, store: &str) -> Result<(), StoreError> {
         let (stream, _) = self.kv(store).await?;
         let purged = stream.purge().await;
-        purged.map(drop).map_err(|error| away(self, "a key-value store cannot be emptied", &error))
+        purged
+            .map(drop)
+            .map_err(|error| away(self, "a key-value store cannot be emptied", &error))
     }
 }

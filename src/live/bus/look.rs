@@ -34,7 +34,10 @@ impl Inner {
         let failed = |error: &dyn std::fmt::Display| away(self, &format!("queue {name} cannot be counted"), error);
         let messages = stream.get_info().await.map_err(|error| failed(&error))?.state.messages;
         // Nobody has asked for any yet.
-        let pending = stream.consumer_info(CONSUMER).await.map_or(0, |info| info.num_ack_pending as u64);
+        let pending = stream
+            .consumer_info(CONSUMER)
+            .await
+            .map_or(0, |info| info.num_ack_pending as u64);
         let depth = Depth { messages, pending };
         let mut depths = self.depths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         depths.insert(id, depth);
@@ -47,7 +50,11 @@ impl Inner {
             let queues: Vec<(QueueId, String)> = {
                 let names = driver.names();
                 let table = driver.table();
-                let ids = table.project.queues.keys().filter_map(|name| Some((names.find_queue(name)?, name.clone())));
+                let ids = table
+                    .project
+                    .queues
+                    .keys()
+                    .filter_map(|name| Some((names.find_queue(name)?, name.clone())));
                 ids.collect()
             };
             drop(driver);
@@ -69,7 +76,13 @@ impl Inner {
         let has_consumer = self.driver().is_some_and(|driver| {
             let table = driver.table();
             let mut entries = table.by_name.values();
-            entries.any(|entry| entry.function.queue.as_ref().is_some_and(|trigger| trigger.from == queue.name))
+            entries.any(|entry| {
+                entry
+                    .function
+                    .queue
+                    .as_ref()
+                    .is_some_and(|trigger| trigger.from == queue.name)
+            })
         });
         if queue.fifo && has_consumer {
             // All of it is with the member that hands it out.
@@ -112,9 +125,19 @@ impl Inner {
         let mut next = state.first_sequence;
         while seen.len() < max && next <= state.last_sequence {
             // None is left, or what is left has gone meanwhile.
-            let Ok(message) = stream.raw_message_builder().next_by_subject(subject.as_str()).sequence(next).send().await else { break };
+            let Ok(message) = stream
+                .raw_message_builder()
+                .next_by_subject(subject.as_str())
+                .sequence(next)
+                .send()
+                .await
+            else {
+                break;
+            };
             next = message.sequence + 1;
-            let Some(label) = Label::read(Some(&message.headers)) else { continue };
+            let Some(label) = Label::read(Some(&message.headers)) else {
+                continue;
+            };
             seen.push(Seen {
                 message: MessageId(label.id),
                 sent_at: Time(label.sent_at),
@@ -153,7 +176,8 @@ impl Inner {
                     ..read.label
                 };
                 let headers = label.headers(&format!("r{}-{}", queue.name, read.sequence));
-                self.publish(&self.places.queue(&source), headers, read.content.body.clone()).await?;
+                self.publish(&self.places.queue(&source), headers, read.content.body.clone())
+                    .await?;
                 let acked = read.acker.double_ack().await;
                 acked.map_err(|error| away(self, "a message was moved and stays as well", &error))?;
                 moved += 1;
@@ -168,7 +192,9 @@ impl Inner {
     }
 
     pub async fn purge_queue(&self, name: &str) -> Result<(), StoreError> {
-        let Some(id) = self.names().find_queue(name) else { return Ok(()) };
+        let Some(id) = self.names().find_queue(name) else {
+            return Ok(());
+        };
         let queue = self.queue_of(id)?;
         let stream = self.queue_stream(&queue).await?;
         let purged = stream.purge().await;

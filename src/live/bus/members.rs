@@ -113,7 +113,8 @@ impl Inner {
         let members = self.bucket(&self.places.members(), SILENCE).await?;
         let text = self.describe(driver).to_string();
         let put = members.put(format!("member.{}", self.member), text.into()).await;
-        put.map(drop).map_err(|error| away(self, "this member cannot say that it is there", &error))
+        put.map(drop)
+            .map_err(|error| away(self, "this member cannot say that it is there", &error))
     }
 
     /// What the others show of this member.
@@ -125,14 +126,20 @@ impl Inner {
     }
 
     pub async fn members(&self) -> Result<Vec<Value>, StoreError> {
-        let Some(driver) = self.driver() else { return Ok(Vec::new()) };
+        let Some(driver) = self.driver() else {
+            return Ok(Vec::new());
+        };
         let own = self.describe(&driver);
         let bucket = self.bucket(&self.places.members(), SILENCE).await?;
         let failed = |error: &dyn std::fmt::Display| away(self, "the members cannot be read", error);
         let keys = bucket.keys().await.map_err(|error| failed(&error))?;
-        let keys: Vec<String> = futures::TryStreamExt::try_collect(keys).await.map_err(|error| failed(&error))?;
+        let keys: Vec<String> = futures::TryStreamExt::try_collect(keys)
+            .await
+            .map_err(|error| failed(&error))?;
         let own_key = format!("member.{}", self.member);
-        let others = keys.into_iter().filter(|key| key.starts_with("member.") && *key != own_key);
+        let others = keys
+            .into_iter()
+            .filter(|key| key.starts_with("member.") && *key != own_key);
         let mut others: Vec<String> = others.collect();
         others.sort();
         let mut members = vec![own];
@@ -201,12 +208,22 @@ impl Inner {
     }
 
     async fn renew(&self, lease: &Lease) {
-        let Ok(bucket) = self.bucket(&self.places.members(), SILENCE).await else { return };
-        let (revision, renewed_at) = *lease.0.revision.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Ok(bucket) = self.bucket(&self.places.members(), SILENCE).await else {
+            return;
+        };
+        let (revision, renewed_at) = *lease
+            .0
+            .revision
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let updated = bucket.update(&lease.0.key, self.member.clone().into(), revision).await;
         match updated {
             Ok(revision) => {
-                let mut held = lease.0.revision.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut held = lease
+                    .0
+                    .revision
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
                 *held = (revision, Instant::now());
             }
             Err(error) => {
@@ -220,11 +237,19 @@ impl Inner {
 
     fn drop_lease(&self, lease: &Lease) {
         lease.0.lost.cancel();
-        self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&lease.0.key);
+        self.leases
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(&lease.0.key);
     }
 
     pub async fn give_back(&self, lease: Lease) {
-        let revision = lease.0.revision.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        let revision = lease
+            .0
+            .revision
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .0;
         self.drop_lease(&lease);
         if let Ok(bucket) = self.bucket(&self.places.members(), SILENCE).await {
             // Gone by itself otherwise.

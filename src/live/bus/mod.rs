@@ -139,7 +139,10 @@ impl Keeper for Bus {
 
     fn follow_record(&self, first: InvocationId, message: MessageId, make: MakeRecord) {
         let mut held = self.0.held();
-        let payload = held.claims.get(Key::Event(first)).and_then(|claim| claim.payload.clone());
+        let payload = held
+            .claims
+            .get(Key::Event(first))
+            .and_then(|claim| claim.payload.clone());
         let content = Content {
             body: make(payload.as_deref().unwrap_or_default()).into(),
             content_type: Some("application/json".to_owned()),
@@ -166,7 +169,12 @@ impl Keeper for Bus {
     }
 
     fn payload(&self, first: InvocationId) -> Kept<'_, Option<Arc<str>>> {
-        let payload = self.0.held().claims.get(Key::Event(first)).and_then(|claim| claim.payload.clone());
+        let payload = self
+            .0
+            .held()
+            .claims
+            .get(Key::Event(first))
+            .and_then(|claim| claim.payload.clone());
         Box::pin(std::future::ready(Ok(payload)))
     }
 

@@ -13,12 +13,15 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     project: String,
+    /// Head of the names of buckets, which are of fewer characters.
+    bucket: String,
 }
 
 impl Places {
     pub fn new(project: &str) -> Places {
         Places {
             project: encode(project),
+            bucket: format!("emu-{}", escape(project, b'_')),
         }
     }
 
@@ -48,43 +51,47 @@ impl Places {
     }
 
     pub fn bucket(&self, store: &str) -> String {
-        format!("emu-{}-kv-{}", self.project, encode(store))
+        format!("{}-kv-{}", self.bucket, escape(store, b'_'))
     }
 
     /// Head of ids and the counter of their blocks.
     pub fn meta(&self) -> String {
-        format!("emu-{}-meta", self.project)
+        format!("{}-meta", self.bucket)
     }
 
     /// What members say of themselves, and what they have taken for themselves; gone when they do not repeat it.
     pub fn members(&self) -> String {
-        format!("emu-{}-members", self.project)
+        format!("{}-members", self.bucket)
     }
 
     /// Instants of crons that somebody fires for.
     pub fn crons(&self) -> String {
-        format!("emu-{}-crons", self.project)
+        format!("{}-crons", self.bucket)
     }
 
     /// Deduplication keys of FIFO queues, and whose message had them.
     pub fn keys(&self, queue: &str) -> String {
-        format!("emu-{}-keys-{}", self.project, encode(queue))
+        format!("{}-keys-{}", self.bucket, escape(queue, b'_'))
     }
 }
 
 /// Letters, digits, `-` and `_` stay; of anything else each byte becomes `=` and two hexadecimal digits. One token of a
 /// subject, and a key of a bucket.
 pub(super) fn encode(name: &str) -> String {
-    let mut encoded = String::with_capacity(name.len());
+    escape(name, b'=')
+}
+
+fn escape(name: &str, by: u8) -> String {
+    let mut escaped = String::with_capacity(name.len());
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
-            encoded.push(char::from(byte));
+        if byte != by && (byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+            escaped.push(char::from(byte));
         } else {
             // Writing to a string does not fail.
-            let _ = write!(encoded, "={byte:02X}");
+            let _ = write!(escaped, "{}{byte:02X}", char::from(by));
         }
     }
-    encoded
+    escaped
 }
 
 /// The way back; `None`: somebody else's.
@@ -112,7 +119,9 @@ mod tests {
         for name in ["orders", "orders.fifo", "a b*>c/\\", "é=1", "", "x_-9"] {
             let encoded = encode(name);
             assert!(
-                encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte)),
+                encoded
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte)),
                 "{encoded}"
             );
             assert_eq!(decode(&encoded).as_deref(), Some(name));
@@ -126,6 +135,8 @@ mod tests {
         let places = Places::new("my shop");
         assert_ne!(places.queue("a.b"), places.queue("a-b"));
         assert_ne!(places.queue("a").stream, places.topic("a").stream);
+        assert_ne!(places.bucket("a_2E"), places.bucket("a."));
+        assert_eq!(places.bucket("a."), "emu-my_20shop-kv-a_2E");
         assert_eq!(places.queue("a.fifo").subject, "emu.my=20shop.queue.a=2Efifo");
     }
 }

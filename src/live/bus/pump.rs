@@ -146,7 +146,9 @@ impl Inner {
         let stream = self.event_stream().await?;
         let place = self.places.event(name);
         let durable = super::place::encode(name);
-        let consumer = self.consumer(&stream, &durable, &place.subject, SILENCE_MAX, false).await?;
+        let consumer = self
+            .consumer(&stream, &durable, &place.subject, SILENCE_MAX, false)
+            .await?;
         loop {
             let room = self
                 .room_for(|driver| match driver.can_run(function) {
@@ -214,7 +216,10 @@ impl Inner {
                 let Some(read) = Read::of(message) else { continue };
                 if read.visible_at() > now {
                     early.push((read.acker, read.label.visible_at.map_or(now, Time)));
-                } else if held.claims.insert(read.key(), read.claim(Of::Queue(id, None), silence(queue))) {
+                } else if held
+                    .claims
+                    .insert(read.key(), read.claim(Of::Queue(id, None), silence(queue)))
+                {
                     ready.push((read.stored(&driver), read.content));
                 }
             }
@@ -265,7 +270,11 @@ impl Inner {
         };
         let first = InvocationId(read.label.id);
         let topic = read.label.topic.as_ref().map(|(topic, message)| {
-            let id = self.names.write().unwrap_or_else(std::sync::PoisonError::into_inner).intern_topic(topic);
+            let id = self
+                .names
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .intern_topic(topic);
             (id, MessageId(*message))
         });
         let attempt = u32::try_from(read.delivered).unwrap_or(u32::MAX);
@@ -309,7 +318,11 @@ impl Inner {
         let (Some(driver), Some(read)) = (self.driver(), Read::of(message)) else {
             return;
         };
-        let name = subject.rsplit('.').next().and_then(super::place::decode).unwrap_or_default();
+        let name = subject
+            .rsplit('.')
+            .next()
+            .and_then(super::place::decode)
+            .unwrap_or_default();
         let known = driver.table().project.topics.contains_key(&name);
         let topic = self.names().find_topic(&name).filter(|_| known);
         // Of a topic that left the manifest they wait: another member may have it, or it comes back.
@@ -348,14 +361,20 @@ fn sources(driver: &Driver) -> Vec<Source> {
     let names = driver.names();
     let mut sources = Vec::new();
     for function in table.by_name.values().map(|entry| &entry.function) {
-        let queue = function.queue.as_ref().and_then(|trigger| table.project.queues.get(&trigger.from));
+        let queue = function
+            .queue
+            .as_ref()
+            .and_then(|trigger| table.project.queues.get(&trigger.from));
         if let Some(queue) = queue
             && let Some(id) = names.find_queue(&queue.name)
         {
             sources.push(Source::Queue(id, queue.clone()));
         }
         if let Some(id) = names.find_function(&function.name) {
-            let most = function.max_concurrency.map_or(EVENTS_MAX, |most| most as usize).clamp(1, EVENTS_MAX);
+            let most = function
+                .max_concurrency
+                .map_or(EVENTS_MAX, |most| most as usize)
+                .clamp(1, EVENTS_MAX);
             sources.push(Source::Function(id, function.name.clone(), most));
         }
     }
@@ -396,7 +415,10 @@ impl Read {
     /// `None`: nobody of emu has sent this; it stays where it is.
     pub fn of(message: Message) -> Option<Read> {
         let Some(label) = Label::read(message.headers.as_ref()) else {
-            tracing::warn!("{} holds something that emu has not sent; it is left there", message.subject);
+            tracing::warn!(
+                "{} holds something that emu has not sent; it is left there",
+                message.subject
+            );
             return None;
         };
         let (sequence, delivered) = {
@@ -437,7 +459,9 @@ impl Read {
 
     /// As the core knows it. Each time that somebody was handed it counts as received, but for the one that a delay takes.
     fn stored(&self, driver: &Driver) -> Stored {
-        let before = self.delivered.saturating_sub(1 + u64::from(self.label.visible_at.is_some()));
+        let before = self
+            .delivered
+            .saturating_sub(1 + u64::from(self.label.visible_at.is_some()));
         let source = self.label.source.as_ref();
         Stored {
             message: MessageId(self.label.id),

@@ -73,7 +73,10 @@ impl Inner {
         made.map_err(|error| away(self, &format!("stream {} cannot be made", asked.name), &error))?;
         let stream = self.context.get_stream(&asked.name).await;
         let stream = stream.map_err(|error| away(self, &format!("stream {} cannot be read", asked.name), &error))?;
-        self.known.lock().await.insert(asked.name.clone(), (asked, stream.clone()));
+        self.known
+            .lock()
+            .await
+            .insert(asked.name.clone(), (asked, stream.clone()));
         Ok(stream)
     }
 
@@ -122,8 +125,9 @@ impl Inner {
 
     /// The provider's deduplication window.
     fn window(&self) -> Span {
-        self.driver()
-            .map_or(Span::ZERO, |driver| driver.table().profile.rules.queues.deduplication_window)
+        self.driver().map_or(Span::ZERO, |driver| {
+            driver.table().profile.rules.queues.deduplication_window
+        })
     }
 }
 

@@ -47,7 +47,8 @@ impl Inner {
             Intake::Event { event, payload } => {
                 let label = event_label(&event);
                 let body = Bytes::copy_from_slice(payload.as_bytes());
-                self.publish_event(&event, &format!("e{}", event.first.0), &label, body).await?;
+                self.publish_event(&event, &format!("e{}", event.first.0), &label, body)
+                    .await?;
                 Ok(event.first.0)
             }
         }
@@ -80,7 +81,9 @@ impl Inner {
         let driver = self.driver();
         let window = driver.map(|driver| driver.table().profile.rules.queues.deduplication_window);
         let age_max = window.map(crate::platform::time::Span::to_std).unwrap_or_default();
-        let bucket = self.bucket(&self.places.keys(queue), age_max.max(Duration::from_secs(1))).await?;
+        let bucket = self
+            .bucket(&self.places.keys(queue), age_max.max(Duration::from_secs(1)))
+            .await?;
         let key = encode(key);
         let failed = |error: &dyn std::fmt::Display| away(self, "a deduplication key cannot be read", error);
         match bucket.create(&key, id.to_string().into()).await {
@@ -109,7 +112,8 @@ impl Inner {
         };
         self.topic_stream().await?;
         let headers = label.headers(&format!("p{}", message.0));
-        self.publish(&self.places.topic(&name), headers, content.body.clone()).await?;
+        self.publish(&self.places.topic(&name), headers, content.body.clone())
+            .await?;
         Ok(message.0)
     }
 
@@ -128,7 +132,9 @@ impl Inner {
 
     /// The stream of a queue that the manifest has.
     pub async fn make_queue(&self, name: &str) -> Result<(), StoreError> {
-        let queue = self.driver().and_then(|driver| driver.table().project.queues.get(name).cloned());
+        let queue = self
+            .driver()
+            .and_then(|driver| driver.table().project.queues.get(name).cloned());
         match queue {
             Some(queue) => self.queue_stream(&queue).await.map(drop),
             // It left meanwhile; its stream may still be there.
@@ -138,7 +144,10 @@ impl Inner {
 
     /// Refuses what goes beyond `max_messages`. Members may be ahead of what another has counted by what they send at once.
     async fn check_room(&self, queue: QueueId, name: &str, several: u64) -> Result<(), StoreError> {
-        let Some(max) = self.driver().and_then(|driver| Some(driver.table().project.queues.get(name)?.max_messages)) else {
+        let Some(max) = self
+            .driver()
+            .and_then(|driver| Some(driver.table().project.queues.get(name)?.max_messages))
+        else {
             return Ok(());
         };
         let depth = {
@@ -162,7 +171,9 @@ impl Inner {
         let mut tries = 0;
         loop {
             tries += 1;
-            let sent = self.context.publish_with_headers(place.subject.clone(), headers.clone(), body.clone());
+            let sent = self
+                .context
+                .publish_with_headers(place.subject.clone(), headers.clone(), body.clone());
             let answered = match sent.await {
                 Ok(answer) => answer.await,
                 Err(error) => Err(error),

@@ -247,7 +247,11 @@ pub fn queues(driver: &Driver) -> Vec<api::Queue> {
     let now = driver.now();
     let core = lock(&driver.0.core);
     let names = driver.0.names.read().unwrap_or_else(PoisonError::into_inner);
-    let counts = |name: &str| names.find_queue(name).and_then(|id| driver.queue_view(id, core.platform.queue(id)));
+    let counts = |name: &str| {
+        names
+            .find_queue(name)
+            .and_then(|id| driver.queue_view(id, core.platform.queue(id)))
+    };
     let consumer = |name: &str| {
         let reads = |entry: &&std::sync::Arc<Entry>| entry.function.queue.as_ref().is_some_and(|q| q.from == name);
         table

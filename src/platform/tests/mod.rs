@@ -7,6 +7,7 @@ mod queues;
 mod random;
 mod reset;
 mod script;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

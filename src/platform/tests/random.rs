@@ -315,7 +315,7 @@ impl World {
                     .extend(deliveries.iter().map(|delivery| (*queue, delivery.receipt)));
             }
             Effect::Store(change) => self.kept.follow(change)?,
-            Effect::Note(_) | Effect::ArmCron { .. } | Effect::ReceiptChecked { .. } => {}
+            Effect::Note(_) | Effect::ArmCron { .. } | Effect::AskCron { .. } | Effect::ReceiptChecked { .. } => {}
         }
         Ok(())
     }

@@ -541,6 +541,10 @@ impl Script {
                     modelled.total()
                 )
             }
+            Effect::AskCron {
+                trigger: of,
+                scheduled_at,
+            } => format!("ask {} {}", trigger(*of), scheduled_at.0),
             Effect::Run(run) => format!(
                 "run #{} on i{} {} v{}{} {}",
                 run.invocation.0,

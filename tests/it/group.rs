@@ -1,0 +1,223 @@
+//! Several emulators on one NATS server: who does what, who takes over, and what is said when the server is not what it should be.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Emu, Project};
+use crate::nats::Nats;
+
+const WORKER: &str = r"
+export default {
+  async queue(batch) {
+    for (const message of batch.messages) {
+      console.log(`did ${message.body.n}`);
+      if (message.body.stay) await new Promise((done) => setTimeout(done, 600_000));
+    }
+  },
+};
+";
+
+fn manifest(more: &str) -> String {
+    format!("[project]\nname = \"shop\"\n{more}")
+}
+
+const QUEUE: &str = "[functions.worker]\nsource = \"functions/worker.js\"\ntimeout = \"10m\"\n\
+    queue = { from = \"jobs\", batch_size = 1, max_concurrency = 2 }\n[queues.jobs]\nvisibility_timeout = \"15m\"\n";
+
+fn member(nats: &Nats, manifest: &str) -> Emu {
+    let files = [("emu.toml", manifest), ("functions/worker.js", WORKER)];
+    Project::new(&files).start_with(&["--no-watch", "--bus", &nats.url()])
+}
+
+fn send(emu: &Emu, body: &Value) {
+    let sent = emu.control_post("/_emu/queues/jobs/messages", &json!({"body": body}));
+    assert!(sent.status.is_success(), "{}", sent.text());
+}
+
+fn done(emu: &Emu) -> Vec<u64> {
+    let logs = emu.events("log", |_| true);
+    let number = |e: &Value| e["text"].as_str()?.strip_prefix("did ")?.parse().ok();
+    logs.iter().filter_map(number).collect()
+}
+
+#[test]
+fn members_share_a_queue_and_each_message_runs_once() {
+    let nats = Nats::start();
+    let manifest = manifest(QUEUE);
+    let (first, second) = (member(&nats, &manifest), member(&nats, &manifest));
+    // Both places of the first are taken, so the rest is the second's.
+    for n in 0..2 {
+        send(&first, &json!({"n": n, "stay": true}));
+    }
+    let busy = |emu: &Emu| done(emu).len();
+    while busy(&first) + busy(&second) < 2 {
+        std::thread::yield_now();
+    }
+    let other = match busy(&first) {
+        2 => &second,
+        _ => &first,
+    };
+    for n in 2..12 {
+        send(&first, &json!({"n": n}));
+    }
+    other.wait("log", |e| e["text"] == "did 11");
+    while busy(&first) + busy(&second) < 12 {
+        std::thread::yield_now();
+    }
+    let mut all = [done(&first), done(&second)].concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..12).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_dead_member_held_comes_to_another() {
+    let nats = Nats::start();
+    let manifest = manifest(
+        &QUEUE
+            .replace("\"15m\"", "\"2s\"")
+            .replace("timeout = \"10m\"", "timeout = \"2s\""),
+    );
+    let first = member(&nats, &manifest);
+    send(&first, &json!({"n": 1, "stay": true}));
+    first.wait("log", |e| e["text"] == "did 1");
+    let _gone = first.kill();
+    let second = member(&nats, &manifest);
+    second.wait("log", |e| e["text"] == "did 1");
+    let received = second.wait("message", |e| e["change"] == "received");
+    assert_eq!(received["receive_count"], 2, "the dead one had received it");
+}
+
+#[test]
+fn an_instant_of_a_cron_is_one_members() {
+    let nats = Nats::start();
+    let manifest = manifest("[functions.worker]\nsource = \"functions/worker.js\"\ncron = \"*/1 * * * * *\"\n");
+    let files = [
+        ("emu.toml", &*manifest),
+        ("functions/worker.js", "export default { scheduled() {} };"),
+    ];
+    let start = || {
+        let args = ["--no-watch", "--provider", "azure-functions", "--bus", &nats.url()];
+        Project::new(&files).start_with(&args)
+    };
+    let members = [start(), start()];
+    let fired = || {
+        let mut instants: BTreeMap<String, usize> = BTreeMap::new();
+        for member in &members {
+            for event in member.events("invocation", |e| e["trigger"] == "cron") {
+                *instants.entry(event["summary"].to_string()).or_default() += 1;
+            }
+        }
+        instants
+    };
+    while fired().len() < 4 {
+        std::thread::yield_now();
+    }
+    let fired = fired();
+    assert!(fired.values().all(|times| *times == 1), "{fired:?}");
+}
+
+#[test]
+fn a_server_that_comes_back_has_everything() {
+    let nats = Nats::start();
+    let manifest = manifest("[queues.jobs]\n[kv.carts]\n");
+    let emu = member(&nats, &manifest);
+    for n in 0..5 {
+        send(&emu, &json!({"n": n}));
+    }
+    let put = emu.control_post("/_emu/kv/carts/put", &json!({"key": "k", "value": "v"}));
+    assert!(put.status.is_success(), "{}", put.text());
+    let stopped = nats.kill();
+    emu.wait("notice", |e| {
+        e["message"].as_str().is_some_and(|text| text.contains("is away"))
+    });
+    let refused = emu.control_post("/_emu/queues/jobs/messages", &json!({"body": 1}));
+    assert_eq!(refused.status.as_u16(), 503, "{}", refused.text());
+    assert_eq!(refused.json()["error"]["code"], "bus-away");
+    let _nats = stopped.start();
+    emu.wait("notice", |e| {
+        e["message"].as_str().is_some_and(|text| text.contains("is back"))
+    });
+    let got = emu.control_post("/_emu/queues/jobs/receive", &json!({"max": 10}));
+    let mut numbers: Vec<u64> = got
+        .json()
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|m| m["body"]["n"].as_u64())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [0, 1, 2, 3, 4], "{}", got.text());
+    assert_eq!(emu.control("/_emu/kv/carts/value?key=k")["value"], "v");
+}
+
+#[test]
+fn a_member_that_stops_hands_over_at_once() {
+    let nats = Nats::start();
+    let manifest = manifest(QUEUE);
+    let first = member(&nats, &manifest);
+    send(&first, &json!({"n": 1, "stay": true}));
+    first.wait("log", |e| e["text"] == "did 1");
+    // Its visibility timeout is fifteen minutes, and a silent member has half a minute.
+    first.interrupt();
+    first.end();
+    let second = member(&nats, &manifest);
+    let before = std::time::Instant::now();
+    second.wait("log", |e| e["text"] == "did 1");
+    assert!(before.elapsed().as_secs() < 20, "{:?}", before.elapsed());
+}
+
+/// What `emu dev` says when it cannot start.
+fn refusal(args: &[&str]) -> (Option<i32>, String) {
+    let project = Project::new(&[("emu.toml", "[queues.jobs]\n")]);
+    let mut command = crate::harness::emu(project.path());
+    command.args(["dev", "--port", "0", "--control-port", "0"]).args(args);
+    let output = command.output().expect("run emu");
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn a_server_that_will_not_do_is_told_with_the_remedy() {
+    let (code, away) = refusal(&["--bus", "nats://user:secret@127.0.0.1:1"]);
+    assert_eq!(code, Some(1), "{away}");
+    assert!(
+        away.contains("no NATS server answers") && away.contains("nats-server -js"),
+        "{away}"
+    );
+    assert!(away.contains("127.0.0.1:1") && !away.contains("secret"), "{away}");
+    let nats = Nats::without_jetstream();
+    let (_, plain) = refusal(&["--bus", &nats.url()]);
+    assert!(plain.contains("no JetStream") && plain.contains("-js"), "{plain}");
+    let (code, clock) = refusal(&["--bus", &nats.url(), "--clock", "manual"]);
+    assert_eq!(code, Some(2), "{clock}");
+    assert!(clock.contains("wall clock") && clock.contains("--bus none"), "{clock}");
+    let (code, scheme) = refusal(&["--bus", "amqp://h"]);
+    assert_eq!(code, Some(2), "{scheme}");
+    assert!(scheme.contains("it speaks to NATS"), "{scheme}");
+}
+
+#[test]
+fn an_old_server_is_told_from_a_new_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let info = format!(
+                r#"INFO {{"server_id":"x","server_name":"x","version":"2.2.6","go":"","host":"127.0.0.1","port":{port},"max_payload":1048576,"proto":1,"headers":true,"client_id":1}}"#
+            );
+            let _ = stream.write_all(format!("{info}\r\n").as_bytes());
+            let mut read = [0; 1_024];
+            while let Ok(1..) = stream.read(&mut read) {
+                let _ = stream.write_all(b"PONG\r\n");
+            }
+        }
+    });
+    let (_, old) = refusal(&["--bus", &format!("nats://127.0.0.1:{port}")]);
+    assert!(old.contains("version 2.2.6") && old.contains("2.10 or newer"), "{old}");
+}
