@@ -288,7 +288,7 @@ fn functions_stay_short() {
                 .strip_prefix("pub(super) ")
                 .or(head.strip_prefix("pub(crate) "))
                 .unwrap_or(head);
-            if !starts.iter().any(|start| head.starts_with(start)) || line.trim_end().ends_with('}') {
+            if !starts.iter().any(|start| head.starts_with(start)) || line.trim_end().ends_with(['}', ';']) {
                 continue;
             }
             let end = format!("{}}}", " ".repeat(depth));
