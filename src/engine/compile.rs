@@ -3,10 +3,12 @@
 //! Cranelift cannot be cancelled and leaves its memory behind. A child can be killed when a newer change arrives or a
 //! bound is reached, and takes its memory with it; the parent only loads what the child has left in the [cache].
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,7 +17,7 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use super::cache::{self, Cache, Key};
-use super::config;
+use super::{config, mapped};
 
 /// The hidden command: `emu __compile OUT`, the component on standard input after its length.
 const CHILD_COMMAND: &str = "__compile";
@@ -146,15 +148,16 @@ impl Compiler {
     ///
     /// # Errors
     /// See [`CompileError`].
-    pub async fn unkept(&self, wasm: Bytes) -> Result<Component, CompileError> {
+    pub async fn unkept(&self, wasm: Bytes) -> Result<Unkept, CompileError> {
         let _turn = self.spare_turn.acquire().await.map_err(std::io::Error::other)?;
         let engine = self.engine.clone();
         let CompileIn::Child(executable) = &self.place else {
-            let code = blocking(move || {
+            return blocking(move || {
                 let code = engine.precompile_component(&wasm);
-                code.map_err(|error| CompileError::Invalid(format!("{error:#}")))
-            });
-            return self.deserialize(code.await?).await;
+                let code = code.map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
+                Unkept::of(deserialized(&engine, &code))
+            })
+            .await;
         };
         let folder = match &self.cache {
             Some(cache) => cache.scratch_folder()?,
@@ -167,8 +170,12 @@ impl Compiler {
             // user may enter and that is gone when this returns. wasmtime itself checks version and configuration.
             #[expect(unsafe_code, reason = "wasmtime cannot prove that a file is its own machine code")]
             let component = unsafe { Component::deserialize_file(&engine, &out) };
+            let file = mapped::inode(&out);
             drop(folder);
-            ready(component)
+            // Its memories may be mapped from the file itself.
+            let mut unkept = Unkept::of(component)?;
+            unkept.memories.extend(file);
+            Ok(unkept)
         })
         .await
     }
@@ -232,20 +239,48 @@ impl Compiler {
 
     async fn deserialize(&self, code: Vec<u8>) -> Result<Component, CompileError> {
         let engine = self.engine.clone();
-        blocking(move || {
-            // SAFETY: the bytes are what `precompile_component` returned: made in this process, or by this very
-            // executable in a child, and then read from a folder that only this user may write and checked against the
-            // SHA-256 that was stored with them. wasmtime itself checks version and configuration.
-            #[expect(unsafe_code, reason = "wasmtime cannot prove that bytes are its own machine code")]
-            let component = unsafe { Component::deserialize(&engine, &code) };
-            ready(component)
-        })
-        .await
+        blocking(move || ready(deserialized(&engine, &code))).await
     }
 }
 
+fn deserialized(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are what `precompile_component` returned: made in this process, or by this very
+    // executable in a child, and then read from a folder that only this user may write and checked against the
+    // SHA-256 that was stored with them. wasmtime itself checks version and configuration.
+    #[expect(unsafe_code, reason = "wasmtime cannot prove that bytes are its own machine code")]
+    unsafe {
+        Component::deserialize(engine, code)
+    }
+}
+
+/// A component that is compiled for this process alone.
+pub struct Unkept {
+    pub component: Component,
+    /// The files behind its memories, by their inodes, where the system has such.
+    pub memories: BTreeSet<u64>,
+}
+
+impl Unkept {
+    fn of(component: wasmtime::Result<Component>) -> Result<Unkept, CompileError> {
+        let _alone = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = mapped::images().unwrap_or_default();
+        let component = ready_alone(component)?;
+        let after = mapped::images().unwrap_or_default();
+        let memories = after.difference(&before).copied().collect();
+        Ok(Unkept { component, memories })
+    }
+}
+
+/// Memory images are made one after the other, so that one can tell which are whose.
+static IMAGES: Mutex<()> = Mutex::new(());
+
 /// A component whose memory images are made, so that no instantiation has to make them.
 fn ready(component: wasmtime::Result<Component>) -> Result<Component, CompileError> {
+    let _alone = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    ready_alone(component)
+}
+
+fn ready_alone(component: wasmtime::Result<Component>) -> Result<Component, CompileError> {
     let made = component.and_then(|component| {
         while_busy(|| component.initialize_copy_on_write_image())?;
         Ok(component)

@@ -17,6 +17,25 @@ pub mod host;
 pub mod js;
 mod keyvalue;
 mod limits;
+#[cfg(target_os = "linux")]
+mod mapped;
+/// Other systems tell nothing of a memory's pages.
+#[cfg(not(target_os = "linux"))]
+mod mapped {
+    use std::collections::BTreeSet;
+
+    pub fn images() -> std::io::Result<BTreeSet<u64>> {
+        Ok(BTreeSet::new())
+    }
+
+    pub fn inode(_path: &std::path::Path) -> Option<u64> {
+        None
+    }
+
+    pub fn written(_images: &BTreeSet<u64>) -> std::io::Result<BTreeSet<u64>> {
+        Ok(BTreeSet::new())
+    }
+}
 mod notification;
 mod output;
 mod outside;

@@ -23,7 +23,7 @@ pub fn link(wit: &Path, touched: &[u64]) -> Result<Linked> {
 
     let (glue, metadata) = wit_dylib::create_with_metadata(&resolve, world, None);
     let shim = codegen::generate_shim(&resolve, &metadata);
-    let mut glue = crate::pages::touch(&glue, touched)?;
+    let mut glue = crate::pages::touch(&glue, touched)?.context("the glue has no entry")?;
     wit_component::embed_component_metadata(&mut glue, &resolve, world, StringEncoding::UTF8)?;
 
     let trimmed = trim(default_runtime_wasm()).context("failed to trim the runtime")?;

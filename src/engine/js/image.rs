@@ -6,6 +6,7 @@
 //! a compilation only where imports cost more: it is made in the background once they have cost [`WORTH`], and
 //! the least recently used of more than [`IMAGES_MAX`] goes.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -17,12 +18,14 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
+use super::bridges::{Bridges, Plain};
 use super::load::{TRIAL_TIME_MAX, on_trial};
 use super::loader::Graph;
 use super::runtime::Runtime;
 use super::sandbox::{Version, context, failure_of};
 use super::script::Script;
 use super::{Offer, artefact, host};
+use crate::engine::compile::Unkept;
 use crate::engine::host::{Guest, Run};
 use crate::engine::runtime::Engine;
 use crate::engine::sandbox::{Live, within};
@@ -41,6 +44,7 @@ pub struct Image {
     pub settings: Arc<str>,
     /// When it was last used, in milliseconds of its shelf.
     used_ms: AtomicU64,
+    bridges: Bridges,
 }
 
 /// How far a version is on the way to an image.
@@ -92,6 +96,32 @@ impl Shelf {
         }
         image.used_ms.store(self.now_ms(), Ordering::Relaxed);
         Some(Arc::clone(image))
+    }
+
+    /// Takes note of a use, and makes the image anew when it shows that invocations write here and there.
+    pub fn used(&self, engine: &Engine, version: &Arc<Version>, image: &Arc<Image>) {
+        if let Some(plain) = image.bridges.settled() {
+            let (engine, version, of) = (engine.clone(), Arc::downgrade(version), Arc::downgrade(image));
+            let work = async move {
+                let Some(runtime) = bridged(&engine, plain).await else {
+                    return;
+                };
+                let (Some(version), Some(of)) = (version.upgrade(), of.upgrade()) else {
+                    return;
+                };
+                let image = Arc::new(Image {
+                    runtime,
+                    settings: Arc::clone(&of.settings),
+                    used_ms: AtomicU64::new(of.used_ms.load(Ordering::Relaxed)),
+                    bridges: Bridges::default(),
+                });
+                version.progress(|progress| match progress {
+                    Progress::Made(now) if Arc::ptr_eq(now, &of) => *progress = Progress::Made(image),
+                    _ => {}
+                });
+            };
+            image.bridges.work(AbortOnDropHandle::new(tokio::spawn(work)));
+        }
     }
 
     /// Takes note of what an import has cost, and begins an image where that has become too much.
@@ -189,14 +219,35 @@ pub async fn image(
     let frozen =
         tokio::task::spawn_blocking(move || Handle::current().block_on(frozen(&importing, &modules, &settings, with)));
     let frozen = frozen.await.map_err(|error| Refused::Failed(error.to_string()))??;
-    let component = engine.compiler().unkept(Bytes::from(frozen)).await;
-    let component = component.map_err(|error| Refused::Failed(error.to_string()))?;
-    let linked = host::linker(&component).and_then(|linker| Runtime::link(&linker, &component, false));
+    let frozen = Bytes::from(frozen);
+    let (runtime, memories) = compiled(engine, frozen.clone()).await?;
     Ok(Image {
-        runtime: linked.map_err(|error| Refused::Failed(format!("{error:#}")))?,
+        runtime,
         settings: json,
         used_ms: AtomicU64::new(0),
+        bridges: Bridges::new(Plain { frozen, memories }),
     })
+}
+
+/// The runtime with a memory of its own, and the files behind that.
+async fn compiled(engine: &Engine, frozen: Bytes) -> Result<(Runtime, BTreeSet<u64>), Refused> {
+    let unkept = engine.compiler().unkept(frozen).await;
+    let Unkept { component, memories } = unkept.map_err(|error| Refused::Failed(error.to_string()))?;
+    let linked = host::linker(&component).and_then(|linker| Runtime::link(&linker, &component, false));
+    Ok((linked.map_err(|error| Refused::Failed(format!("{error:#}")))?, memories))
+}
+
+/// The same with bridges, where invocations need some.
+async fn bridged(engine: &Engine, plain: Plain) -> Option<Runtime> {
+    let bridged = tokio::task::spawn_blocking(move || plain.bridged()).await;
+    let made = match bridged.map_err(anyhow::Error::from).flatten() {
+        Ok(component) => compiled(engine, component?.into()).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    // Without bridges the image is as good, only slower.
+    made.inspect_err(|error| tracing::debug!("no bridges: {error:#}"))
+        .ok()
+        .map(|(runtime, _)| runtime)
 }
 
 /// The component, with the memory as it is after the import.

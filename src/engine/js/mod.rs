@@ -10,6 +10,7 @@
 pub mod artefact;
 
 mod bodies;
+mod bridges;
 mod bundle;
 mod compute;
 mod crypto;
@@ -21,6 +22,7 @@ mod keyvalue;
 mod load;
 mod loader;
 mod outbound;
+mod pages;
 mod pattern;
 mod reply;
 mod runtime;

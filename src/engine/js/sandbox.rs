@@ -191,6 +191,9 @@ impl Code {
                 let take = || version.progress(|progress| engine.images().take(progress, &settings));
                 let image: Option<Arc<Image>> = if steady { None } else { take() };
                 imports = image.is_none() && !steady;
+                if let Some(image) = &image {
+                    engine.images().used(engine, version, image);
+                }
                 let runtime = image.as_ref().map_or(&*version.runtime, |image| &image.runtime);
                 let instance = runtime.instantiate(&mut live.store).await;
                 instance.map_err(|error| failure_of(&error, live))?

@@ -140,3 +140,35 @@ async fn an_image_ends_with_the_settings_that_it_was_made_with() {
             .ends_with("good day")
     );
 }
+
+/// Linux only: other systems do not tell which pages are written.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_image_whose_invocations_write_here_and_there_gets_bridges() {
+    // Arrays of some pages each, and a handler that writes to all of them.
+    let code = "const far = []; for (let i = 0; i < 80; i++) far.push(new Uint8Array(20000));
+         export default { fetch() { let sum = 0; for (const one of far) sum += ++one[9000]; return Response.json(sum); } };";
+    let project = Project::new(&[("f.js", code)]);
+    let version = project
+        .load("f.js")
+        .await
+        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let imported = show(project.invoke(&version, get("/")).await).await;
+    project.image(&version).await.expect("an image");
+    let first = project.invoke(&version, get("/")).await.0.fuel;
+    // What bridges a gap is instructions more.
+    let bridged = async {
+        loop {
+            let (outcome, reply) = project.invoke(&version, get("/")).await;
+            let fuel = outcome.fuel;
+            assert_eq!(show((outcome, reply)).await, imported);
+            if fuel != first {
+                return fuel - first;
+            }
+        }
+    };
+    let more = tokio::time::timeout(std::time::Duration::from_secs(300), bridged)
+        .await
+        .expect("bridges");
+    assert!(more < first / 10, "{more} instructions for bridges, {first} without");
+}

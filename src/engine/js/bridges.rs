@@ -1,0 +1,170 @@
+//! When an image's memory is looked at for the stretches of pages that invocations write, and the component that writes
+//! fewer: see [`pages`].
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+use bytes::Bytes;
+use tokio_util::task::AbortOnDropHandle;
+use wasm_encoder::{Encode, RawSection};
+use wasmparser::BinaryReader;
+
+use super::pages;
+use crate::engine::mapped;
+
+/// Invocations after which the pages that they write are known, errors and rare ways through the code aside.
+const USES_SETTLED: u32 = 200;
+/// Stretches of which wasmtime 48 resets a memory without unmapping any of it.
+const STRETCHES_MAX: usize = 32;
+/// Of a component's binary form: magic number, version, layer.
+const PREAMBLE_BYTES: usize = 8;
+/// The section of a component that is a module.
+const CORE_MODULE: u8 = 1;
+
+/// What an image without bridges was made of.
+pub struct Plain {
+    pub frozen: Bytes,
+    /// The files behind its memories.
+    pub memories: BTreeSet<u64>,
+}
+
+/// How far an image is on the way to bridges. The default has come to the end of it.
+#[derive(Default)]
+pub struct Bridges {
+    uses: AtomicU32,
+    plain: Mutex<Option<Plain>>,
+    /// Ends with the image.
+    work: Mutex<Option<AbortOnDropHandle<()>>>,
+}
+
+impl Bridges {
+    pub fn new(plain: Plain) -> Bridges {
+        Bridges {
+            plain: Mutex::new(Some(plain)),
+            ..Bridges::default()
+        }
+    }
+
+    /// Counts a use. Once, when there have been enough: what to look at.
+    pub fn settled(&self) -> Option<Plain> {
+        let uses = self.uses.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let settled = uses == USES_SETTLED;
+        settled.then(|| self.plain.lock().unwrap_or_else(PoisonError::into_inner).take())?
+    }
+
+    /// Keeps what works on the bridges.
+    pub fn work(&self, work: AbortOnDropHandle<()>) {
+        *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
+    }
+}
+
+impl Plain {
+    /// The component with bridges; none where it does well without.
+    ///
+    /// # Errors
+    /// When the system does not tell which pages are written, or the component cannot be read.
+    pub fn bridged(&self) -> Result<Option<Vec<u8>>> {
+        let written = mapped::written(&self.memories)?;
+        let (stretches, bridges) = (pages::stretches(&written), pages::bridges(&written));
+        tracing::debug!(
+            pages = written.len(),
+            stretches,
+            bridges = bridges.len(),
+            "pages of an image"
+        );
+        if stretches <= STRETCHES_MAX {
+            return Ok(None);
+        }
+        touch(&self.frozen, &bridges).map(Some)
+    }
+}
+
+/// The component, with the pages written by whichever of its modules has the entry.
+fn touch(component: &[u8], pages: &[u64]) -> Result<Vec<u8>> {
+    let (preamble, sections) = component.split_at_checked(PREAMBLE_BYTES).unwrap_or((component, &[]));
+    let mut out = preamble.to_vec();
+    let mut reader = BinaryReader::new(sections, 0);
+    while !reader.eof() {
+        let id = reader.read_u8()?;
+        let data = reader.read_reader()?;
+        let data = &sections[data.range()];
+        let touched = match id {
+            CORE_MODULE => pages::touch(data, pages)?,
+            _ => None,
+        };
+        let data = touched.as_deref().unwrap_or(data);
+        out.push(id);
+        RawSection { id, data }.encode(&mut out);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_gaps_are_bridged() {
+        // Twelve stretches: one page each, and gaps of one page, two pages and so on.
+        let written: BTreeSet<u64> = (0..12)
+            .scan(0, |at, gap| Some(std::mem::replace(at, *at + gap + 2)))
+            .collect();
+        assert_eq!(pages::stretches(&written), 12);
+        assert_eq!(pages::bridges(&written), [1, 3, 4, 6, 7, 8, 10, 11, 12, 13]);
+        let all: BTreeSet<u64> = written.iter().copied().chain(pages::bridges(&written)).collect();
+        assert_eq!(pages::stretches(&all), 8);
+        assert_eq!(pages::bridges(&(3..40).collect()), [] as [u64; 0]);
+    }
+
+    #[test]
+    fn only_the_entry_writes_the_pages() {
+        let config = wasmtime::Config::new();
+        let engine = wasmtime::Engine::new(&config).unwrap();
+        let text = r#"(component
+            (core module (memory 1) (func (export "other") (param i32) (result i32) local.get 0))
+            (core module
+                (import "env" "memory" (memory 1))
+                (func (export "before") (result i32) i32.const 1)
+                (func (export "[async-lift]handle") (param i32) (result i32) (local i64) local.get 0)
+                (func (export "after") (result i32) i32.const 3)))"#;
+        let component = wat(text);
+        let touched = touch(&component, &[2, 7]).unwrap();
+        wasmtime::component::Component::new(&engine, &touched).unwrap();
+        let shown = functions(&touched);
+        let plain = functions(&component);
+        assert_eq!(plain.len(), 4);
+        for at in [0, 1, 3] {
+            assert_eq!(shown[at], plain[at]);
+        }
+        assert_eq!(shown[2].len(), plain[2].len() + 8);
+        assert!(
+            shown[2][..8].iter().any(|operator| operator.contains("28672")),
+            "{:?}",
+            shown[2]
+        );
+        assert_eq!(touch(&component, &[]).unwrap(), component);
+        assert!(touch(b"\0asm\x0d\0\x01\0\x01\x7f", &[]).is_err());
+    }
+
+    fn wat(text: &str) -> Vec<u8> {
+        let buffer = wast::parser::ParseBuffer::new(text).unwrap();
+        wast::parser::parse::<wast::Wat>(&buffer).unwrap().encode().unwrap()
+    }
+
+    /// The operators of all functions.
+    fn functions(component: &[u8]) -> Vec<Vec<String>> {
+        let payloads = wasmparser::Parser::new(0).parse_all(component);
+        payloads
+            .filter_map(|payload| match payload.unwrap() {
+                wasmparser::Payload::CodeSectionEntry(body) => Some(body),
+                _ => None,
+            })
+            .map(|body| {
+                let operators = body.get_operators_reader().unwrap().into_iter();
+                operators.map(|operator| format!("{:?}", operator.unwrap())).collect()
+            })
+            .collect()
+    }
+}
