@@ -25,6 +25,7 @@ mod messages;
 mod new;
 mod output;
 mod probe;
+mod replay;
 mod reset;
 mod schema;
 mod serve;
@@ -136,6 +137,7 @@ enum Command {
     Test(test::Args),
     Invoke(invoke::Args),
     Probe(probe::Args),
+    Replay(replay::Args),
     Send(messages::SendArgs),
     Publish(messages::PublishArgs),
     Fire(messages::FireArgs),
@@ -195,6 +197,7 @@ impl Command {
             Command::Test(args) => test::run(args, global),
             Command::Invoke(args) => invoke::run(args, global),
             Command::Probe(args) => probe::run(args, global),
+            Command::Replay(args) => replay::run(args, global),
             Command::Send(args) => messages::send(args, global),
             Command::Publish(args) => messages::publish(args, global),
             Command::Fire(args) => messages::fire(args, global),

@@ -6,8 +6,10 @@ use serde_json::Value;
 use super::manual::Happened;
 use crate::report::event;
 
+mod kept;
 mod page;
 
+pub use kept::*;
 pub use page::*;
 
 /// Longest body of a control request.
@@ -236,6 +238,16 @@ pub struct InvocationDetail {
     pub invocation: event::Invocation,
     pub log: Vec<LogLine>,
     pub log_dropped: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<KeptRequest>,
+    /// None: it has not answered, by what the history knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<KeptResponse>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outbound: Vec<KeptOutbound>,
+    /// Why there is no request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_kept: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

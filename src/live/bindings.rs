@@ -14,6 +14,7 @@ use crate::platform::ids::InvocationId;
 
 use super::driver::Driver;
 use super::events::Summary;
+use super::exchange::Exchange;
 use super::http::{accept_event, is_asynchronous};
 use super::listen::full;
 use super::render::{reject_code, reject_text};
@@ -24,11 +25,23 @@ pub struct Bindings {
     caller: InvocationId,
     /// Under the manual clock.
     pace: Option<Arc<Pace>>,
+    /// Where what the outside answers is kept.
+    exchange: Option<Arc<Exchange>>,
 }
 
 impl Bindings {
-    pub fn new(driver: Driver, caller: InvocationId, pace: Option<Arc<Pace>>) -> Bindings {
-        Bindings { driver, caller, pace }
+    pub fn new(
+        driver: Driver,
+        caller: InvocationId,
+        pace: Option<Arc<Pace>>,
+        exchange: Option<Arc<Exchange>>,
+    ) -> Bindings {
+        Bindings {
+            driver,
+            caller,
+            pace,
+            exchange,
+        }
     }
 }
 
@@ -97,6 +110,13 @@ impl Host for Bindings {
 
     fn recorded(&self, method: &http::Method, url: &str, answer: OutsideAnswer) {
         self.driver.0.outside.keep(method, url, answer);
+    }
+
+    fn heard(&self, method: &http::Method, url: &str, response: http::Response<Body>) -> http::Response<Body> {
+        match &self.exchange {
+            Some(exchange) => exchange.hear_outside(method, url, response),
+            None => response,
+        }
     }
 
     fn kv(&self, store: &str) -> Result<Arc<dyn KeyValue>, HostError> {

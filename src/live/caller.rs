@@ -51,6 +51,7 @@ impl Driver {
                 failure: None,
                 sandbox_init: Span::ZERO,
                 log_bytes_dropped: 0,
+                exchange: None,
             });
             let (invocation, function) = (id, entry.id);
             self.step_locked(&mut core, Input::Arrive { invocation, function }, &mut own);

@@ -28,6 +28,7 @@ use super::clock::Clock;
 use super::cron::Arm;
 use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
+use super::exchange::{Exchange, Exchanges};
 use super::faults::Chaos;
 use super::idle::Barrier;
 use super::keeper::{Commit, Keeper};
@@ -54,6 +55,7 @@ pub(super) struct Inner {
     pub clock: Clock,
     pub ids: PublicIds,
     pub hub: Hub,
+    pub exchanges: Exchanges,
     pub store: Arc<dyn Keeper>,
     /// Ids of this run are above it.
     pub ids_from: u64,
@@ -148,6 +150,7 @@ pub struct Finish {
     pub failure: Option<Failure>,
     pub sandbox_init: Span,
     pub log_bytes_dropped: u64,
+    pub exchange: Option<Arc<Exchange>>,
 }
 
 impl Core {
@@ -196,6 +199,7 @@ pub struct Parts {
     pub ids: PublicIds,
     pub names: Arc<RwLock<Names>>,
     pub hub: Hub,
+    pub exchanges: Exchanges,
     pub table: Arc<Table>,
     pub store: Arc<dyn Keeper>,
     pub ids_from: u64,
@@ -216,6 +220,7 @@ impl Driver {
             clock: parts.clock,
             ids: parts.ids,
             hub: parts.hub,
+            exchanges: parts.exchanges,
             store: parts.store,
             ids_from: parts.ids_from,
             settings: RwLock::new(Settings::new(parts.cold_starts)),
@@ -490,6 +495,7 @@ impl Driver {
             failure: None,
             sandbox_init: Span::ZERO,
             log_bytes_dropped: 0,
+            exchange: None,
         });
         if let Summary::Request {
             cause: Some(caller), ..
@@ -507,6 +513,7 @@ impl Driver {
             failure: finish.failure,
             sandbox_init: finish.sandbox_init,
             log_bytes_dropped: finish.log_bytes_dropped,
+            exchange: finish.exchange,
         };
         self.0.hub.push(now, What::Invocation(Box::new(done)));
     }

@@ -19,6 +19,7 @@ use crate::report::event::{Event, Stamped};
 
 use super::Sink;
 use super::clock::rfc3339;
+use super::exchange::Exchange;
 use super::history::{Budget as Keeping, Past, Recent, Row};
 use super::names::{Names, PublicIds};
 use super::render::Renderer;
@@ -84,6 +85,8 @@ pub struct Done {
     /// The measured init of this very run (fresh sandbox).
     pub sandbox_init: Span,
     pub log_bytes_dropped: u64,
+    /// Its request and answer, which may still be under way.
+    pub exchange: Option<Arc<Exchange>>,
 }
 
 impl Done {
@@ -127,7 +130,7 @@ struct Inner {
     sse: broadcast::Sender<Arc<Stamped>>,
     /// As JSON, made once for all pages.
     samples: broadcast::Sender<Arc<str>>,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     closed: AtomicBool,
 }
 
@@ -135,6 +138,14 @@ struct Inner {
 struct Pending {
     events: VecDeque<Raw>,
     dropped: u64,
+    /// Whole now; their invocations are in `events`, or were before.
+    exchanges: Vec<Arc<Exchange>>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.exchanges.is_empty()
+    }
 }
 
 struct Consumer {
@@ -188,7 +199,7 @@ impl Hub {
             consumer: Mutex::new(consumer),
             sse: broadcast::channel(SSE_BACKLOG).0,
             samples: broadcast::channel(2 * SSE_BACKLOG).0,
-            secrets: Secrets::default(),
+            secrets: Arc::default(),
             closed: AtomicBool::new(false),
         }));
         let reporter = hub.clone();
@@ -206,8 +217,19 @@ impl Hub {
             pending.dropped += 1;
             return;
         }
-        let was_empty = pending.events.is_empty();
+        let was_empty = pending.is_empty();
         pending.events.push_back(Raw { at, what });
+        drop(pending);
+        if was_empty {
+            self.0.arrived.notify_one();
+        }
+    }
+
+    /// A request and its answer have passed. How many there can be is bounded where they begin.
+    pub fn exchanged(&self, exchange: Arc<Exchange>) {
+        let mut pending = lock(&self.0.pending);
+        let was_empty = pending.is_empty();
+        pending.exchanges.push(exchange);
         drop(pending);
         if was_empty {
             self.0.arrived.notify_one();
@@ -247,7 +269,7 @@ impl Hub {
         consumer.past.clone()
     }
 
-    pub fn secrets(&self) -> &Secrets {
+    pub fn secrets(&self) -> &Arc<Secrets> {
         &self.0.secrets
     }
 
@@ -280,7 +302,7 @@ impl Hub {
         loop {
             {
                 let mut pending = lock(&self.0.pending);
-                while pending.events.is_empty() && !self.0.closed.load(Ordering::Acquire) {
+                while pending.is_empty() && !self.0.closed.load(Ordering::Acquire) {
                     let waited = self.0.arrived.wait_timeout(pending, Duration::from_secs(1));
                     let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
                     pending = guard;
@@ -305,17 +327,16 @@ impl Hub {
     }
 
     fn consume(&self, consumer: &mut Consumer) -> bool {
-        let (events, dropped) = {
-            let mut pending = lock(&self.0.pending);
-            (
-                std::mem::take(&mut pending.events),
-                std::mem::take(&mut pending.dropped),
-            )
-        };
-        consumer.dropped += dropped;
-        let Some(now) = events.back().map(|raw| raw.at) else {
+        let Pending {
+            events,
+            dropped,
+            exchanges,
+        } = std::mem::take(&mut *lock(&self.0.pending));
+        if events.is_empty() && exchanges.is_empty() {
             return false;
-        };
+        }
+        consumer.dropped += dropped;
+        let now = events.back().map_or(consumer.last_at, |raw| raw.at);
         consumer.last_at = now;
         if dropped > 0 {
             consumer.rows.push(Row::Skipped {
@@ -327,10 +348,21 @@ impl Hub {
         for raw in events {
             self.one(consumer, raw);
         }
+        self.keep_exchanges(consumer, exchanges);
         if let Some(past) = &consumer.past {
             past.keep(now, std::mem::take(&mut consumer.rows));
         }
         true
+    }
+
+    fn keep_exchanges(&self, consumer: &mut Consumer, exchanges: Vec<Arc<Exchange>>) {
+        for exchange in exchanges {
+            if consumer.past.is_some() && exchange.is_wanted() {
+                let secrets = self.0.secrets.clone();
+                consumer.rows.push(Row::Exchange(exchange.clone(), secrets));
+            }
+            consumer.recent.exchanged(exchange);
+        }
     }
 
     /// Once in a while, what happened in all, for pages.
@@ -377,6 +409,12 @@ impl Hub {
             rows.extend(keeping.sums(raw.at));
             keeping.take(&raw, |function| renderer.function(function))
         };
+        if kept
+            && let What::Invocation(done) = &raw.what
+            && let Some(exchange) = &done.exchange
+        {
+            exchange.wanted();
+        }
         let sampled = self.0.samples.receiver_count() > 0 && sampler.take(&raw);
         if shown || listening || kept || sampled {
             let stamped = Arc::new(renderer.stamped(&raw));

@@ -215,6 +215,31 @@ pub fn full(bytes: impl Into<bytes::Bytes>) -> Body {
         .boxed_unsync()
 }
 
+/// As clients on this machine open it.
+pub fn url(host: IpAddr, port: u16) -> String {
+    match host {
+        // 0.0.0.0 is no address to open.
+        host if host.is_unspecified() => format!("http://127.0.0.1:{port}"),
+        IpAddr::V4(host) => format!("http://{host}:{port}"),
+        IpAddr::V6(host) => format!("http://[{host}]:{port}"),
+    }
+}
+
+/// Where phones and other machines reach a port that is open to them.
+pub fn network_url(host: IpAddr, port: u16) -> Option<String> {
+    if host.is_loopback() {
+        return None;
+    }
+    if !host.is_unspecified() {
+        return Some(url(host, port));
+    }
+    // The address that this machine would send from; connecting a datagram socket sends nothing.
+    let socket = std::net::UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect(("192.0.2.1", 9)).ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then(|| url(own, port))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

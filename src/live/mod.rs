@@ -19,6 +19,7 @@ mod cron;
 mod destination;
 mod driver;
 mod events;
+mod exchange;
 mod fate;
 mod faults;
 mod group;
@@ -29,6 +30,7 @@ mod keeper;
 mod kv;
 mod listen;
 pub mod load;
+mod log;
 pub mod manual;
 mod messages;
 mod names;
@@ -77,9 +79,10 @@ use control::Control;
 use control::guard::Guard;
 use driver::{Driver, Own, Parts};
 use events::Hub;
+use exchange::Exchanges;
 use history::Past;
 use keeper::Opened;
-use listen::{Bound, bind};
+use listen::{Bound, bind, network_url, url};
 use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
 
@@ -222,12 +225,14 @@ pub async fn start_on(
         let mut names = names.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         Arc::new(Table::new(project.clone(), profile, &mut names))
     };
+    let keeps_bodies = project.history.bytes_max > 0 && project.history.bodies_bytes_max > 0;
     let (cron, arms) = mpsc::unbounded_channel();
     let parts = Parts {
         engine: engine.clone(),
         clock: clock.clone(),
         ids,
         names,
+        exchanges: Exchanges::new(hub.clone(), ids, keeps_bodies),
         hub,
         table,
         store,
@@ -370,13 +375,16 @@ fn keep_history(project: &Project, options: &Options, hub: &Hub, clock: &Clock) 
     if wanted.bytes_max == 0 {
         return Ok(None);
     }
-    let (folder, bytes_max) = match options.ephemeral {
-        true => (None, wanted.bytes_max.min(history::MEMORY_BYTES_MAX)),
-        false => (Some(project.root.join(FOLDER)), wanted.bytes_max),
+    let (folder, bytes_max, bodies_bytes_max) = match options.ephemeral {
+        true => (None, history::MEMORY_BYTES_MAX, history::MEMORY_BODIES_BYTES_MAX),
+        false => (Some(project.root.join(FOLDER)), u64::MAX, u64::MAX),
     };
+    let bytes_max = wanted.bytes_max.min(bytes_max);
     let bounds = history::Bounds {
         age_max: wanted.age_max,
         bytes_max,
+        // Events need room as well.
+        bodies_bytes_max: wanted.bodies_bytes_max.min(bodies_bytes_max).min(bytes_max / 2),
     };
     let tell = told_by(hub, clock);
     let past = Past::start(folder, bounds, Box::new(move |message| tell("warning", message)))
@@ -411,30 +419,6 @@ fn is_ours(path: &Path) -> bool {
     let read = std::fs::read(path).ok();
     let run = read.and_then(|text| serde_json::from_slice::<api::RunFile>(&text).ok());
     run.is_some_and(|run| run.pid == std::process::id())
-}
-
-fn url(host: IpAddr, port: u16) -> String {
-    match host {
-        // 0.0.0.0 is no address to open.
-        host if host.is_unspecified() => format!("http://127.0.0.1:{port}"),
-        IpAddr::V4(host) => format!("http://{host}:{port}"),
-        IpAddr::V6(host) => format!("http://[{host}]:{port}"),
-    }
-}
-
-/// Where phones and other machines reach a port that is open to them.
-fn network_url(host: IpAddr, port: u16) -> Option<String> {
-    if host.is_loopback() {
-        return None;
-    }
-    if !host.is_unspecified() {
-        return Some(url(host, port));
-    }
-    // The address that this machine would send from; connecting a datagram socket sends nothing.
-    let socket = std::net::UdpSocket::bind(("0.0.0.0", 0)).ok()?;
-    socket.connect(("192.0.2.1", 9)).ok()?;
-    let own = socket.local_addr().ok()?.ip();
-    (!own.is_loopback() && !own.is_unspecified()).then(|| url(own, port))
 }
 
 fn tell_of_busy_ports(driver: &Driver, functions: &Bound, control: &Bound) {

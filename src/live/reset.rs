@@ -66,7 +66,7 @@ impl Driver {
         }
         if let Some(past) = self.0.hub.forget() {
             let emptied = past
-                .ask(|history| history.execute_batch("DELETE FROM event; DELETE FROM folded;"))
+                .ask(|history| history.execute_batch("DELETE FROM event; DELETE FROM folded; DELETE FROM exchange;"))
                 .await;
             if let Some(Err(error)) = emptied {
                 self.notice("warning", format!("the history cannot be emptied: {error}"));

@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use crate::engine::pace::{Pace, Share, cpu_time};
 use crate::engine::{
     self, Batch, BatchSource, Event, Failure, FailureKind, InMessage, Invocation, OutMessage, Reply, Sandbox,
-    Scheduled, Stream, Version,
+    Scheduled, Version,
 };
 use crate::platform::effect::{Delivery, Run, Work};
-use crate::platform::ids::{FunctionId, InvocationId, MessageId};
+use crate::platform::ids::{InvocationId, MessageId};
 use crate::platform::input::{Completion, Input, Message, Outcome};
 use crate::platform::time::{Span, Time};
 use crate::project::faults::FaultKind;
@@ -21,9 +21,11 @@ use crate::project::faults::FaultKind;
 use super::bindings::Bindings;
 use super::destination::Response;
 use super::driver::{Core, Driver, Finish, Own, lock};
-use super::events::{Hub, Summary, What};
+use super::events::Summary;
+use super::exchange::Hold;
 use super::fate::Fate;
 use super::faults::{self, Whom};
+use super::log::Log;
 use super::manual::RunTime;
 use super::messages::Content;
 use super::names::PublicIds;
@@ -62,6 +64,8 @@ pub async fn execute(
     let inner = &driver.0;
     let pace = time.as_ref().map(|time| driver.pace(&entry, time));
     let http = matches!(event, Event::Http(_));
+    let (event, hold) = inner.exchanges.begin(driver.now(), run.invocation, event);
+    let exchange = hold.as_ref().map(|hold| hold.exchange().clone());
     let name = entry.name().clone();
     let failed = driver.fault(FaultKind::Fail, &name, Whom::invocation(run.invocation));
     let fate = match failed {
@@ -75,7 +79,12 @@ pub async fn execute(
         now: inner.clock.wall(),
         pace: pace.clone(),
         seed: inner.seed ^ run.invocation.0.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        host: Arc::new(Bindings::new(driver.clone(), run.invocation, pace.clone())),
+        host: Arc::new(Bindings::new(
+            driver.clone(),
+            run.invocation,
+            pace.clone(),
+            exchange.clone(),
+        )),
         log: Arc::new(Log {
             hub: inner.hub.clone(),
             driver: driver.clone(),
@@ -89,6 +98,7 @@ pub async fn execute(
         sender: Some(caller),
         status: None,
         reply: None,
+        hold,
     };
     let sandbox = match (failed, sandbox) {
         (Some(hit), kept) => {
@@ -160,6 +170,7 @@ pub async fn execute(
             failure: failure.clone(),
             sandbox_init: Span::from(outcome.init),
             log_bytes_dropped: outcome.log_bytes_dropped,
+            exchange,
         }),
         response: (function.on_failure.is_some() || function.on_success.is_some())
             .then(|| Response::of(caller.reply.as_ref(), failure.as_ref())),
@@ -234,6 +245,8 @@ struct Caller {
     sender: Option<oneshot::Sender<Reply>>,
     status: Option<u16>,
     reply: Option<Reply>,
+    /// Keeps the answer for the history.
+    hold: Option<Hold>,
 }
 
 impl Caller {
@@ -241,7 +254,10 @@ impl Caller {
         if let Reply::Http(response) = &reply {
             self.status = Some(response.status().as_u16());
         }
-        self.reply = Some(reply);
+        self.reply = Some(match &self.hold {
+            Some(hold) => hold.hear(reply),
+            None => reply,
+        });
     }
 
     fn forward(&mut self) {
@@ -562,30 +578,5 @@ pub fn message(id: MessageId, content: &Content, cause: Option<InvocationId>, op
         cause,
         // Whether there is room was asked before it was written.
         admitted: true,
-    }
-}
-
-/// A guest's output on its way to history, sink and watchers.
-struct Log {
-    hub: Hub,
-    driver: Driver,
-    id: InvocationId,
-    function: FunctionId,
-    pace: Option<Arc<Pace>>,
-}
-
-impl engine::LogSink for Log {
-    fn line(&self, stream: Stream, text: &str) {
-        let what = What::Log {
-            invocation: self.id,
-            function: self.function,
-            stream,
-            text: text.to_owned(),
-        };
-        let Some(pace) = &self.pace else {
-            return self.hub.push(self.driver.now(), what);
-        };
-        let hub = self.hub.clone();
-        pace.act(Box::new(move |at| hub.push(at, what)));
     }
 }

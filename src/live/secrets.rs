@@ -20,6 +20,13 @@ pub struct Secrets {
     known: RwLock<Known>,
 }
 
+impl std::fmt::Debug for Secrets {
+    /// Without the values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
 #[derive(Default)]
 struct Known {
     now: BTreeSet<String>,

@@ -16,6 +16,7 @@ use crate::project;
 
 use super::bindings::not_found;
 use super::driver::{Core, Driver, Own, lock};
+use super::exchange::Sent;
 use super::keeper::Taken;
 use super::messages::Content;
 use super::run::{self, SendOptions};
@@ -121,6 +122,13 @@ impl Driver {
                 queue: id,
                 message: run::message(message, &content, cause, options),
             };
+            if cause.is_none() {
+                self.0.exchanges.sent(self.now(), message, || Sent {
+                    delay: options.delay,
+                    group: options.group.clone(),
+                    ..Sent::new(true, queue, &content)
+                });
+            }
             core.messages.put(message, content);
             let mut own = Own {
                 message: Some(message),
@@ -243,6 +251,12 @@ impl Driver {
         let mut ids = Vec::with_capacity(coming.len());
         for (topic, one) in coming {
             ids.push(self.0.ids.message(one.id));
+            if cause.is_none() {
+                let name = self.names().topic(topic);
+                self.0
+                    .exchanges
+                    .sent(self.now(), one.id, || Sent::new(false, &name, &one.content));
+            }
             self.fan_out(topic, one.id, one.content, cause);
         }
         Ok(ids)

@@ -157,6 +157,9 @@ pub fn read(text: &str, sink: &mut Sink) -> Manifest {
             bytes_max: history
                 .size("max_size", sink)
                 .map_or(default.bytes_max, |size| size.value),
+            bodies_bytes_max: history
+                .size("max_bodies", sink)
+                .map_or(default.bodies_bytes_max, |size| size.value),
         };
         history.done();
     }

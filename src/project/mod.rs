@@ -240,6 +240,8 @@ pub struct HistorySettings {
     pub age_max: Span,
     /// On the disk; 0 keeps nothing.
     pub bytes_max: u64,
+    /// Of requests and answers; 0 keeps none.
+    pub bodies_bytes_max: u64,
 }
 
 impl Default for HistorySettings {
@@ -247,6 +249,7 @@ impl Default for HistorySettings {
         HistorySettings {
             age_max: Span::from_secs(7 * 24 * 3600),
             bytes_max: 128 << 20,
+            bodies_bytes_max: 32 << 20,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The one integration-test program: a second would link wasmtime a second time.
 
+mod bodies;
 mod browser;
 mod bundle;
 mod cli;
@@ -35,6 +36,7 @@ mod openapi;
 mod probe;
 mod readme;
 mod reload;
+mod replay;
 mod serve;
 mod simulate;
 mod snapshots;

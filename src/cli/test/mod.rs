@@ -2,7 +2,7 @@
 
 mod check;
 mod files;
-mod fits;
+pub(super) mod fits;
 mod junit;
 mod run;
 mod show;

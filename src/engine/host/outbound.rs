@@ -282,7 +282,7 @@ async fn outside(
         Verdict::Denied => OutsideRoute::Network { record: false },
         Verdict::Public | Verdict::Anywhere => run.host.outside(&method, &url, host, *port),
     };
-    match route {
+    let response = match route {
         OutsideRoute::Answer(answer) => Ok(answer.into_response()),
         OutsideRoute::Refused(why) => Err(OutboundError::Denied(why)),
         OutsideRoute::To(stand_in) => {
@@ -313,5 +313,6 @@ async fn outside(
             run.host.recorded(&method, &url, answer.clone());
             Ok(answer.into_response())
         }
-    }
+    };
+    response.map(|response| run.host.heard(&method, &url, response))
 }

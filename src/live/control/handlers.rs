@@ -20,7 +20,7 @@ use crate::report::bill::Bill;
 
 use super::{
     Answer, ApiFailure, Reply, answered, clock, consume, json as json_reply, kv, load, object, openapi, parse, past,
-    request, settings, snapshot, sse, views,
+    replay, request, settings, snapshot, sse, views,
 };
 
 /// GET `/_emu/{what}`.
@@ -161,6 +161,7 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
         ("kv", "delete") => answered(kv::delete(server, name, &body).await),
         ("crons", "fire") => answered(parse(&body).and_then(|_| fire(server, name))),
         ("functions", "invoke") => answered(invoke(server, name, &body).await),
+        ("invocations", "replay") => answered(replay::replay(server, name, &body).await),
         ("functions", "invoke-async") => answered(invoke_async(server, name, &body).await),
         ("snapshots", _) => match snapshot::act(server, name, action, &body).await {
             Some(reply) => reply,
@@ -301,7 +302,7 @@ async fn invoke(server: &Server, name: &str, body: &Bytes) -> Answer<api::Invoke
     })
 }
 
-fn rejected(server: &Server, entry: &Entry, reason: RejectReason) -> ApiFailure {
+pub(super) fn rejected(server: &Server, entry: &Entry, reason: RejectReason) -> ApiFailure {
     let status = match reason {
         RejectReason::FunctionConcurrency { .. }
         | RejectReason::AccountConcurrency { .. }

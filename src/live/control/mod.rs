@@ -11,6 +11,7 @@ mod kv;
 mod load;
 pub mod openapi;
 mod past;
+mod replay;
 mod request;
 mod settings;
 mod snapshot;

@@ -135,12 +135,40 @@ pub async fn invocation(server: &Server, id: &str) -> Answer<api::InvocationDeta
     let recent = ids
         .parse_invocation(id)
         .and_then(|id| views::invocation(&server.driver, id));
-    if let Some(found) = recent {
-        return Ok(found);
-    }
     let wanted = id.to_owned();
-    let older = ask(server, move |connection| history::invocation(connection, &wanted)).await?;
-    older.flatten().ok_or_else(|| not_found(id))
+    let mut found = match recent {
+        None => {
+            let older = ask(server, move |connection| history::invocation(connection, &wanted)).await?;
+            older.flatten().ok_or_else(|| not_found(id))?
+        }
+        Some(mut found) => {
+            // Memory forgets bodies before it forgets invocations.
+            if found.request.is_none() && server.driver.0.exchanges.is_on() {
+                let older = ask(server, move |connection| history::exchange(connection, &wanted)).await?;
+                if let Some(kept) = older.flatten() {
+                    found.request = Some(kept.request);
+                    found.response = kept.response;
+                    found.outbound = kept.outbound;
+                }
+            }
+            found
+        }
+    };
+    if found.request.is_none() {
+        found.not_kept = Some(not_kept(server, &found).to_owned());
+    }
+    Ok(found)
+}
+
+/// Why there is no request, and what to do about it.
+fn not_kept(server: &Server, found: &api::InvocationDetail) -> &'static str {
+    if found.invocation.instance.is_none() {
+        "it never ran, so there is nothing that a function was given"
+    } else if !server.driver.0.exchanges.is_on() {
+        "requests are not kept in this project: remove max_bodies = \"0MB\" (or max_size) from [history] in emu.toml"
+    } else {
+        "in a flood not every request is kept, and the oldest go: raise max_bodies under [history] in emu.toml, or send it again"
+    }
 }
 
 /// Lines and ends of the newest invocations, in the order in which they are read.

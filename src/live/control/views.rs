@@ -316,6 +316,10 @@ pub fn invocation(driver: &Driver, id: InvocationId) -> Option<api::InvocationDe
     driver.0.hub.read(|history, renderer| {
         let (at, done) = history.invocation(id)?;
         let lines = history.log(id).iter();
+        let kept = done
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.kept(driver.0.hub.secrets()));
         Some(api::InvocationDetail {
             time: rfc3339(*at),
             invocation: renderer.invocation(done),
@@ -326,6 +330,10 @@ pub fn invocation(driver: &Driver, id: InvocationId) -> Option<api::InvocationDe
                 })
                 .collect(),
             log_dropped: done.log_bytes_dropped,
+            response: kept.as_ref().and_then(|kept| kept.response.clone()),
+            outbound: kept.as_ref().map(|kept| kept.outbound.clone()).unwrap_or_default(),
+            request: kept.map(|kept| kept.request),
+            not_kept: None,
         })
     })
 }

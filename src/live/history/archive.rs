@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::read::{self, Query};
 use super::schema;
 use super::why::NoWhy;
-use crate::live::api::Why;
+use crate::live::api::{InvocationDetail, Why};
 use crate::live::clock::{Clock, since};
 use crate::project::ClockSetting;
 use crate::report::event::Stamped;
@@ -69,6 +69,19 @@ impl Archive {
         let mut ran: Vec<Ran> = rows.collect::<Result<_, _>>().context("the history cannot be read")?;
         ran.reverse();
         Ok(ran)
+    }
+
+    /// As GET `/_emu/invocations/{id}`, by any end of the id that no other has. `None`: no invocation of this id has ended.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn invocation(&self, id: &str) -> anyhow::Result<Result<Option<InvocationDetail>, NoWhy>> {
+        let read = || match super::why::whole_id(&self.0, id)? {
+            Ok(id) => Ok(Ok(read::invocation(&self.0, &id)?)),
+            Err(unclear) => Ok(Err(unclear)),
+        };
+        let found: rusqlite::Result<_> = read();
+        found.context("the history cannot be read")
     }
 
     /// As GET `/_emu/why/{id}`.

@@ -26,13 +26,15 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::live::exchange::Exchange;
+use crate::live::secrets::Secrets;
 use crate::platform::time::{Span, Time};
 use crate::report::event::Stamped;
 
 pub use archive::{Archive, Ran};
 pub use budget::Budget;
 pub use caused::caused;
-pub use read::{Query, events, invocation, invocations, logs};
+pub use read::{Query, events, exchange, invocation, invocations, logs};
 pub use recent::Recent;
 pub use why::{NoWhy, why};
 
@@ -49,15 +51,20 @@ pub struct Bounds {
     pub age_max: Span,
     /// Beyond it the oldest goes.
     pub bytes_max: u64,
+    /// The same for requests and answers, which are counted there as well.
+    pub bodies_bytes_max: u64,
 }
 
 /// In memory there is less room.
 pub const MEMORY_BYTES_MAX: u64 = 8 << 20;
+pub const MEMORY_BODIES_BYTES_MAX: u64 = 4 << 20;
 
 /// One thing to keep.
 #[derive(Debug)]
 pub enum Row {
     Event(Arc<Stamped>),
+    /// A request and its answer, made text by the history's own thread.
+    Exchange(Arc<Exchange>, Arc<Secrets>),
     /// Invocations of one function in one second that were not kept singly.
     Folded(Folded),
     /// Other events of one second that were not kept.

@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use crate::live::api;
+use crate::live::exchange::Kept;
 use crate::report::event::{Event, Stamped};
 
 /// Which events.
@@ -91,12 +92,31 @@ pub fn invocation(connection: &Connection, id: &str) -> rusqlite::Result<Option<
         }),
         _ => None,
     };
+    let kept = exchange(connection, id)?;
     Ok(Some(api::InvocationDetail {
         time: listed.time,
         invocation: listed.invocation,
         log: log.into_iter().filter_map(line).collect(),
         log_dropped: 0,
+        response: kept.as_ref().and_then(|kept| kept.response.clone()),
+        outbound: kept.as_ref().map(|kept| kept.outbound.clone()).unwrap_or_default(),
+        request: kept.map(|kept| kept.request),
+        not_kept: None,
     }))
+}
+
+/// What an invocation was given and answered, where it is kept.
+///
+/// # Errors
+/// Those of the database.
+pub fn exchange(connection: &Connection, id: &str) -> rusqlite::Result<Option<Kept>> {
+    if !connection.table_exists(None, "exchange")? {
+        // Read only, and of an emu that kept none.
+        return Ok(None);
+    }
+    let mut find = connection.prepare_cached("SELECT data FROM exchange WHERE id = ?1 ORDER BY seq DESC LIMIT 1")?;
+    let found: Option<String> = find.query_row([id], |row| row.get(0)).optional()?;
+    Ok(found.and_then(|data| serde_json::from_str(&data).ok()))
 }
 
 /// The lines and the ends of the newest invocations, each invocation's lines before its end.

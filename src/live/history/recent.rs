@@ -1,12 +1,14 @@
 //! The last invocations with their logs in memory, bounded by count and by bytes.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::engine::Stream;
 use crate::platform::ids::{FunctionId, InvocationId};
 use crate::platform::time::Time;
 
 use crate::live::events::{Done, Raw, What};
+use crate::live::exchange::Exchange;
 
 /// Invocations kept.
 const INVOCATIONS_MAX: usize = 10_000;
@@ -14,6 +16,8 @@ const INVOCATIONS_MAX: usize = 10_000;
 const LOG_BYTES_MAX: usize = 16 << 20;
 /// What a line costs beside its text.
 const LINE_OVERHEAD: usize = 64;
+/// Requests and answers that are kept in memory; older ones only the database has.
+const EXCHANGE_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Default)]
 pub struct Recent {
@@ -22,6 +26,9 @@ pub struct Recent {
     logs: HashMap<InvocationId, Vec<(Stream, String)>>,
     log_order: VecDeque<(InvocationId, usize)>,
     log_bytes: usize,
+    /// Those that are whole, with what they take.
+    exchanges: VecDeque<(Arc<Exchange>, usize)>,
+    exchange_bytes: usize,
 }
 
 impl Recent {
@@ -61,6 +68,19 @@ impl Recent {
                     self.logs.remove(&oldest);
                 }
             }
+        }
+    }
+
+    pub fn exchanged(&mut self, exchange: Arc<Exchange>) {
+        let bytes = exchange.bytes();
+        self.exchange_bytes += bytes;
+        self.exchanges.push_back((exchange, bytes));
+        while self.exchange_bytes > EXCHANGE_BYTES_MAX || self.exchanges.len() > INVOCATIONS_MAX {
+            let Some((oldest, bytes)) = self.exchanges.pop_front() else {
+                break;
+            };
+            self.exchange_bytes -= bytes;
+            oldest.forget();
         }
     }
 

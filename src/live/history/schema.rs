@@ -40,6 +40,14 @@ const TABLES: &str = "
         FROM event WHERE kind = 'message';
 ";
 
+/// Made where they are not there yet: emu of before kept none of it, and its history stays good.
+const LATER_TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS exchange (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL, time TEXT NOT NULL, bytes INTEGER NOT NULL, data TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS exchange_id ON exchange (id);
+    CREATE INDEX IF NOT EXISTS exchange_time ON exchange (time, seq, bytes);
+";
+
 /// Opens the database, and makes its tables when it is new. No folder: in memory. `tell` hears when one that is of no use
 /// was put aside.
 pub(super) fn open(folder: Option<&Path>, tell: &dyn Fn(String)) -> anyhow::Result<Connection> {
@@ -76,7 +84,10 @@ fn prepare(path: &Path) -> rusqlite::Result<Option<Connection>> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     match version {
         0 => make(&connection)?,
-        VERSION => settle(&connection)?,
+        VERSION => {
+            settle(&connection)?;
+            connection.execute_batch(LATER_TABLES)?;
+        }
         _ => return Ok(None),
     }
     Ok(Some(connection))
@@ -84,7 +95,9 @@ fn prepare(path: &Path) -> rusqlite::Result<Option<Connection>> {
 
 fn make(connection: &Connection) -> rusqlite::Result<()> {
     settle(connection)?;
-    connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))
+    connection.execute_batch(&format!(
+        "BEGIN; {TABLES} {LATER_TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+    ))
 }
 
 fn settle(connection: &Connection) -> rusqlite::Result<()> {

@@ -6,7 +6,8 @@ use super::write::Writer;
 use super::*;
 use crate::live::api::{Hop, Then};
 use crate::live::clock::rfc3339;
-use crate::live::events::{Done, Raw, Summary, What};
+use crate::live::events::{Done, Hub, Raw, Summary, What};
+use crate::live::exchange::Exchanges;
 use crate::platform::effect::{End, Record, TriggerKind};
 use crate::platform::ids::{FunctionId, InvocationId};
 use crate::platform::input::Outcome;
@@ -18,6 +19,7 @@ fn bounds() -> Bounds {
     Bounds {
         age_max: WEEK,
         bytes_max: 64 << 20,
+        bodies_bytes_max: 1 << 20,
     }
 }
 
@@ -197,6 +199,7 @@ fn done(n: u64, at: Time, failed: bool) -> Raw {
         failure: None,
         sandbox_init: Span::ZERO,
         log_bytes_dropped: 0,
+        exchange: None,
     }));
     Raw { at, what }
 }
@@ -483,4 +486,58 @@ fn an_end_that_several_ids_have_names_them() {
     assert_eq!(asked("98a4-0003").expect("whole").asked, "98a4-0003");
     assert_eq!(asked("98a4-000").err(), Some(NoWhy::Unknown));
     assert_eq!(asked("3").err(), Some(NoWhy::Unknown));
+}
+
+/// A body of so many bytes that has passed.
+fn exchanges() -> (Exchanges, Hub) {
+    struct Nobody;
+    impl crate::live::Sink for Nobody {
+        fn event(&mut self, _: &Stamped) {}
+        fn folded(&mut self, _: u64, _: u64) {}
+    }
+    let ids = crate::live::names::PublicIds::new(1);
+    let hub = Hub::start(Arc::default(), ids, Box::new(Nobody)).expect("a thread");
+    (Exchanges::new(hub.clone(), ids, true), hub)
+}
+
+#[test]
+fn the_oldest_requests_go_when_there_are_too_many_bytes_of_them() {
+    let (exchanges, hub) = exchanges();
+    let mut writer = writer(Vec::new());
+    let mut ids = Vec::new();
+    for n in 0..40 {
+        let event = crate::engine::Event::Json("x".repeat(60_000).into());
+        let (_, hold) = exchanges.begin(Time::from_secs(n), InvocationId(n), event);
+        let exchange = hold.expect("there is room").exchange().clone();
+        ids.push(exchange.id.clone());
+        let row = Row::Exchange(exchange, hub.secrets().clone());
+        writer.write(Time::from_secs(n), &[row]).expect("a row is written");
+    }
+    let bytes = "SELECT sum(bytes) FROM exchange";
+    let bytes: i64 = writer
+        .connection()
+        .query_row(bytes, [], |row| row.get(0))
+        .expect("a sum");
+    let max = bounds().bodies_bytes_max as i64;
+    assert!(bytes <= max + max / 8 + 61_000, "{bytes} of {max}");
+    let kept = |id: &str| exchange(writer.connection(), id).expect("a read");
+    assert!(kept(&ids[0]).is_none(), "the oldest has gone");
+    let newest = kept(&ids[39]).expect("the newest is there");
+    assert_eq!(
+        (newest.request.content.bytes, newest.request.content.truncated),
+        (60_002, false)
+    );
+    hub.close();
+}
+
+#[test]
+fn so_many_requests_of_a_second_are_kept_and_no_more_bytes_than_there_is_room_for() {
+    let (exchanges, hub) = exchanges();
+    let begin = |n: u64, at: u64| {
+        let event = crate::engine::Event::Json(serde_json::Value::Null);
+        exchanges.begin(Time::from_secs(at), InvocationId(n), event).1.is_some()
+    };
+    assert_eq!((0..3_000).filter(|n| begin(*n, 7)).count(), 1_000);
+    assert!(begin(3_000, 8), "a new second");
+    hub.close();
 }

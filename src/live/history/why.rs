@@ -78,7 +78,7 @@ impl NoWhy {
 }
 
 /// The id that ends like this, when there is exactly one.
-fn whole_id(connection: &Connection, end: &str) -> rusqlite::Result<Result<String, NoWhy>> {
+pub(super) fn whole_id(connection: &Connection, end: &str) -> rusqlite::Result<Result<String, NoWhy>> {
     let known = connection
         .prepare_cached("SELECT 1 FROM event WHERE id = ?1 LIMIT 1")?
         .exists([end])?;

@@ -9,6 +9,8 @@ use crate::report::event::{Event, Stamped};
 
 /// Rows between two looks at the size.
 const ROWS_BETWEEN_LOOKS: u64 = 2_000;
+/// Bytes of bodies between two looks, as a share of what there may be.
+const SHARE_BETWEEN_LOOKS: u64 = 8;
 /// Of the rows, when there are too many.
 const SHARE_REMOVED: i64 = 8;
 const PICODOLLARS: f64 = 1e-12;
@@ -19,6 +21,7 @@ pub(super) struct Writer {
     seq: i64,
     /// Rows since the size was looked at.
     unseen: u64,
+    unseen_bytes: u64,
 }
 
 /// What is searched of an event.
@@ -44,6 +47,7 @@ impl Writer {
             seq,
             // The first write looks.
             unseen: ROWS_BETWEEN_LOOKS,
+            unseen_bytes: 0,
         }
     }
 
@@ -59,8 +63,11 @@ impl Writer {
         self.unseen += rows.len() as u64;
         let transaction = self.connection.unchecked_transaction()?;
         let seq = insert(&transaction, self.seq, rows)?;
-        if self.unseen >= ROWS_BETWEEN_LOOKS {
+        self.unseen_bytes += insert_exchanges(&transaction, rows)?;
+        let many_bytes = self.unseen_bytes > self.bounds.bodies_bytes_max / SHARE_BETWEEN_LOOKS;
+        if self.unseen >= ROWS_BETWEEN_LOOKS || many_bytes {
             self.unseen = 0;
+            self.unseen_bytes = 0;
             remove_old(&transaction, now, &self.bounds)?;
         }
         transaction.commit()?;
@@ -109,6 +116,7 @@ fn insert(connection: &Connection, mut seq: i64, rows: &[Row]) -> rusqlite::Resu
                     sums.cost_picodollars as f64 * PICODOLLARS,
                 ])?;
             }
+            Row::Exchange(..) => {}
             Row::Skipped { at, what, count } => {
                 let none = None::<i64>;
                 folded.execute(params![
@@ -126,6 +134,25 @@ fn insert(connection: &Connection, mut seq: i64, rows: &[Row]) -> rusqlite::Resu
         }
     }
     Ok(seq)
+}
+
+/// How many bytes they took. One that was forgotten meanwhile is left out.
+fn insert_exchanges(connection: &Connection, rows: &[Row]) -> rusqlite::Result<u64> {
+    let mut insert =
+        connection.prepare_cached("INSERT INTO exchange (id, time, bytes, data) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut bytes = 0;
+    for row in rows {
+        let Row::Exchange(exchange, secrets) = row else {
+            continue;
+        };
+        let Some(kept) = exchange.kept(secrets) else { continue };
+        let Ok(data) = serde_json::to_string(&kept) else {
+            continue;
+        };
+        insert.execute(params![exchange.id, rfc3339(exchange.at), data.len() as i64, data])?;
+        bytes += data.len() as u64;
+    }
+    Ok(bytes)
 }
 
 /// As `--json` writes it. An event that is not JSON cannot be.
@@ -189,6 +216,10 @@ fn remove_old(connection: &Connection, now: Time, bounds: &Bounds) -> rusqlite::
         let remove = format!("DELETE FROM {table} WHERE seq < ifnull(({keep}), 9223372036854775807)");
         connection.execute(&remove, [&oldest])?;
     }
+    connection.execute("DELETE FROM exchange WHERE time < ?1", [&oldest])?;
+    let too_many = "DELETE FROM exchange WHERE seq <= (SELECT max(seq) FROM
+         (SELECT seq, sum(bytes) OVER (ORDER BY seq DESC) AS newer FROM exchange) WHERE newer > ?1)";
+    connection.execute(too_many, [bounds.bodies_bytes_max as i64])?;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let used = (pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?;
     if used as u64 <= bounds.bytes_max {

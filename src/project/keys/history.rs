@@ -14,5 +14,12 @@ pub static HISTORY: Table = Table {
             "Of the file; beyond it the oldest goes. `\"0MB\"` keeps nothing.",
         )
         .also(&["size", "limit", "max_bytes"]),
+        key(
+            "max_bodies",
+            Kind::Text(Text::Size),
+            "`\"32MB\"`",
+            "Of requests and answers in it, of each the first 64 KiB; beyond it the oldest go. `\"0MB\"` keeps none.",
+        )
+        .also(&["bodies", "max_body", "requests"]),
     ],
 };
