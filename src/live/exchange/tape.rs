@@ -93,10 +93,10 @@ impl http_body::Body for Taped {
         {
             hold.0.hear(self.side, data);
         }
-        if frame.is_none() || self.body.is_end_stream() {
-            if let Some(hold) = self.hold.take() {
-                hold.0.ended(self.side);
-            }
+        if (frame.is_none() || self.body.is_end_stream())
+            && let Some(hold) = self.hold.take()
+        {
+            hold.0.ended(self.side);
         }
         Poll::Ready(frame)
     }
