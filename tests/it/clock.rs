@@ -428,6 +428,37 @@ fn a_guest_that_sleeps_while_it_sends_moves_the_clock() {
 }
 
 #[test]
+fn files_of_guests_have_the_times_of_the_clock() {
+    let guest = std::fs::read_to_string("fixtures/wasm/file-times.wat").expect("the fixture");
+    let look = || {
+        let project = Project::new(&[
+            (
+                "emu.toml",
+                "[functions.files]\nsource = 'files.wat'\nmemory = '128MB'\n",
+            ),
+            ("files.wat", &guest),
+        ]);
+        let emu = project.start_with(&["--clock", "manual", "--start-time", "2026-01-01T00:00:00Z"]);
+        let answer = emu.control_post("/_emu/functions/files/invoke", &json!({})).json();
+        let times = answer["response"].as_array().cloned().unwrap_or_default();
+        let nanos = |time: &Value| u64::from_str_radix(time.as_str().unwrap_or_default(), 16).ok();
+        let times: Vec<u64> = times.iter().filter_map(nanos).collect();
+        assert_eq!(times.len(), 4, "{answer}");
+        times
+    };
+    let times = look();
+    let start = 1_767_225_600_000_000_000;
+    assert!((start..start + 1_000_000_000).contains(&times[0]), "{times:?}");
+    assert_eq!(times[0], times[1], "nobody has changed it");
+    assert!(
+        times[2] > times[0] + 1_000_000,
+        "changed a million steps later: {times:?}"
+    );
+    assert_eq!(times[3], 12_345, "set by the guest");
+    assert_eq!(times, look(), "the same on another day");
+}
+
+#[test]
 fn the_commands_move_the_clock_and_wait() {
     let emu = start();
     let said = |out: std::process::Output| (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned());

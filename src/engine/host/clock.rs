@@ -75,6 +75,11 @@ impl Clock {
         Self(Arc::new(inner))
     }
 
+    /// Whether the guest's time is not the machine's.
+    pub fn is_virtual(&self) -> bool {
+        self.0.pace.is_some() || self.0.still.is_some()
+    }
+
     /// When the run began.
     pub fn arrival(&self) -> Time {
         Time(self.0.arrival_ns)

@@ -22,6 +22,7 @@ use super::{Host, Invocation, Settings, Stream};
 mod allow;
 pub mod clock;
 mod configuration;
+mod files;
 mod http;
 pub mod internal;
 mod keyvalue;
@@ -167,6 +168,12 @@ impl Guest {
         }
     }
 
+    /// What the file times in its scratch folder mean, once there is one.
+    fn times(&mut self) -> Option<&mut files::Times> {
+        let (_, scratch) = self.files.as_mut()?;
+        scratch.as_mut().map(Scratch::times)
+    }
+
     /// Sockets as wasmtime denies them when nothing is allowed.
     fn sockets(&mut self) -> WasiSocketsCtxView<'_> {
         let Self { run, table, files, .. } = self;
@@ -256,6 +263,7 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     let l = &mut linker;
     add_p2(l)?;
     add_p3(l)?;
+    files::add_to_linker(l)?;
     clock::add_to_linker(l)?;
     random::add_to_linker(l)?;
     configuration::add_to_linker(l)?;

@@ -1,10 +1,12 @@
 //! A guest's own folder, `/tmp` and nothing else: made when the guest first asks for its file system, gone with it.
 
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use tempfile::TempDir;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
+use super::files::Times;
 use crate::engine::Stream;
 use crate::engine::output::Log;
 
@@ -12,9 +14,21 @@ use crate::engine::output::Log;
 const GUEST_PATH: &str = "/tmp";
 
 /// A folder that goes when this does.
-pub(super) struct Scratch(Option<TempDir>);
+pub(super) struct Scratch(Option<TempDir>, Times);
 
 impl Scratch {
+    fn new(dir: TempDir) -> Scratch {
+        // By the file system's own clock, which may tick in larger steps than others.
+        let made = std::fs::metadata(dir.path()).and_then(|of| of.modified()).ok();
+        let since = made.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let ns = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
+        Scratch(Some(dir), Times::new(ns.unwrap_or(0)))
+    }
+
+    pub fn times(&mut self) -> &mut Times {
+        &mut self.1
+    }
+
     fn path(&self) -> &Path {
         self.0.as_ref().map_or(Path::new(""), TempDir::path)
     }
@@ -39,7 +53,7 @@ pub(super) fn file_system(log: &Log) -> (WasiCtx, Option<Scratch>) {
     let made = tempfile::Builder::new()
         .prefix("emu-scratch-")
         .tempdir()
-        .map(|dir| Scratch(Some(dir)));
+        .map(Scratch::new);
     let scratch = made.map_err(wasmtime::Error::from).and_then(|scratch| {
         builder.preopened_dir(scratch.path(), GUEST_PATH, FsPerms::ReadWrite)?;
         Ok(scratch)
