@@ -17,4 +17,6 @@ pub mod live;
 
 pub mod sim;
 
+pub mod pack;
+
 pub mod cli;

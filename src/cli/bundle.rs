@@ -181,7 +181,11 @@ fn warnings(function: &Function) -> Vec<String> {
 }
 
 /// Puts `--env` into the function's environment and takes the secrets out that nobody asked for: their names.
-fn environment(function: &mut Function, project: &Project, given: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) fn environment(
+    function: &mut Function,
+    project: &Project,
+    given: &[String],
+) -> Result<Vec<String>, Failure> {
     let mut asked: BTreeMap<String, String> = BTreeMap::new();
     for entry in given {
         let (name, value) = match entry.split_once('=') {

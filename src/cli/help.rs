@@ -48,7 +48,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Foresee", &["simulate", "trace", "lesson"]),
-    ("Project", &["new", "bundle", "validate", "types", "schema"]),
+    ("Project", &["new", "bundle", "package", "validate", "types", "schema"]),
     ("This program", &["cache", "completions"]),
 ];
 

@@ -24,6 +24,7 @@ mod logs;
 mod messages;
 mod new;
 mod output;
+mod package;
 mod probe;
 mod replay;
 mod reset;
@@ -160,6 +161,7 @@ enum Command {
     Trace(trace::Args),
     New(new::Args),
     Bundle(bundle::Args),
+    Package(package::Args),
     Validate(validate::Args),
     Schema(schema::Args),
     Types(types::Args),
@@ -220,6 +222,7 @@ impl Command {
             Command::Trace(args) => trace::run(args),
             Command::New(args) => new::run(args),
             Command::Bundle(args) => bundle::run(args, global),
+            Command::Package(args) => package::run(args, global),
             Command::Validate(args) => validate::run(args, global),
             Command::Schema(args) => schema::run(args),
             Command::Types(args) => types::run(args, global),

@@ -15,9 +15,10 @@ use super::failure::{Failure, INTERRUPTED, Outcome};
 use super::output::machine_time;
 use super::settings::{self, NetworkArgs, Opened, RunArgs, StateArgs};
 use super::signals::Signals;
-use super::{Global, env};
+use super::{Global, env, probe};
 use crate::live::serve::{HealthPath, Serving};
 use crate::live::{self, Live, Options, Sink};
+use crate::project::Project;
 use crate::report::access::{Access, Level, Lines, LogFormat};
 use crate::report::event::Stamped;
 use crate::report::number::plural;
@@ -64,6 +65,18 @@ pub struct Args {
     #[arg(long, value_name = "PATH", env = "EMU_HEALTH_PATH", value_parser = health_path)]
     health_path: Option<String>,
 
+    /// Serve these functions of the project only
+    #[arg(long, value_name = "NAME,..", env = "EMU_FUNCTIONS", value_delimiter = ',')]
+    functions: Vec<String>,
+
+    /// Variables of emu's own environment that every function gets, where they are set
+    #[arg(long, value_name = "NAME,..", env = "EMU_PASS", value_delimiter = ',')]
+    pass: Vec<String>,
+
+    /// Take what `build` commands have made, and run none
+    #[arg(long, env = "EMU_NO_BUILD", value_parser = clap::builder::FalseyValueParser::new())]
+    no_build: bool,
+
     /// Longest wait for what runs when emu is stopped [default: 8s]
     #[arg(long, value_name = "TIME", env = "EMU_DRAIN_TIMEOUT", value_parser = drain)]
     drain_timeout: Option<Duration>,
@@ -100,7 +113,18 @@ fn drain(text: &str) -> Result<Duration, String> {
 
 pub fn run(args: &Args, global: &Global) -> Outcome {
     let path = args.path.as_deref().or(global.project.as_deref());
-    let opened = settings::open(path, &args.run)?;
+    let mut opened = settings::open(path, &args.run)?;
+    for name in args.functions.iter().filter(|name| !name.is_empty()) {
+        probe::function(&opened.loaded.project, name)?;
+    }
+    let changes = Changes::of(args);
+    changes.apply(&mut opened.loaded.project);
+    let read = opened.read;
+    opened.read = Arc::new(move || {
+        let mut reread = read()?;
+        changes.apply(&mut reread.project);
+        Ok(reread)
+    });
     let file = &opened.loaded.project.dev;
     let token = global.control_token.as_deref();
     let seed = getrandom::u64().unwrap_or(0);
@@ -127,6 +151,36 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     runtime.shutdown_background();
     log.end();
     outcome
+}
+
+/// What the command line changes in a project.
+struct Changes {
+    functions: Vec<String>,
+    variables: Vec<(String, String)>,
+    no_build: bool,
+}
+
+impl Changes {
+    fn of(args: &Args) -> Changes {
+        let variables = args.pass.iter().filter_map(|name| Some((name.clone(), env(name)?)));
+        Changes {
+            functions: args.functions.iter().filter(|name| !name.is_empty()).cloned().collect(),
+            variables: variables.collect(),
+            no_build: args.no_build,
+        }
+    }
+
+    fn apply(&self, project: &mut Project) {
+        if !self.functions.is_empty() {
+            project.functions.retain(|name, _| self.functions.contains(name));
+        }
+        for (name, value) in &self.variables {
+            project.give(name, value);
+        }
+        for function in project.functions.values_mut().filter(|_| self.no_build) {
+            function.build = None;
+        }
+    }
 }
 
 async fn serve(opened: Opened, options: Options, log: &Log) -> Outcome {

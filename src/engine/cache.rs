@@ -139,7 +139,8 @@ impl Cache {
         Ok(())
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
+    /// Where the code of this key is, once it is there.
+    pub(super) fn path(&self, key: &Key) -> PathBuf {
         self.code.join(&key.0)
     }
 

@@ -87,6 +87,8 @@ pub struct Compiler {
     turn: Semaphore,
     /// Of compilations that nobody waits for.
     spare_turn: Semaphore,
+    /// Kept code that was used, in this order.
+    used: Mutex<Vec<PathBuf>>,
 }
 
 impl Compiler {
@@ -105,6 +107,26 @@ impl Compiler {
             cache,
             turn: Semaphore::new(1),
             spare_turn: Semaphore::new(1),
+            used: Mutex::default(),
+        }
+    }
+
+    /// Files of kept code that were used so far, in this order.
+    pub(super) fn used(&self) -> Vec<PathBuf> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Code that is kept has been used, if there it is.
+    fn note(&self, key: &Key) {
+        let path = self
+            .cache
+            .as_ref()
+            .map(|cache| cache.path(key))
+            .filter(|path| path.is_file());
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = path {
+            used.retain(|known| *known != path);
+            used.push(path);
         }
     }
 
@@ -116,6 +138,7 @@ impl Compiler {
         let started = Instant::now();
         let key = Key::new(&wasm, &self.engine);
         if let Some(component) = self.cached(&key).await? {
+            self.note(&key);
             return Ok(Compiled {
                 component,
                 cached: true,
@@ -125,6 +148,7 @@ impl Compiler {
         let _turn = self.turn.acquire().await.map_err(std::io::Error::other)?;
         // Another task may have compiled the same meanwhile.
         if let Some(component) = self.cached(&key).await? {
+            self.note(&key);
             return Ok(Compiled {
                 component,
                 cached: true,
@@ -136,6 +160,7 @@ impl Compiler {
             CompileIn::Process => self.in_process(wasm, &key).await?,
         };
         let component = self.deserialize(code).await?;
+        self.note(&key);
         Ok(Compiled {
             component,
             cached: false,

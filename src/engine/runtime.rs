@@ -1,5 +1,6 @@
 //! The engine itself: one wasmtime, one linker and one compiler for all functions; versions and their sandboxes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -79,6 +80,16 @@ impl Engine {
 
     pub(crate) fn compiler(&self) -> &Compiler {
         &self.0.compiler
+    }
+
+    /// Files of compiled code that this engine has used.
+    pub fn compiled_code(&self) -> BTreeSet<PathBuf> {
+        self.0.compiler.used().into_iter().collect()
+    }
+
+    /// The one that it has used last.
+    pub fn last_compiled(&self) -> Option<PathBuf> {
+        self.0.compiler.used().pop()
     }
 
     /// What runs scripts, compiled or found in the cache at the first call.
@@ -164,6 +175,32 @@ impl Engine {
                 Err("a WASI command answers no requests of its own; bundles are made of scripts".to_owned())
             }
         }
+    }
+
+    /// A Lambda-style script as Node.js reads it.
+    ///
+    /// # Errors
+    /// When the version is no such script, or imports what only emu has.
+    pub fn plain_files(&self, version: &Version) -> Result<js::Plain, String> {
+        match &*version.0 {
+            Kind::Script(version) if version.offer.convention == js::Convention::Lambda => js::plain_files(version),
+            Kind::Script(_) => Err(
+                "it is a Worker (`export default { fetch }`), and Lambda calls `export const handler`: \
+                                    package it as oci or wasm, or export a handler"
+                    .to_owned(),
+            ),
+            Kind::Component(_) | Kind::Command(_) => {
+                Err("it is WebAssembly, and Lambda's Node.js calls JavaScript: package it as oci or wasm".to_owned())
+            }
+        }
+    }
+
+    /// A file of WebAssembly or its text as a component: commands with what joins them to WASI 0.2.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn component_of(&self, source: &Source) -> Result<bytes::Bytes, LoadError> {
+        wasm::component(source)
     }
 
     /// A sandbox that is filled at its first run.

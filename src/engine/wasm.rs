@@ -43,6 +43,12 @@ pub(super) async fn load(engine: &Engine, source: &Source) -> Result<Loaded, Loa
     })
 }
 
+/// The source as a component.
+pub fn component(source: &Source) -> Result<Bytes, LoadError> {
+    let read = read(&source.entry, &shown(source)).map_err(|error| error.at(source))?;
+    Ok(read.component)
+}
+
 /// The file's path as the author knows it.
 fn shown(source: &Source) -> String {
     source
@@ -106,7 +112,7 @@ fn read(file: &Path, shown: &str) -> Result<Read, ReadError> {
     let binary = if bytes.starts_with(b"\0asm") {
         bytes
     } else {
-        parse_text(&bytes, file, shown)?
+        parse_text(&bytes, shown)?
     };
     // The preamble's version and layer: 1, 0 for a core module.
     let is_module = binary.get(4..8) == Some(&[1, 0, 0, 0]);
@@ -137,7 +143,7 @@ fn stable_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn parse_text(bytes: &[u8], file: &Path, shown: &str) -> Result<Vec<u8>, ReadError> {
+fn parse_text(bytes: &[u8], shown: &str) -> Result<Vec<u8>, ReadError> {
     let text = std::str::from_utf8(bytes);
     let text = text.map_err(|_| format!("`{shown}` is neither WebAssembly nor its text form"))?;
     let encode = || {
@@ -145,8 +151,9 @@ fn parse_text(bytes: &[u8], file: &Path, shown: &str) -> Result<Vec<u8>, ReadErr
         buffer.track_instr_spans(true);
         let mut wat = wast::parser::parse::<wast::Wat>(&buffer)?;
         let mut options = wast::core::EncodeOptions::new();
-        // Lines of the text in the stack of a trap.
-        options.dwarf(file, text, wast::core::GenerateDwarf::Lines);
+        // Lines of the text in the stack of a trap. By the path within the project, so that the same text is the same component,
+        // and finds its compiled code, wherever the project lies.
+        options.dwarf(Path::new(shown), text, wast::core::GenerateDwarf::Lines);
         options.encode_wat(&mut wat)
     };
     encode().map_err(|mut error: wast::Error| {

@@ -13,6 +13,7 @@ mod bundle;
 mod bus;
 mod caller;
 mod clock;
+mod compiled;
 mod control;
 mod cors;
 mod cron;
@@ -86,8 +87,9 @@ use listen::{Bound, bind, network_url, url};
 use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
 
-pub use bundle::bundle;
+pub use bundle::{bundle, component, plain_files};
 pub use clock::{instant, since};
+pub use compiled::{Compiled, compile};
 pub use control::openapi::document as openapi;
 pub use history::{Archive, Ran};
 pub use store::Durability;

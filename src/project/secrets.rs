@@ -56,6 +56,22 @@ impl fmt::Debug for SecretValues {
     }
 }
 
+impl Project {
+    /// Gives every function a variable, over what emu.toml and env files say, and keeps its value to itself if its name looks
+    /// secret.
+    pub fn give(&mut self, name: &str, value: &str) {
+        for function in self.functions.values_mut() {
+            function.env.insert(name.to_owned(), value.to_owned());
+        }
+        let password = password_of(value);
+        let is_secret = self.secrets.contains(name) || looks_secret(name) || password.is_some();
+        if is_secret && !value.is_empty() {
+            self.secret_values.0.extend(password);
+            self.secret_values.0.insert(value.to_owned());
+        }
+    }
+}
+
 /// Whether a variable of this name, found in an env file, holds a secret.
 fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();

@@ -259,7 +259,7 @@ mod tests {
         let mut text = Lines::new(LogFormat::Text, Verbosity::Normal);
         let line = text.event(&log).expect("a line");
         assert!(line.starts_with("2026-01-31T12:00:00.000Z warning api "), "{line}");
-        assert!(line.ends_with("careful\n"), "{line}");
+        assert!(line.ends_with("careful\\x07\n"), "{line}");
         let mut json = Lines::new(LogFormat::Json, Verbosity::Normal);
         let value: serde_json::Value = serde_json::from_str(&json.event(&log).expect("a line")).expect("JSON");
         assert_eq!(

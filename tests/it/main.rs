@@ -33,6 +33,7 @@ mod messages;
 mod mistakes;
 mod nats;
 mod openapi;
+mod package;
 mod probe;
 mod readme;
 mod reload;

@@ -5,7 +5,7 @@
 //! In reading order: [`artefact`] the runtime that ships with emu; `loader` from files to modules;
 //! `wire`, `host`, `bodies`, `outbound`, `text`, `tools` (`pattern`, `zip`), `compute` (`crypto`), `intl` what the guest may call; `events`, `reply` an invocation's way in
 //! and out; `stack` errors as the user wrote them; `sandbox` one store; `load` all of it for one source; `image` a version's own
-//! memory, with its modules imported; `bundle` a component of its own.
+//! memory, with its modules imported; `bundle` a component of its own; `plain` files for other runtimes.
 
 pub mod artefact;
 
@@ -24,6 +24,7 @@ mod loader;
 mod outbound;
 mod pages;
 mod pattern;
+mod plain;
 mod reply;
 mod runtime;
 mod sandbox;
@@ -41,6 +42,8 @@ pub(super) use image::Shelf;
 pub(super) use image::make_image;
 pub(super) use load::load;
 pub(super) use loader::Cache;
+pub use plain::Plain;
+pub(super) use plain::files as plain_files;
 pub(super) use runtime::Runtime;
 pub(super) use sandbox::{Sandbox, Version};
 

@@ -21,6 +21,7 @@ pub mod print;
 mod scan;
 mod task;
 
+pub use ignore::ignored;
 pub use ledger::How;
 
 /// What is to be watched.

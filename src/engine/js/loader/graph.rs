@@ -123,6 +123,23 @@ impl Graph {
         all.map(|(name, module)| (&**name, &*module.emitted.code))
     }
 
+    /// Files as they were parsed.
+    pub fn parsed(&self) -> impl Iterator<Item = (&str, &Parsed)> {
+        let all = self.modules.iter();
+        all.filter_map(|(name, module)| Some((&**name, module.parsed.as_deref()?)))
+    }
+
+    /// What an import leads to, as it stands in its file.
+    pub fn linked(&self, referrer: &str, specifier: &str) -> Option<Linked> {
+        Some(match self.links.get(referrer)?.get(specifier)? {
+            Ok(name) => match builtin::find(name) {
+                Some(builtin) => Linked::Builtin(builtin),
+                None => Linked::File(Arc::clone(name)),
+            },
+            Err(why) => Linked::Missing(why.clone()),
+        })
+    }
+
     /// What each module's imports lead to.
     pub fn links(&self) -> impl Iterator<Item = (&Arc<str>, &Imports)> {
         self.links.iter()

@@ -23,11 +23,17 @@ mod tsconfig;
 
 pub use cache::Cache;
 pub use emit::FACADE;
-pub use graph::Graph;
+pub use graph::{Graph, Linked};
+pub use parsed::{Format, Parsed};
 
 /// The modules that emu brings, by name.
 pub fn builtin_sources() -> impl Iterator<Item = (&'static str, &'static str)> {
     builtin::sources()
+}
+
+/// One of them.
+pub fn builtin_source(name: &str) -> Option<&'static str> {
+    builtin::source(name)
 }
 
 /// Names of the modules that emu brings.
