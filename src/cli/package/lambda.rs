@@ -1,7 +1,7 @@
 //! Archives for Lambda: a handler's files and packages, one archive a function.
 
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Runtime;
@@ -71,7 +71,7 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
 }
 
 /// Whole or not at all.
-fn write(file: &PathBuf, bytes: &[u8]) -> Result<(), Failure> {
+fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("{} cannot be written: {error}", file.display()));
     let folder = file
         .parent()
