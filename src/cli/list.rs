@@ -185,11 +185,16 @@ pub fn ps(args: &PsArgs, global: &Global) -> Outcome {
         }
         let mut rows: Vec<api::Instance> = client.get(&["_emu", "instances"], &[]).await?;
         rows.retain(|row| args.function.as_ref().is_none_or(|name| *name == row.function));
-        data(&if args.json {
-            json_line(&rows)?
-        } else {
-            instances_table(&rows, &functions)
-        })?;
+        if args.json {
+            data(&json_line(&rows)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let members: Vec<api::Member> = client.get(&["_emu", "members"], &[]).await?;
+        data(&format!(
+            "{}{}",
+            instances_table(&rows, &functions),
+            members_table(&members)
+        ))?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -240,6 +245,34 @@ fn instances_table(rows: &[api::Instance], functions: &[api::Function]) -> Strin
         ));
     }
     out
+}
+
+/// The group, when there is one; the instances above are of the first.
+fn members_table(members: &[api::Member]) -> String {
+    if members.len() < 2 {
+        return String::new();
+    }
+    let mut table = Table::new(&[
+        "member",
+        ">instances",
+        ">busy",
+        ">invocations",
+        ">holds",
+        "functions",
+        "control API",
+    ]);
+    for (at, member) in members.iter().enumerate() {
+        table.row([
+            format!("{}{}", safe(&member.name), if at == 0 { " (this)" } else { "" }),
+            member.instances.to_string(),
+            member.busy.to_string(),
+            count(member.invocations),
+            count(member.holds),
+            safe(&member.functions_url),
+            safe(&member.control_url),
+        ]);
+    }
+    format!("\n{}", table.render())
 }
 
 pub fn crons(args: &CronsArgs, global: &Global) -> Outcome {

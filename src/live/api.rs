@@ -163,6 +163,24 @@ pub struct Instance {
     pub in_flight: u32,
 }
 
+/// GET `/_emu/members`: the emulators that share this one's work, itself first; alone when it has no bus.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// Of its place in the group; `own` when it has none.
+    pub name: String,
+    pub pid: u32,
+    pub functions_url: String,
+    pub control_url: String,
+    pub instances: u64,
+    /// Of these.
+    pub busy: u64,
+    pub invocations: u64,
+    /// Messages and events that it has taken from the bus and is not done with.
+    pub holds: u64,
+    /// Dollars at list price: the free tier is the group's.
+    pub cost_before_free: f64,
+}
+
 /// GET `/_emu/invocations`: an array of these, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Listed {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::api::Member;
+use super::control::views;
 use super::driver::{Driver, Own, lock};
 use super::events::What;
 use super::keeper::Seen;
@@ -64,16 +66,33 @@ impl Driver {
     }
 
     /// What other members show of this one.
-    pub fn described(&self) -> serde_json::Value {
-        let instances = super::control::views::instances(self);
+    pub fn described(&self) -> Member {
+        let instances = views::instances(self);
         let busy = instances.iter().filter(|instance| instance.state == "busy").count();
-        serde_json::json!({
-            "pid": std::process::id(),
-            "functions_url": self.functions_url(),
-            "control_url": self.control_url(),
-            "instances": instances.len(),
-            "busy": busy,
-        })
+        // Only before the first configuration there is none.
+        let bill = views::bill(self, None).ok();
+        Member {
+            name: "own".to_owned(),
+            pid: std::process::id(),
+            functions_url: self.functions_url(),
+            control_url: self.control_url(),
+            instances: instances.len() as u64,
+            busy: busy as u64,
+            invocations: views::functions(self).iter().map(|function| function.invocations).sum(),
+            holds: 0,
+            cost_before_free: bill.map_or(0.0, |bill| bill.total.cost_before_free),
+        }
+    }
+
+    /// The emulators that share the work, this one first.
+    ///
+    /// # Errors
+    /// When the group cannot be reached.
+    pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
+        match self.0.store.group() {
+            Some(group) => group.members().await,
+            None => Ok(vec![self.described()]),
+        }
     }
 
     /// How many more messages of a queue this member's function could take.
@@ -85,19 +104,31 @@ impl Driver {
         lock(&self.0.core).platform.can_run(function)
     }
 
-    /// What watchers see of a message that was sent to whoever has room for it.
-    pub(super) fn note_sent(&self, queue: QueueId, message: MessageId, kept: MessageId, cause: Option<InvocationId>) {
-        let change = match kept == message {
-            true => MessageChange::Sent { cause, of: None },
-            false => MessageChange::Deduplicated { original: kept },
-        };
-        let note = Note::Message {
-            queue: Some(queue),
-            topic: None,
-            message,
-            change,
-        };
-        self.0.hub.push(self.now(), What::Note(note));
+    /// What watchers see of messages that were sent to whoever has room for them; the public form of their ids.
+    pub(super) fn sent_on(
+        &self,
+        queue: QueueId,
+        messages: impl Iterator<Item = MessageId>,
+        kept: &[u64],
+        cause: Option<InvocationId>,
+    ) -> Vec<String> {
+        let now = self.now();
+        let kept = kept.iter().copied().map(MessageId);
+        let told = messages.zip(kept).map(|(message, kept)| {
+            let change = match kept == message {
+                true => MessageChange::Sent { cause, of: None },
+                false => MessageChange::Deduplicated { original: kept },
+            };
+            let note = Note::Message {
+                queue: Some(queue),
+                topic: None,
+                message,
+                change,
+            };
+            self.0.hub.push(now, What::Note(note));
+            self.0.ids.message(kept)
+        });
+        told.collect()
     }
 
     /// Asks the group whether this member fires for an instant.

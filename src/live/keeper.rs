@@ -11,6 +11,7 @@ use std::sync::{Arc, RwLock};
 use futures::future::BoxFuture;
 
 use super::Options;
+use super::api::Member;
 use super::bus;
 use super::driver::Driver;
 use super::messages::Content;
@@ -154,7 +155,7 @@ pub trait Group: Send + Sync {
     /// Whether this member is the first to claim an instant of a cron.
     fn is_first<'a>(&'a self, trigger: &'a str, at: Time) -> Kept<'a, bool>;
     /// All members, this one first.
-    fn members(&self) -> Kept<'_, Vec<serde_json::Value>>;
+    fn members(&self) -> Kept<'_, Vec<Member>>;
 }
 
 /// How many messages a queue has in a group.

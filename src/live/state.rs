@@ -111,10 +111,8 @@ impl Driver {
             coming,
         } = self.stage(id, spec, window, contents.into_iter().zip(&options), cause)?;
         if let Taken::There(kept) = self.0.store.take_in(intake).await.map_err(store_error)? {
-            for ((Coming { id: message, .. }, _), kept) in coming.iter().zip(&kept) {
-                self.note_sent(id, *message, MessageId(*kept), cause);
-            }
-            return Ok(kept.into_iter().map(|id| self.0.ids.message(MessageId(id))).collect());
+            let messages = coming.iter().map(|(coming, _)| coming.id);
+            return Ok(self.sent_on(id, messages, &kept, cause));
         }
         let mut core = lock(&self.0.core);
         for (Coming { id: message, content }, options) in coming {

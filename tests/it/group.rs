@@ -169,6 +169,44 @@ fn a_member_that_stops_hands_over_at_once() {
     assert!(before.elapsed().as_secs() < 20, "{:?}", before.elapsed());
 }
 
+#[test]
+fn ps_and_bill_show_the_whole_group() {
+    let nats = Nats::start();
+    let manifest = manifest("[functions.worker]\nsource = \"functions/worker.js\"\nhttp = \"/\"\n");
+    let files = [
+        ("emu.toml", &*manifest),
+        (
+            "functions/worker.js",
+            "export default { fetch() { return new Response('x'); } };",
+        ),
+    ];
+    let start = || Project::new(&files).start_with(&["--no-watch", "--bus", &nats.url()]);
+    let (first, second) = (start(), start());
+    assert_eq!(second.get("/").status.as_u16(), 200);
+    let members = loop {
+        let members = first.control("/_emu/members");
+        let has_run = members[1]["invocations"] == 1;
+        if has_run {
+            break members;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(members[1]["control_url"], second.control_url());
+    assert_ne!(members[0]["name"], members[1]["name"]);
+    let ps = first.command(["ps"]);
+    let ps = String::from_utf8_lossy(&ps.stdout).into_owned();
+    assert!(ps.contains("(this)") && ps.contains(&second.control_url()), "{ps}");
+    let bill = first.command(["bill"]);
+    let bill = String::from_utf8_lossy(&bill.stdout).into_owned();
+    assert!(
+        bill.contains("2 members of the group together: 1 invocation,"),
+        "{bill}"
+    );
+    second.interrupt();
+    second.end();
+    assert_eq!(first.control("/_emu/members").as_array().map(Vec::len), Some(1));
+}
+
 /// What `emu dev` says when it cannot start.
 fn refusal(args: &[&str]) -> (Option<i32>, String) {
     let project = Project::new(&[("emu.toml", "[queues.jobs]\n")]);

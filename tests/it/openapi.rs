@@ -48,6 +48,7 @@ fn conversation() -> Vec<(&'static str, Option<Value>)> {
         ("/_emu/functions", None),
         ("/_emu/functions/api", None),
         ("/_emu/instances", None),
+        ("/_emu/members", None),
         ("/_emu/invocations?function=api&since=1h&limit=10", None),
         ("/_emu/invocations/{invocation}", None),
         ("/_emu/invocations/{invocation}/replay", Some(json!({}))),

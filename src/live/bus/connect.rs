@@ -18,6 +18,12 @@ use crate::live::store::Tell;
 
 /// How long a start waits for the broker.
 const START_MAX: Duration = Duration::from_secs(5);
+/// How long a start waits for a cluster that is choosing who leads.
+const FIT_MAX: Duration = Duration::from_secs(20);
+/// Between two tries of a start.
+const AGAIN: Duration = Duration::from_millis(500);
+/// A server that is silent for two of these is away, and the next of the cluster is asked.
+const PING: Duration = Duration::from_secs(3);
 /// How long one request waits for its answer: also when the broker is away for a while, since it is sent when it is back.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The oldest server whose consumers do all that is asked of them.
@@ -52,6 +58,7 @@ impl Opened {
         let options = ConnectOptions::new()
             .name(format!("emu {project}"))
             .connection_timeout(START_MAX)
+            .ping_interval(PING)
             .request_timeout(Some(ANSWER_MAX))
             .client_capacity(65_536)
             .event_callback(move |event| {
@@ -81,17 +88,23 @@ impl Opened {
             .max_ack_inflight(65_536)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        context.query_account().await.map_err(|error| anyhow::anyhow!("{error}")).with_context(|| {
+        let none = || {
             format!(
                 "the NATS server at {shown} has no JetStream, which keeps the messages: start it with `nats-server -js -sd FOLDER`"
             )
-        })?;
+        };
+        // Of a cluster another server may have it.
+        if !info.jetstream && info.cluster.is_none() {
+            bail!("{}", none());
+        }
+        let account = patiently(|| async { context.query_account().await.map_err(anyhow::Error::from) }).await;
+        account.with_context(none)?;
         let replicas = match info.cluster {
             Some(_) if info.connect_urls.len() >= REPLICAS => REPLICAS,
             _ => 1,
         };
         let places = Places::new(project);
-        let (head, ids_from) = take_ids(&context, &places, replicas, head)
+        let (head, ids_from) = patiently(|| take_ids(&context, &places, replicas, head))
             .await
             .with_context(|| format!("the bus at {shown} cannot be used for project {project}"))?;
         Ok(Opened {
@@ -168,6 +181,32 @@ impl Inner {
             }
         }
     }
+}
+
+/// A cluster of which a server has just died answers again in a moment. What it refuses outright stays refused.
+async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(work: impl Fn() -> F) -> anyhow::Result<T> {
+    let began = tokio::time::Instant::now();
+    loop {
+        match work().await {
+            Err(error) if is_temporary(&error) && began.elapsed() < FIT_MAX => tracing::debug!("{error:#}"),
+            done => return done,
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn is_temporary(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}").to_lowercase();
+    [
+        "timed out",
+        "timeout",
+        "no leader",
+        "not available",
+        "unavailable",
+        "no responders",
+    ]
+    .iter()
+    .any(|sign| text.contains(sign))
 }
 
 fn no_server(shown: &str) -> String {

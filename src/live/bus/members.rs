@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::kv::CreateErrorKind;
 use futures::future::join_all;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::place::encode;
 use super::pump::Behind;
 use super::{Inner, away};
+use crate::live::api::Member;
 use crate::live::driver::Driver;
 use crate::live::store::StoreError;
 use crate::platform::ids::QueueId;
@@ -111,21 +111,24 @@ impl Inner {
 
     async fn say(&self, driver: &Driver) -> Result<(), StoreError> {
         let members = self.bucket(&self.places.members(), SILENCE).await?;
-        let text = self.describe(driver).to_string();
+        let text = super::label::json(&self.describe(driver));
         let put = members.put(format!("member.{}", self.member), text.into()).await;
         put.map(drop)
             .map_err(|error| away(self, "this member cannot say that it is there", &error))
     }
 
     /// What the others show of this member.
-    fn describe(&self, driver: &Driver) -> Value {
-        let mut member = driver.described();
-        member["name"] = self.member.clone().into();
-        member["holds"] = self.held().claims.len().into();
-        member
+    fn describe(&self, driver: &Driver) -> Member {
+        // The core is locked before what is held, never after.
+        let holds = self.held().claims.len() as u64;
+        Member {
+            name: self.member.clone(),
+            holds,
+            ..driver.described()
+        }
     }
 
-    pub async fn members(&self) -> Result<Vec<Value>, StoreError> {
+    pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
         let Some(driver) = self.driver() else {
             return Ok(Vec::new());
         };
@@ -280,13 +283,15 @@ impl Inner {
             Ok(bucket) => bucket.get(lease_key(queue)).await.ok().flatten(),
             Err(_) => None,
         };
-        let holder = holder.map_or_else(
-            || "no member yet".to_owned(),
-            |name| format!("member {}", String::from_utf8_lossy(&name)),
-        );
-        StoreError::Elsewhere(format!(
-            "FIFO queue {queue} is handed out by {holder}: receive there (`emu members` has its control URL)"
-        ))
+        let members = self.members().await.unwrap_or_default();
+        let holder = holder.and_then(|name| members.into_iter().find(|member| member.name.as_bytes() == name));
+        StoreError::Elsewhere(match holder {
+            Some(member) => format!(
+                "FIFO queue {queue} is handed out by member {}: receive at {}",
+                member.name, member.control_url
+            ),
+            None => format!("FIFO queue {queue} is about to change hands: try again in a few seconds"),
+        })
     }
 
     /// Messages of a FIFO queue for somebody outside.

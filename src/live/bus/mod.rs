@@ -26,6 +26,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::api::Member;
 use super::driver::{self, Driver};
 use super::keeper::{Commit, Committed, Depth, Group, Keeper, Kept, MakeContent, MakeRecord, Seen, Taken};
 use super::messages::Content;
@@ -291,7 +292,7 @@ impl Group for Bus {
         Box::pin(self.0.is_first(trigger, at))
     }
 
-    fn members(&self) -> Kept<'_, Vec<serde_json::Value>> {
+    fn members(&self) -> Kept<'_, Vec<Member>> {
         Box::pin(self.0.members())
     }
 }

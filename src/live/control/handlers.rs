@@ -35,6 +35,7 @@ pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) 
         "invocations" => answered(past::invocations(server, query).await),
         "logs" => answered(past::logs(server, query).await),
         "history" => answered(past::history(server, query).await),
+        "members" => answered(members(server).await),
         "queues" => answered(Ok(views::queues(&server.driver))),
         "topics" => answered(Ok(views::topics(&server.driver))),
         "crons" => answered(Ok(views::crons(&server.driver))),
@@ -81,6 +82,11 @@ fn ready(server: &Server) -> Reply {
         StatusCode::SERVICE_UNAVAILABLE
     };
     json_reply(status, &json!({ "ready": ready }))
+}
+
+async fn members(server: &Server) -> Answer<Vec<api::Member>> {
+    let members = server.driver.members().await;
+    members.map_err(|error| host_failure(store_error(error)))
 }
 
 fn bill(server: &Server, query: &HashMap<String, String>) -> Answer<Bill> {
