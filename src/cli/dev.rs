@@ -71,6 +71,7 @@ pub fn run(args: &Args, global: &Global, started: Instant) -> Outcome {
     let token = global.control_token.as_deref();
     let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, random_seed())?;
     options.watch = !args.no_watch;
+    options.telemetry = settings::telemetry(&opened.loaded.project)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -55,7 +55,9 @@ pub struct Args {
 fn target(text: &str) -> Result<Target, String> {
     let found = Target::ALL.iter().find(|(name, _)| *name == text);
     let names: Vec<&str> = Target::ALL.iter().map(|(name, _)| *name).collect();
-    found.map(|(_, target)| *target).ok_or_else(|| format!("expected one of {}", names.join(", ")))
+    found
+        .map(|(_, target)| *target)
+        .ok_or_else(|| format!("expected one of {}", names.join(", ")))
 }
 
 /// What `--json` prints.
@@ -67,7 +69,9 @@ struct Report<'a> {
 }
 
 pub fn run(args: &Args, global: &Global) -> Outcome {
-    let project = settings::open(global.project.as_deref(), &RunArgs::default())?.loaded.project;
+    let project = settings::open(global.project.as_deref(), &RunArgs::default())?
+        .loaded
+        .project;
     let handlers = match args.target {
         Target::Sam => handlers(&project)?,
         _ => BTreeMap::new(),
@@ -75,7 +79,10 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     let input = Input {
         project: &project,
         secret: variables(&project).into_iter().collect(),
-        image: args.image.clone().unwrap_or_else(|| format!("{}:latest", export::dns_name(&project.name))),
+        image: args
+            .image
+            .clone()
+            .unwrap_or_else(|| format!("{}:latest", export::dns_name(&project.name))),
         handlers,
     };
     let mut export = export::export(args.target, &input);
@@ -143,7 +150,9 @@ fn tell(report: &Report<'_>, style: &Style) {
             text.push_str(&format!("{} {}\n", style.paint(Tone::Good, "wrote"), file.display()));
         }
         let many = plural(report.notes.len() as u64, "thing", "things");
-        text.push_str(&format!("{many} that the target does otherwise stand in the file as comments; then:\n"));
+        text.push_str(&format!(
+            "{many} that the target does otherwise stand in the file as comments; then:\n"
+        ));
         for step in report.steps {
             text.push_str(&style.paint(Tone::Dim, &format!("  {step}\n")));
         }

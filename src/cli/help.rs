@@ -48,7 +48,10 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Foresee", &["simulate", "trace", "lesson"]),
-    ("Project", &["new", "bundle", "package", "validate", "types", "schema"]),
+    (
+        "Project",
+        &["new", "bundle", "package", "export", "validate", "types", "schema"],
+    ),
     ("This program", &["cache", "completions"]),
 ];
 

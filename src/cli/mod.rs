@@ -9,6 +9,7 @@ mod completions;
 mod dev;
 mod event_log;
 mod exec;
+mod export;
 mod failure;
 #[cfg(unix)]
 mod guard;
@@ -21,6 +22,7 @@ mod lesson;
 mod list;
 mod load;
 mod logs;
+mod man;
 mod messages;
 mod new;
 mod output;
@@ -162,11 +164,14 @@ enum Command {
     New(new::Args),
     Bundle(bundle::Args),
     Package(package::Args),
+    Export(export::Args),
     Validate(validate::Args),
     Schema(schema::Args),
     Types(types::Args),
     Cache(cache::Args),
     Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Parses the command line, runs the command, says what went wrong.
@@ -222,11 +227,13 @@ impl Command {
             Command::Trace(args) => trace::run(args),
             Command::New(args) => new::run(args),
             Command::Bundle(args) => bundle::run(args, global),
+            Command::Export(args) => export::run(args, global),
             Command::Package(args) => package::run(args, global),
             Command::Validate(args) => validate::run(args, global),
             Command::Schema(args) => schema::run(args),
             Command::Types(args) => types::run(args, global),
             Command::Cache(args) => cache::run(args),
+            Command::Man(args) => man::run(args, help::grouped(Cli::command())),
             Command::Completions(args) => completions::run(args, &mut Cli::command()),
         }
     }

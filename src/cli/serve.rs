@@ -131,6 +131,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, seed)?;
     let lines = Lines::new(args.log_format.unwrap_or_default(), global.style().verbosity);
     let log = Log::start(lines)?;
+    options.telemetry = settings::telemetry(&opened.loaded.project)?;
     options.drain = args.drain_timeout.unwrap_or(DRAIN);
     options.serving = Some(Serving {
         access: match args.no_access_log {

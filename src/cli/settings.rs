@@ -11,6 +11,7 @@ use clap::Args;
 use super::failure::Failure;
 use crate::live::outbound::Outside;
 use crate::live::reload::{ReadProject, Reread, Unreadable};
+use crate::live::telemetry::Settings as Telemetry;
 use crate::live::{Durability, Options};
 use crate::platform::config::ColdStarts;
 use crate::platform::time::Time;
@@ -243,7 +244,17 @@ pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64
             answers: None,
         },
         serving: None,
+        telemetry: None,
     }
+}
+
+/// Traces and metrics for others, as the environment asks for them.
+///
+/// # Errors
+/// When a variable of OpenTelemetry holds what emu cannot do.
+pub fn telemetry(project: &Project) -> Result<Option<Telemetry>, Failure> {
+    let remedy = "change the variable, or turn it off with OTEL_SDK_DISABLED=true";
+    Telemetry::of_env(&super::env, &project.name).map_err(|error| Failure::usage(error).remedy(remedy))
 }
 
 fn address(text: &str, flag: &str) -> Result<IpAddr, Failure> {

@@ -166,6 +166,11 @@ pub trait Host: Send + Sync {
         response
     }
 
+    /// The W3C trace context that requests to the outside carry, unless the guest gave them one.
+    fn traceparent(&self) -> Option<http::HeaderValue> {
+        None
+    }
+
     /// When runs are compared: the guest's time passes by sleeping only, not by working.
     fn is_time_still(&self) -> bool {
         false

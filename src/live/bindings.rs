@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use http_body_util::BodyExt;
 
 use crate::engine::pace::Pace;
@@ -18,6 +19,7 @@ use super::exchange::Exchange;
 use super::http::{accept_event, is_asynchronous};
 use super::listen::full;
 use super::render::{reject_code, reject_text};
+use super::telemetry::HEADER;
 
 /// One invocation's view of the project.
 pub struct Bindings {
@@ -27,6 +29,8 @@ pub struct Bindings {
     pace: Option<Arc<Pace>>,
     /// Where what the outside answers is kept.
     exchange: Option<Arc<Exchange>>,
+    /// The trace context of what it asks and sends, when traces are told.
+    trace: Option<HeaderValue>,
 }
 
 impl Bindings {
@@ -35,13 +39,26 @@ impl Bindings {
         caller: InvocationId,
         pace: Option<Arc<Pace>>,
         exchange: Option<Arc<Exchange>>,
+        trace: Option<HeaderValue>,
     ) -> Bindings {
         Bindings {
             driver,
             caller,
             pace,
             exchange,
+            trace,
         }
+    }
+
+    /// Messages with the context that they were sent in, unless the function gave them one.
+    fn traced(&self, mut messages: Vec<OutMessage>) -> Vec<OutMessage> {
+        if let Some(trace) = self.trace.as_ref().and_then(|trace| trace.to_str().ok()) {
+            for message in &mut messages {
+                let own = message.attributes.entry(HEADER.to_owned());
+                own.or_insert_with(|| trace.into());
+            }
+        }
+        messages
     }
 }
 
@@ -69,6 +86,7 @@ impl Host for Bindings {
     fn send(&self, queue: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
         let pace = self.pace.clone();
+        let messages = self.traced(messages);
         Box::pin(in_turn(pace, async move {
             driver.send(&queue, messages, Some(caller)).await
         }))
@@ -77,6 +95,7 @@ impl Host for Bindings {
     fn publish(&self, topic: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
         let pace = self.pace.clone();
+        let messages = self.traced(messages);
         Box::pin(in_turn(pace, async move {
             driver.publish(&topic, messages, Some(caller)).await
         }))
@@ -85,9 +104,12 @@ impl Host for Bindings {
     fn call(
         &self,
         function: String,
-        request: http::Request<Body>,
+        mut request: http::Request<Body>,
     ) -> BoxFuture<'static, Result<http::Response<Body>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
+        if let Some(trace) = &self.trace {
+            request.headers_mut().entry(HEADER).or_insert_with(|| trace.clone());
+        }
         let pace = self.pace.clone();
         Box::pin(async move {
             if is_asynchronous(request.headers()) {
@@ -102,6 +124,10 @@ impl Host for Bindings {
             pace.turn().await;
             driver.call(&function, request, caller).await
         })
+    }
+
+    fn traceparent(&self) -> Option<HeaderValue> {
+        self.trace.clone()
     }
 
     fn outside(&self, method: &http::Method, url: &str, host: &str, port: u16) -> OutsideRoute {

@@ -25,6 +25,7 @@ use crate::project::faults::Faults;
 
 use super::caller::Waiting;
 use super::clock::Clock;
+use super::control::metrics::Durations;
 use super::cron::Arm;
 use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
@@ -42,6 +43,7 @@ use super::sequence::Sequence;
 use super::settings::Settings;
 use super::state::Restoring;
 use super::table::{Entry, Table};
+use super::telemetry::Telemetry;
 
 #[derive(Clone)]
 pub struct Driver(pub(super) Arc<Inner>);
@@ -80,6 +82,9 @@ pub(super) struct Inner {
     pub chaos: Chaos,
     pub outside: outbound::Table,
     pub sequence: Sequence,
+    pub telemetry: Option<Telemetry>,
+    /// How long functions took, once somebody has asked.
+    pub durations: OnceLock<Arc<Durations>>,
     cron: mpsc::UnboundedSender<Arm>,
 }
 
@@ -208,6 +213,7 @@ pub struct Parts {
     pub cron: mpsc::UnboundedSender<Arm>,
     pub faults: Faults,
     pub outside: outbound::Outside,
+    pub telemetry: Option<Telemetry>,
 }
 
 impl Driver {
@@ -237,6 +243,8 @@ impl Driver {
             timer: Notify::new(),
             barrier: Barrier::default(),
             sequence: Sequence::default(),
+            telemetry: parts.telemetry,
+            durations: OnceLock::new(),
             cron: parts.cron,
         }))
     }

@@ -51,6 +51,7 @@ pub mod snapshot;
 mod state;
 mod store;
 mod table;
+pub mod telemetry;
 mod ticket;
 mod timer;
 pub mod watch;
@@ -94,6 +95,7 @@ pub use control::openapi::document as openapi;
 pub use history::{Archive, Ran};
 pub use store::Durability;
 use table::Table;
+use telemetry::Telemetry;
 
 /// How to run a project; flag > environment > file > default has been settled.
 #[derive(Clone, Debug)]
@@ -126,6 +128,8 @@ pub struct Options {
     pub outside: outbound::Outside,
     /// `emu serve`: the functions' port is exact, there is no page.
     pub serving: Option<serve::Serving>,
+    /// Traces and metrics for others' tools.
+    pub telemetry: Option<telemetry::Settings>,
 }
 
 /// What the ports' services share.
@@ -244,6 +248,7 @@ pub async fn start_on(
         cron,
         faults: options.faults.clone(),
         outside: options.outside.clone(),
+        telemetry: start_telemetry(&options)?,
     };
     let driver = Driver::new(parts);
     let functions = bind(options.host, options.port).await?;
@@ -343,6 +348,16 @@ pub async fn start_on(
         startup_ms: clock.uptime().as_secs_f64() * 1e3,
     }));
     Ok(live)
+}
+
+/// Traces and metrics, where somebody wants them.
+fn start_telemetry(options: &Options) -> anyhow::Result<Option<Telemetry>> {
+    // What virtual time says is nothing for those who watch the real one.
+    let wanted = options
+        .telemetry
+        .as_ref()
+        .filter(|_| options.clock != ClockSetting::Manual);
+    wanted.map(Telemetry::start).transpose()
 }
 
 /// In the project's root: state, and where a running emulator is found.
@@ -570,6 +585,9 @@ impl Live {
         let finished = drained.await.is_ok();
         let left = if finished { 0 } else { inner.running.len() as u64 };
         inner.store.close().await;
+        if let Some(telemetry) = &inner.telemetry {
+            telemetry.close().await;
+        }
         let hub = inner.hub.clone();
         // The sink may write to a slow terminal.
         let _ = tokio::task::spawn_blocking(move || hub.close()).await;

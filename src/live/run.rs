@@ -30,6 +30,7 @@ use super::manual::RunTime;
 use super::messages::Content;
 use super::names::PublicIds;
 use super::table::Entry;
+use super::telemetry::Active;
 
 /// A run with all that it needs.
 pub struct Job {
@@ -64,9 +65,11 @@ pub async fn execute(
     let inner = &driver.0;
     let pace = time.as_ref().map(|time| driver.pace(&entry, time));
     let http = matches!(event, Event::Http(_));
-    let (event, hold) = inner.exchanges.begin(driver.now(), run.invocation, event);
+    let (mut event, hold) = inner.exchanges.begin(driver.now(), run.invocation, event);
     let exchange = hold.as_ref().map(|hold| hold.exchange().clone());
     let name = entry.name().clone();
+    let span = driver.begin_span(&run, &name, &mut event, &summary);
+    let trace = span.as_ref().and_then(Active::header);
     let failed = driver.fault(FaultKind::Fail, &name, Whom::invocation(run.invocation));
     let fate = match failed {
         None => Fate::of(driver, &run, &entry, pace.as_deref()),
@@ -84,6 +87,7 @@ pub async fn execute(
             run.invocation,
             pace.clone(),
             exchange.clone(),
+            trace,
         )),
         log: Arc::new(Log {
             hub: inner.hub.clone(),
@@ -161,6 +165,8 @@ pub async fn execute(
         failed_messages: verdict.failed_messages,
         acknowledged: verdict.acknowledged,
     };
+    let ended = (status, failure.as_ref());
+    driver.end_span(span, &name, run.cold, ended, &completion, Span::from(outcome.init));
     let function = &entry.function;
     let mut own = Own {
         invocation: Some(run.invocation),

@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod elf;
+pub mod export;
 pub mod files;
 pub mod ignore;
 pub mod image;

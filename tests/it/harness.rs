@@ -109,19 +109,24 @@ impl Project {
 
     /// Starts `emu dev` without waiting for it.
     pub fn spawn_with(self, args: &[&str]) -> Emu {
-        self.spawn(&["dev", "--json"], args)
+        self.spawn(&["dev", "--json"], args, &[])
     }
 
     /// Starts `emu serve` and waits until it is ready.
     pub fn serve_with(self, args: &[&str]) -> Emu {
-        let emu = self.spawn(&["serve", "--log-format", "json"], args);
+        self.serve_in(&[], args)
+    }
+
+    /// The same with variables in its environment.
+    pub fn serve_in(self, env: &[(&str, &str)], args: &[&str]) -> Emu {
+        let emu = self.spawn(&["serve", "--log-format", "json"], args, env);
         emu.wait("ready", |_| true);
         emu
     }
 
-    fn spawn(self, how: &[&str], args: &[&str]) -> Emu {
+    fn spawn(self, how: &[&str], args: &[&str], env: &[(&str, &str)]) -> Emu {
         let mut command = emu(self.path());
-        command.args(how).args(args);
+        command.args(how).args(args).envs(env.iter().copied());
         for port in ["--port", "--control-port"] {
             if !args.contains(&port) {
                 command.args([port, "0"]);
@@ -469,10 +474,9 @@ pub fn raw(address: &str, request: &str) -> String {
 pub fn emu(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_emu"));
     for (name, _) in std::env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("EMU_") || matches!(name, "CI" | "PORT" | "RUST_LOG"))
-        {
+        if name.to_str().is_some_and(|name| {
+            name.starts_with("EMU_") || name.starts_with("OTEL_") || matches!(name, "CI" | "PORT" | "RUST_LOG")
+        }) {
             command.env_remove(name);
         }
     }

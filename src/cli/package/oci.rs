@@ -71,7 +71,7 @@ fn images(args: &Args, project: &Project, compiled: &Compiled, passed: &[String]
 }
 
 /// Names that env files set.
-fn variables(project: &Project) -> Vec<String> {
+pub fn variables(project: &Project) -> Vec<String> {
     let mut names = BTreeSet::new();
     for path in project.env_files.iter().filter(|path| path.is_file()) {
         // A line that cannot be read was told when the project was loaded.

@@ -117,10 +117,13 @@ pub async fn send(run: Arc<Run>, request: Request<Body>) -> Result<Response<Body
 
 pub(super) async fn send_within(
     run: Arc<Run>,
-    request: Request<Body>,
+    mut request: Request<Body>,
     connect_timeout: Option<Duration>,
 ) -> Result<Response<Body>, OutboundError> {
     let call = Call::begin(&run).await?;
+    if let Some(trace) = run.host.traceparent() {
+        request.headers_mut().entry("traceparent").or_insert(trace);
+    }
     let destination = Destination::of(request.uri())?;
     let response = match internal::Target::parse(&destination.host) {
         Some(target) => internal::send(&run, target, request).await?,

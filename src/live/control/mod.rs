@@ -9,6 +9,7 @@ pub mod guard;
 mod handlers;
 mod kv;
 mod load;
+pub mod metrics;
 pub mod openapi;
 mod past;
 mod replay;
@@ -242,7 +243,8 @@ fn bad_request(code: &'static str, message: impl Into<String>) -> ApiFailure {
 
 fn routes(server: Server) -> BoxedFilter<(Reply,)> {
     let reads = reads(server.clone());
-    let with = warp::any().map(move || server.clone());
+    let shared = server.clone();
+    let with = warp::any().map(move || shared.clone());
     let body = warp::body::content_length_limit(REQUEST_BYTES_MAX).and(warp::body::bytes());
     let post = warp::post().and(warp::path("_emu")).and(with);
     let act = post
@@ -279,6 +281,11 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
                 }
             },
         );
+    let metrics = {
+        let server = server.clone();
+        let path = warp::get().and(warp::path("metrics")).and(warp::path::end());
+        path.map(move || metrics::reply(&server))
+    };
     let page = warp::get()
         .and(warp::path::end())
         .and(warp::header::headers_cloned())
@@ -293,6 +300,8 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
         .or(act)
         .unify()
         .or(whole)
+        .unify()
+        .or(metrics)
         .unify()
         .or(page)
         .unify()

@@ -31,7 +31,10 @@ pub fn aws(text: &str) -> Result<String, String> {
             return Err("AWS takes days of the month or days of the week, not both: it is left out".to_owned());
         }
     };
-    Ok(format!("cron({} {} {day} {} {weekday} *)", fields[0], fields[1], fields[3]))
+    Ok(format!(
+        "cron({} {} {day} {} {weekday} *)",
+        fields[0], fields[1], fields[3]
+    ))
 }
 
 /// Days counted from 1 instead of 0; names stay.
@@ -46,7 +49,9 @@ fn weekdays(field: &str) -> Result<String, String> {
     };
     let list = field.split(',').map(|part| {
         if part.contains(['/', '#', 'L', 'l']) {
-            return Err(format!("days of the week as {part} are counted otherwise at AWS: it is left out"));
+            return Err(format!(
+                "days of the week as {part} are counted otherwise at AWS: it is left out"
+            ));
         }
         match part.split_once('-') {
             // Sunday ends a week here and begins one there.

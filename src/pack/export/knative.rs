@@ -21,12 +21,21 @@ pub fn export(input: &Input<'_>) -> Export {
     );
     text.comment(0, comment);
     let shared = shared(input.project);
-    let alone = input.project.functions.values().filter(|function| !shared.contains(&function.name));
+    let alone = input
+        .project
+        .functions
+        .values()
+        .filter(|function| !shared.contains(&function.name));
     for function in alone {
         let name = dns_name(&format!("{}-{}", input.project.name, function.name));
         service(&mut text, input, &mut export, &name, &[function], true);
     }
-    let together: Vec<&Function> = input.project.functions.values().filter(|f| shared.contains(&f.name)).collect();
+    let together: Vec<&Function> = input
+        .project
+        .functions
+        .values()
+        .filter(|f| shared.contains(&f.name))
+        .collect();
     if !together.is_empty() {
         let name = dns_name(&input.project.name);
         service(&mut text, input, &mut export, &name, &together, false);
@@ -60,14 +69,7 @@ fn shared(project: &Project) -> BTreeSet<String> {
     shared
 }
 
-fn service(
-    text: &mut Text,
-    input: &Input<'_>,
-    export: &mut Export,
-    name: &str,
-    functions: &[&Function],
-    scales: bool,
-) {
+fn service(text: &mut Text, input: &Input<'_>, export: &mut Export, name: &str, functions: &[&Function], scales: bool) {
     let names: Vec<&str> = functions.iter().map(|function| function.name.as_str()).collect();
     text.line(0, "---");
     text.line(0, "apiVersion: serving.knative.dev/v1");
@@ -81,7 +83,8 @@ fn service(
     if scales {
         bounds(text, functions);
     } else {
-        let why = "queues, topics, stores and crons live in one emulator: exactly one replica, which does not scale to zero";
+        let why =
+            "queues, topics, stores and crons live in one emulator: exactly one replica, which does not scale to zero";
         text.comment(8, export.note(&names.join(", "), why));
         text.line(8, "autoscaling.knative.dev/min-scale: \"1\"");
         text.line(8, "autoscaling.knative.dev/max-scale: \"1\"");
@@ -92,8 +95,16 @@ fn service(
     {
         text.line(6, format!("containerConcurrency: {concurrency}"));
     }
-    let longest = functions.iter().map(|function| seconds(function.timeout)).max().unwrap_or(60).max(1);
-    text.comment(6, "The longest timeout of its functions, and a second for emu's own answer.");
+    let longest = functions
+        .iter()
+        .map(|function| seconds(function.timeout))
+        .max()
+        .unwrap_or(60)
+        .max(1);
+    text.comment(
+        6,
+        "The longest timeout of its functions, and a second for emu's own answer.",
+    );
     text.line(6, format!("timeoutSeconds: {}", longest + 1));
     text.line(6, "containers:");
     text.line(8, format!("- image: {}", quoted(&input.image)));
@@ -101,7 +112,10 @@ fn service(
     text.line(12, format!("- containerPort: {PORT}"));
     environment(text, input, export, functions);
     let memory: u32 = functions.iter().map(|function| function.memory_mb).sum();
-    text.comment(10, "Each function's memory once, and emu's own; more invocations at once need more.");
+    text.comment(
+        10,
+        "Each function's memory once, and emu's own; more invocations at once need more.",
+    );
     text.line(10, "resources:");
     text.line(12, "limits:");
     text.line(14, format!("memory: {}Mi", memory + OWN_MEMORY_MB));
@@ -124,18 +138,45 @@ fn service(
 }
 
 fn bounds(text: &mut Text, functions: &[&Function]) {
-    let least: u32 = functions.iter().map(|function| function.min_instances).max().unwrap_or(0);
+    let least: u32 = functions
+        .iter()
+        .map(|function| function.min_instances)
+        .max()
+        .unwrap_or(0);
     text.line(8, format!("autoscaling.knative.dev/min-scale: \"{least}\""));
-    if let Some(most) = functions.iter().map(|function| function.max_concurrency).max().flatten() {
-        let concurrency = functions.iter().filter_map(|function| function.concurrency).max().unwrap_or(1).max(1);
+    if let Some(most) = functions
+        .iter()
+        .map(|function| function.max_concurrency)
+        .max()
+        .flatten()
+    {
+        let concurrency = functions
+            .iter()
+            .filter_map(|function| function.concurrency)
+            .max()
+            .unwrap_or(1)
+            .max(1);
         text.comment(8, "max_concurrency, by what a replica takes at once.");
-        text.line(8, format!("autoscaling.knative.dev/max-scale: \"{}\"", most.div_ceil(concurrency).max(1)));
+        text.line(
+            8,
+            format!(
+                "autoscaling.knative.dev/max-scale: \"{}\"",
+                most.div_ceil(concurrency).max(1)
+            ),
+        );
     }
-    if let Some(keep) = functions.iter().filter_map(|function| function.keep_alive.as_ref()).next() {
+    if let Some(keep) = functions
+        .iter()
+        .filter_map(|function| function.keep_alive.as_ref())
+        .next()
+    {
         // Knative takes up to an hour.
         let seconds = seconds(keep.typical()).clamp(1, 3_600);
         text.comment(8, "keep_alive");
-        text.line(8, format!("autoscaling.knative.dev/scale-to-zero-pod-retention-period: \"{seconds}s\""));
+        text.line(
+            8,
+            format!("autoscaling.knative.dev/scale-to-zero-pod-retention-period: \"{seconds}s\""),
+        );
     }
 }
 
@@ -148,11 +189,17 @@ fn environment(text: &mut Text, input: &Input<'_>, export: &mut Export, function
     };
     pair(text, "EMU_FUNCTIONS", &names.join(","));
     pair(text, "EMU_LOG_FORMAT", "json");
-    let secret: BTreeSet<String> = functions.iter().flat_map(|function| input.secret_names(function)).collect();
+    let secret: BTreeSet<String> = functions
+        .iter()
+        .flat_map(|function| input.secret_names(function))
+        .collect();
     if !secret.is_empty() {
         let secret: Vec<String> = secret.into_iter().collect();
         let from = dns_name(&input.project.name);
-        let why = format!("{} come from the Secret {from}, which you make: kubectl create secret generic {from}", secret.join(", "));
+        let why = format!(
+            "{} come from the Secret {from}, which you make: kubectl create secret generic {from}",
+            secret.join(", ")
+        );
         text.comment(12, export.note(&names.join(", "), why));
         pair(text, "EMU_PASS", &secret.join(","));
         for name in secret {

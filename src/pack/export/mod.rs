@@ -88,16 +88,22 @@ pub fn export(target: Target, input: &Input<'_>) -> Export {
 impl Input<'_> {
     /// What emu.toml itself says.
     fn open_env<'f>(&self, function: &'f Function) -> Vec<(&'f str, &'f str)> {
-        let open = function.env.iter().filter(|(name, value)| {
-            !self.secret.contains(*name) && !self.project.secret_values.0.contains(*value)
-        });
+        let open = function
+            .env
+            .iter()
+            .filter(|(name, value)| !self.secret.contains(*name) && !self.project.secret_values.0.contains(*value));
         open.map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
     /// Names of what it needs besides, and emu.toml does not say.
     fn secret_names(&self, function: &Function) -> Vec<String> {
         let open: BTreeSet<&str> = self.open_env(function).iter().map(|(name, _)| *name).collect();
-        function.env.keys().filter(|name| !open.contains(name.as_str())).cloned().collect()
+        function
+            .env
+            .keys()
+            .filter(|name| !open.contains(name.as_str()))
+            .cloned()
+            .collect()
     }
 
     /// The image's reference without its tag, and the tag.
@@ -132,8 +138,14 @@ fn seconds(span: crate::platform::time::Span) -> u64 {
 }
 
 /// As DNS and Kubernetes name things: lower case, digits and hyphens.
-fn dns_name(name: &str) -> String {
-    let kept = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+pub fn dns_name(name: &str) -> String {
+    let kept = name.chars().map(|c| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    });
     let name: String = kept.collect();
     let name = name.trim_matches('-').to_owned();
     if name.is_empty() { "project".to_owned() } else { name }

@@ -11,10 +11,19 @@ const RUNTIME: &str = "nodejs22.x";
 pub fn export(input: &Input<'_>) -> Export {
     let mut export = Export::default();
     let mut text = Text::default();
-    text.comment(0, "Made by `emu export --target sam` from emu.toml; the archives beside it by `emu package --format zip`.");
+    text.comment(
+        0,
+        "Made by `emu export --target sam` from emu.toml; the archives beside it by `emu package --format zip`.",
+    );
     text.line(0, "AWSTemplateFormatVersion: \"2010-09-09\"");
     text.line(0, "Transform: AWS::Serverless-2016-10-31");
-    text.line(0, format!("Description: {}", quoted(&format!("{}, made from emu.toml", input.project.name))));
+    text.line(
+        0,
+        format!(
+            "Description: {}",
+            quoted(&format!("{}, made from emu.toml", input.project.name))
+        ),
+    );
     parameters(&mut text, input);
     text.line(0, "Resources:");
     let mut has_api = false;
@@ -48,7 +57,10 @@ pub fn export(input: &Input<'_>) -> Export {
     if has_api {
         text.line(0, "Outputs:");
         text.line(2, "Url:");
-        text.line(4, "Value: !Sub \"https://${ServerlessHttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/\"");
+        text.line(
+            4,
+            "Value: !Sub \"https://${ServerlessHttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/\"",
+        );
     }
     export.files.insert("template.yaml".to_owned(), text.done());
     export.steps.push("emu package --format zip -o .".to_owned());
@@ -58,7 +70,12 @@ pub fn export(input: &Input<'_>) -> Export {
 
 /// Values that emu.toml does not say.
 fn parameters(text: &mut Text, input: &Input<'_>) {
-    let mut names: Vec<String> = input.project.functions.values().flat_map(|f| input.secret_names(f)).collect();
+    let mut names: Vec<String> = input
+        .project
+        .functions
+        .values()
+        .flat_map(|f| input.secret_names(f))
+        .collect();
     names.sort();
     names.dedup();
     if names.is_empty() {
@@ -83,7 +100,13 @@ fn lambda(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Fu
     text.line(6, format!("MemorySize: {}", function.memory_mb.max(128)));
     let whole = seconds(function.timeout).max(1);
     if function.timeout.as_millis() % 1_000 != 0 {
-        text.comment(6, export.note(&function.name, format!("Lambda takes whole seconds: timeout is {whole} s")));
+        text.comment(
+            6,
+            export.note(
+                &function.name,
+                format!("Lambda takes whole seconds: timeout is {whole} s"),
+            ),
+        );
     }
     text.line(6, format!("Timeout: {whole}"));
     if let Some(most) = function.max_concurrency {
@@ -92,13 +115,22 @@ fn lambda(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Fu
     if function.min_instances > 0 {
         text.line(6, "AutoPublishAlias: live");
         text.line(6, "ProvisionedConcurrencyConfig:");
-        text.line(8, format!("ProvisionedConcurrentExecutions: {}", function.min_instances));
+        text.line(
+            8,
+            format!("ProvisionedConcurrentExecutions: {}", function.min_instances),
+        );
     }
     if function.keep_alive.is_some() {
         text.comment(6, export.note(&function.name, "keep_alive is AWS's own affair"));
     }
     if !function.allow_hosts.is_empty() {
-        text.comment(6, export.note(&function.name, "allow_hosts: a Lambda function reaches every host, unless its VPC says otherwise"));
+        text.comment(
+            6,
+            export.note(
+                &function.name,
+                "allow_hosts: a Lambda function reaches every host, unless its VPC says otherwise",
+            ),
+        );
     }
     environment(text, input, export, function);
     policies(text, export, function);
@@ -154,14 +186,26 @@ fn policies(text: &mut Text, export: &mut Export, function: &Function) {
     for binding in function.bind.values() {
         match binding {
             Binding::Queue(to) => {
-                lines.push(("SQSSendMessagePolicy", "QueueName", format!("!GetAtt {}Queue.QueueName", id(to))));
+                lines.push((
+                    "SQSSendMessagePolicy",
+                    "QueueName",
+                    format!("!GetAtt {}Queue.QueueName", id(to)),
+                ));
             }
             Binding::Topic(to) => {
-                lines.push(("SNSPublishMessagePolicy", "TopicName", format!("!GetAtt {}Topic.TopicName", id(to))));
+                lines.push((
+                    "SNSPublishMessagePolicy",
+                    "TopicName",
+                    format!("!GetAtt {}Topic.TopicName", id(to)),
+                ));
             }
             Binding::Function(to) => {
                 // By its name, which would be a circle where two call each other.
-                lines.push(("LambdaInvokePolicy", "FunctionName", format!("!Sub \"${{AWS::StackName}}-{}Function-*\"", id(to))));
+                lines.push((
+                    "LambdaInvokePolicy",
+                    "FunctionName",
+                    format!("!Sub \"${{AWS::StackName}}-{}Function-*\"", id(to)),
+                ));
             }
             Binding::Kv(to) => {
                 export.note(&function.name, format!("key-value store {to} is emu's"));
@@ -181,7 +225,10 @@ fn policies(text: &mut Text, export: &mut Export, function: &Function) {
 }
 
 fn events(text: &mut Text, project: &Project, export: &mut Export, function: &Function) {
-    let has_cron = function.crons.iter().any(|cron| cron::aws(cron.schedule.text()).is_ok());
+    let has_cron = function
+        .crons
+        .iter()
+        .any(|cron| cron::aws(cron.schedule.text()).is_ok());
     if function.routes.is_empty() && !has_cron && function.queue.is_none() && function.topic.is_none() {
         for cron in &function.crons {
             let why = cron::aws(cron.schedule.text()).err().unwrap_or_default();
@@ -211,12 +258,18 @@ fn events(text: &mut Text, project: &Project, export: &mut Export, function: &Fu
         text.line(12, format!("BatchSize: {}", trigger.batch_size));
         let is_fifo = project.queues.get(&trigger.from).is_some_and(|queue| queue.fifo);
         if !is_fifo && trigger.batch_window.as_millis() > 0 {
-            text.line(12, format!("MaximumBatchingWindowInSeconds: {}", seconds(trigger.batch_window)));
+            text.line(
+                12,
+                format!("MaximumBatchingWindowInSeconds: {}", seconds(trigger.batch_window)),
+            );
         }
         text.line(12, "FunctionResponseTypes: [ReportBatchItemFailures]");
         if let Some(most) = trigger.max_concurrency {
             if most < 2 {
-                text.comment(12, export.note(&function.name, "AWS takes a concurrency of 2 and more for a queue"));
+                text.comment(
+                    12,
+                    export.note(&function.name, "AWS takes a concurrency of 2 and more for a queue"),
+                );
             }
             text.line(12, "ScalingConfig:");
             text.line(14, format!("MaximumConcurrency: {}", most.max(2)));
@@ -228,7 +281,13 @@ fn events(text: &mut Text, project: &Project, export: &mut Export, function: &Fu
         text.line(10, "Properties:");
         text.line(12, format!("Topic: !Ref {}Topic", id(&trigger.from)));
         if trigger.filter.is_some() {
-            text.comment(12, export.note(&function.name, "copy the filter of its topic to FilterPolicy, whose form it has"));
+            text.comment(
+                12,
+                export.note(
+                    &function.name,
+                    "copy the filter of its topic to FilterPolicy, whose form it has",
+                ),
+            );
         }
     }
 }
@@ -240,7 +299,10 @@ fn schedule(text: &mut Text, export: &mut Export, n: usize, cron: &CronTrigger) 
             text.line(10, "Type: ScheduleV2");
             text.line(10, "Properties:");
             text.line(12, format!("ScheduleExpression: {}", quoted(&expression)));
-            text.line(12, format!("ScheduleExpressionTimezone: {}", quoted(cron.schedule.timezone())));
+            text.line(
+                12,
+                format!("ScheduleExpressionTimezone: {}", quoted(cron.schedule.timezone())),
+            );
             text.comment(12, export.note(&cron.name, "overlapping runs are allowed at AWS"));
         }
         Err(why) => text.comment(8, export.note(&cron.name, format!("{}: {why}", cron.schedule.text()))),
@@ -249,12 +311,19 @@ fn schedule(text: &mut Text, export: &mut Export, n: usize, cron: &CronTrigger) 
 
 /// What becomes of asynchronous invocations.
 fn asynchronous(text: &mut Text, export: &mut Export, function: &Function) {
-    if function.max_retries.is_none() && function.max_age.is_none() && function.on_failure.is_none() && function.on_success.is_none() {
+    if function.max_retries.is_none()
+        && function.max_age.is_none()
+        && function.on_failure.is_none()
+        && function.on_success.is_none()
+    {
         return;
     }
     text.line(6, "EventInvokeConfig:");
     if let Some(age) = function.max_age {
-        text.line(8, format!("MaximumEventAgeInSeconds: {}", seconds(age).clamp(60, 21_600)));
+        text.line(
+            8,
+            format!("MaximumEventAgeInSeconds: {}", seconds(age).clamp(60, 21_600)),
+        );
     }
     if let Some(retries) = function.max_retries {
         if retries > 2 {
@@ -263,7 +332,10 @@ fn asynchronous(text: &mut Text, export: &mut Export, function: &Function) {
         text.line(8, format!("MaximumRetryAttempts: {}", retries.min(2)));
     }
     let to = [("OnFailure", &function.on_failure), ("OnSuccess", &function.on_success)];
-    let to: Vec<(&str, &Destination)> = to.into_iter().filter_map(|(key, to)| Some((key, to.as_ref()?))).collect();
+    let to: Vec<(&str, &Destination)> = to
+        .into_iter()
+        .filter_map(|(key, to)| Some((key, to.as_ref()?)))
+        .collect();
     if to.is_empty() {
         return;
     }
@@ -289,13 +361,22 @@ fn resource_queue(text: &mut Text, export: &mut Export, queue: &Queue) {
     }
     text.line(6, format!("VisibilityTimeout: {}", seconds(queue.visibility_timeout)));
     text.line(6, format!("DelaySeconds: {}", seconds(queue.delay).min(900)));
-    text.line(6, format!("MessageRetentionPeriod: {}", seconds(queue.retention).clamp(60, 1_209_600)));
+    text.line(
+        6,
+        format!(
+            "MessageRetentionPeriod: {}",
+            seconds(queue.retention).clamp(60, 1_209_600)
+        ),
+    );
     if let (Some(dead), Some(most)) = (&queue.dead_letter, queue.max_receives) {
         text.line(6, "RedrivePolicy:");
         text.line(8, format!("deadLetterTargetArn: !GetAtt {}Queue.Arn", id(dead)));
         text.line(8, format!("maxReceiveCount: {most}"));
     }
-    export.note(&format!("queue {}", queue.name), "SQS bounds no queue: max_messages is left out");
+    export.note(
+        &format!("queue {}", queue.name),
+        "SQS bounds no queue: max_messages is left out",
+    );
 }
 
 fn resource_topic(text: &mut Text, export: &mut Export, topic: &Topic) {
@@ -313,7 +394,13 @@ fn resource_topic(text: &mut Text, export: &mut Export, topic: &Topic) {
         text.line(6, format!("RawMessageDelivery: {}", !subscription.wrapped));
         if subscription.filter.is_some() {
             let about = format!("topic {}", topic.name);
-            text.comment(6, export.note(&about, "copy the filter of its subscription to FilterPolicy, whose form it has"));
+            text.comment(
+                6,
+                export.note(
+                    &about,
+                    "copy the filter of its subscription to FilterPolicy, whose form it has",
+                ),
+            );
         }
         text.line(2, format!("{name}To{queue}Policy:"));
         text.line(4, "Type: AWS::SQS::QueuePolicy");
@@ -326,7 +413,10 @@ fn resource_topic(text: &mut Text, export: &mut Export, topic: &Topic) {
         text.line(12, "Principal: { Service: sns.amazonaws.com }");
         text.line(12, "Action: sqs:SendMessage");
         text.line(12, format!("Resource: !GetAtt {queue}Queue.Arn"));
-        text.line(12, format!("Condition: {{ ArnEquals: {{ \"aws:SourceArn\": !Ref {name}Topic }} }}"));
+        text.line(
+            12,
+            format!("Condition: {{ ArnEquals: {{ \"aws:SourceArn\": !Ref {name}Topic }} }}"),
+        );
     }
 }
 
@@ -342,7 +432,9 @@ fn path(route: &Route) -> String {
 
 /// Letters and digits, each word with a capital: `orders-dead` is `OrdersDead`.
 fn id(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
     let capital = |word: &str| {
         let (first, rest) = word.split_at(1);
         first.to_ascii_uppercase() + rest

@@ -44,7 +44,13 @@ fn component(text: &mut Text, input: &Input<'_>, export: &mut Export, function: 
     }
     let lost = of_emu_alone(function);
     if !lost.is_empty() {
-        text.comment(0, export.note(&function.name, format!("{} stay in emu: a call of one fails", lost.join(", "))));
+        text.comment(
+            0,
+            export.note(
+                &function.name,
+                format!("{} stay in emu: a call of one fails", lost.join(", ")),
+            ),
+        );
     }
     if function.routes.iter().any(|route| route.method.is_some()) {
         text.comment(0, export.note(&function.name, "Spin's routes hold for all methods"));
@@ -56,7 +62,10 @@ fn component(text: &mut Text, input: &Input<'_>, export: &mut Export, function: 
         text.blank();
     }
     for cron in &function.crons {
-        let why = format!("{} fires by the plugin trigger-cron, which calls another handler than wasi:http: not exported", cron.name);
+        let why = format!(
+            "{} fires by the plugin trigger-cron, which calls another handler than wasi:http: not exported",
+            cron.name
+        );
         text.comment(0, export.note(&function.name, why));
     }
     if function.routes.is_empty() {
@@ -68,16 +77,26 @@ fn component(text: &mut Text, input: &Input<'_>, export: &mut Export, function: 
         SourceKind::Wasm => function.source.to_string_lossy().replace('\\', "/"),
     };
     text.line(0, format!("source = {}", quoted(&source)));
-    let hosts: Vec<String> = function.allow_hosts.iter().map(|host| quoted(&outbound(host))).collect();
+    let hosts: Vec<String> = function
+        .allow_hosts
+        .iter()
+        .map(|host| quoted(&outbound(host)))
+        .collect();
     text.line(0, format!("allowed_outbound_hosts = [{}]", hosts.join(", ")));
     let env = input.open_env(function);
     if !env.is_empty() {
-        let pairs: Vec<String> = env.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
+        let pairs: Vec<String> = env
+            .iter()
+            .map(|(name, value)| format!("{name} = {}", quoted(value)))
+            .collect();
         text.line(0, format!("environment = {{ {} }}", pairs.join(", ")));
     }
     let secret = input.secret_names(function);
     if !secret.is_empty() {
-        let why = format!("{} are given when it starts: spin up --env NAME=VALUE", secret.join(", "));
+        let why = format!(
+            "{} are given when it starts: spin up --env NAME=VALUE",
+            secret.join(", ")
+        );
         text.comment(0, export.note(&function.name, why));
     }
 }

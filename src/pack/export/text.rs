@@ -55,7 +55,11 @@ mod tests {
         text.comment(2, "word ".repeat(30));
         let text = text.done();
         assert_eq!(text.lines().count(), 2);
-        assert!(text.lines().all(|line| line.starts_with("  # word") && line.len() <= WIDTH + 4), "{text}");
+        assert!(
+            text.lines()
+                .all(|line| line.starts_with("  # word") && line.len() <= WIDTH + 4),
+            "{text}"
+        );
         assert_eq!(quoted("a \"b\": #"), "\"a \\\"b\\\": #\"");
     }
 }

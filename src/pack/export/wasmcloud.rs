@@ -11,17 +11,32 @@ pub fn export(input: &Input<'_>) -> Export {
     let mut export = Export::default();
     let mut text = Text::default();
     text.comment(0, "Made by `emu export --target wasmcloud` from emu.toml.");
-    text.comment(0, export.note("", "memory, timeout and keep_alive of emu.toml have no place in an application"));
+    text.comment(
+        0,
+        export.note(
+            "",
+            "memory, timeout and keep_alive of emu.toml have no place in an application",
+        ),
+    );
     text.line(0, "apiVersion: core.oam.dev/v1beta1");
     text.line(0, "kind: Application");
     text.line(0, "metadata:");
     text.line(2, format!("name: {}", dns_name(&input.project.name)));
     text.line(2, "annotations:");
-    text.line(4, format!("description: {}", quoted(&format!("{}, made from emu.toml", input.project.name))));
+    text.line(
+        4,
+        format!(
+            "description: {}",
+            quoted(&format!("{}, made from emu.toml", input.project.name))
+        ),
+    );
     text.line(0, "spec:");
     text.line(2, "components:");
-    let (called, others): (Vec<&Function>, Vec<&Function>) =
-        input.project.functions.values().partition(|function| !function.routes.is_empty());
+    let (called, others): (Vec<&Function>, Vec<&Function>) = input
+        .project
+        .functions
+        .values()
+        .partition(|function| !function.routes.is_empty());
     for function in &called {
         component(&mut text, input, &mut export, function);
     }
@@ -33,7 +48,9 @@ pub fn export(input: &Input<'_>) -> Export {
         server(&mut text, &mut export, &called);
     }
     export.files.insert("wadm.yaml".to_owned(), text.done());
-    export.steps.push(format!("emu package --format wasm --push {}", input.image));
+    export
+        .steps
+        .push(format!("emu package --format wasm --push {}", input.image));
     export.steps.push("wash app deploy wadm.yaml".to_owned());
     export
 }
@@ -43,7 +60,10 @@ fn component(text: &mut Text, input: &Input<'_>, export: &mut Export, function: 
     let mut lost = of_emu_alone(function);
     lost.extend(function.crons.iter().map(|cron| format!("cron {}", cron.name)));
     if !lost.is_empty() {
-        text.comment(4, export.note(&function.name, format!("{} stay in emu", lost.join(", "))));
+        text.comment(
+            4,
+            export.note(&function.name, format!("{} stay in emu", lost.join(", "))),
+        );
     }
     let (repository, tag) = input.repository();
     let image = match input.project.functions.len() {
@@ -65,13 +85,19 @@ fn component(text: &mut Text, input: &Input<'_>, export: &mut Export, function: 
     }
     let secret = input.secret_names(function);
     if !secret.is_empty() {
-        let why = format!("{} belong into a secrets backend: see `secrets` of wadm", secret.join(", "));
+        let why = format!(
+            "{} belong into a secrets backend: see `secrets` of wadm",
+            secret.join(", ")
+        );
         text.comment(8, export.note(&function.name, why));
     }
     text.line(6, "traits:");
     text.line(8, "- type: spreadscaler");
     text.line(10, "properties:");
-    text.line(12, format!("instances: {}", function.max_concurrency.unwrap_or(INSTANCES)));
+    text.line(
+        12,
+        format!("instances: {}", function.max_concurrency.unwrap_or(INSTANCES)),
+    );
 }
 
 /// The provider that takes requests, with a link for each function.
@@ -87,7 +113,10 @@ fn server(text: &mut Text, export: &mut Export, functions: &[&Function]) {
         let first = paths.first().cloned().unwrap_or_else(|| "/".to_owned());
         if paths.len() > 1 || function.routes.iter().any(|route| route.pattern != first) {
             let routes: Vec<&str> = function.routes.iter().map(|route| route.pattern.as_str()).collect();
-            let why = format!("the server routes by one path: {first} stands for {}", routes.join(", "));
+            let why = format!(
+                "the server routes by one path: {first} stands for {}",
+                routes.join(", ")
+            );
             text.comment(8, export.note(&function.name, why));
         }
         text.line(8, "- type: link");

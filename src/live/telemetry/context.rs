@@ -1,0 +1,92 @@
+//! W3C trace context: `00-TRACE-SPAN-FLAGS`, in the header of a request and in an attribute of a message.
+
+use http::HeaderValue;
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+/// The header, and the attribute of messages.
+pub const HEADER: &str = "traceparent";
+
+/// What came in; `None` when it is no context, which is then as good as none.
+pub fn parse(text: &str) -> Option<SpanContext> {
+    let mut parts = text.trim().split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    // Later versions may have more parts; this one has not.
+    let is_known = is_hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
+    if !is_known || !is_hex(trace, 32) || !is_hex(span, 16) || !is_hex(flags, 2) {
+        return None;
+    }
+    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED;
+    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+    let context = SpanContext::new(trace, span, flags, true, TraceState::default());
+    context.is_valid().then_some(context)
+}
+
+/// As it goes out.
+pub fn header(context: &SpanContext) -> Option<HeaderValue> {
+    let flags = u8::from(context.is_sampled());
+    let text = format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id());
+    HeaderValue::try_from(text).ok()
+}
+
+/// A span within a trace; without one it begins its own, which is kept with this probability.
+pub fn child(parent: Option<&SpanContext>, ratio: f64) -> SpanContext {
+    let mut bytes = [0u8; 24];
+    // Without the system's randomness ids would repeat; the spans of such a machine are left out.
+    let is_random = getrandom::fill(&mut bytes).is_ok();
+    let mut span = [0u8; 8];
+    span.copy_from_slice(&bytes[16..]);
+    let (trace, flags) = match parent {
+        Some(parent) => (parent.trace_id(), parent.trace_flags()),
+        None => {
+            let mut trace = [0u8; 16];
+            trace.copy_from_slice(&bytes[..16]);
+            // As all samplers by trace id do: the low bits decide, so that they agree.
+            let mut low = [0u8; 8];
+            low.copy_from_slice(&trace[8..]);
+            let kept = ((u64::from_be_bytes(low) >> 1) as f64) < ratio * (1u64 << 63) as f64;
+            let flags = if kept && is_random {
+                TraceFlags::SAMPLED
+            } else {
+                TraceFlags::default()
+            };
+            (TraceId::from_bytes(trace), flags)
+        }
+    };
+    SpanContext::new(trace, SpanId::from_bytes(span), flags, false, TraceState::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_in_goes_on() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let context = parse(text).expect("a context");
+        assert_eq!(header(&context).expect("a header"), text);
+        let own = child(Some(&context), 0.0);
+        assert_eq!(own.trace_id(), context.trace_id());
+        assert!(own.is_sampled() && own.span_id() != context.span_id());
+        for wrong in [
+            "",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_traces_is_kept() {
+        assert!(child(None, 1.0).is_sampled());
+        assert!(!child(None, 0.0).is_sampled());
+        let kept = (0..2_000).filter(|_| child(None, 0.5).is_sampled()).count();
+        assert!((800..1_200).contains(&kept), "{kept}");
+    }
+}
