@@ -6,27 +6,56 @@ import subprocess
 import sys
 
 target = sys.argv[1]
-command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", target]
-metadata = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-packages = {package["id"]: package for package in metadata["packages"]}
-nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+# The interpreter of JavaScript and the parts of bundles are in the program too, as WebAssembly.
+projects = [("Cargo.toml", target), ("scripts/js-runtime/Cargo.toml", "wasm32-wasip2"), ("scripts/bundle-shell/Cargo.toml", "wasm32-wasip2")]
 
-# What is linked: not what builds or tests need.
-root = metadata["resolve"]["root"]
-linked, todo = set(), [root]
-while todo:
-    one = todo.pop()
-    if one in linked:
-        continue
-    linked.add(one)
-    for dependency in nodes[one]["deps"]:
-        if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
-            todo.append(dependency["pkg"])
-linked.discard(root)
+
+QUICKJS = """The MIT License (MIT)
+
+Copyright (c) 2017-2024 Fabrice Bellard
+Copyright (c) 2017-2024 Charlie Gordon
+Copyright (c) 2023-2025 Ben Noordhuis
+Copyright (c) 2023-2025 Saúl Ibarra Corretgé
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the
+"Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish,
+distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the
+following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
+MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY
+CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR
+THE USE OR OTHER DEALINGS IN THE SOFTWARE."""
+
+
+def linked(manifest, target):
+    """Packages of what is linked: not what builds or tests need, and not the project's own."""
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", target]
+    command += ["--manifest-path", manifest]
+    metadata = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    own = set(metadata["workspace_members"])
+    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    found, todo = set(), list(own)
+    while todo:
+        one = todo.pop()
+        if one in found:
+            continue
+        found.add(one)
+        for dependency in nodes[one]["deps"]:
+            if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
+                todo.append(dependency["pkg"])
+    return {package["id"]: package for package in metadata["packages"] if package["id"] in found - own}
+
+
+packages = {}
+for manifest, platform in projects:
+    packages |= linked(manifest, platform)
 
 texts, missing = {}, []
 print("emu contains these crates, under the licences that they name. The texts follow.\n")
-for package in sorted((packages[one] for one in linked), key=lambda package: (package["name"], package["version"])):
+for package in sorted(packages.values(), key=lambda package: (package["name"], package["version"])):
     label = f"{package['name']} {package['version']}"
     folder = pathlib.Path(package["manifest_path"]).parent
     print(f"{label}: {package['license'] or package['license_file']}")
@@ -40,7 +69,10 @@ for package in sorted((packages[one] for one in linked), key=lambda package: (pa
         text = path.read_text(errors="replace").strip()
         texts.setdefault(text, []).append(label)
 
-if not linked:
+# Compiled into what componentize-qjs ships, which does not carry its text.
+print("QuickJS, in the interpreter of JavaScript: MIT")
+texts.setdefault(QUICKJS, []).append("QuickJS")
+if not packages:
     sys.exit("licences.py: no crates found")
 for label in missing:
     package = next(p for p in packages.values() if f"{p['name']} {p['version']}" == label)

@@ -105,7 +105,7 @@ fn warnings(args: &Args, project: &Project, compiled: &Compiled, files: &Files, 
         let text = "no compiled code could be kept, so the image compiles when it starts: set EMU_CACHE_DIR";
         warnings.push(text.to_owned());
     }
-    if args.per_function {
+    if args.per_function && project.dev.bus.is_none() {
         warnings.extend(project.functions.values().filter_map(apart));
     }
     warnings
@@ -119,7 +119,7 @@ fn apart(function: &Function) -> Option<String> {
     (!shared.is_empty()).then(|| {
         let name = &function.name;
         let shared = shared.join(", ");
-        format!("{name}: each image has queues, topics and stores of its own: {shared}")
+        format!("{name}: without a bus (EMU_BUS) each image has queues, topics and stores of its own: {shared}")
     })
 }
 

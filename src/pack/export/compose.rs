@@ -47,7 +47,7 @@ pub fn export(input: &Input<'_>) -> Export {
         6,
         export.note(
             "",
-            "two containers would each have queues and fire each cron: one replica",
+            "two containers would each have queues and fire each cron: one replica, unless EMU_BUS names a server that they share",
         ),
     );
     text.line(6, "replicas: 1");

@@ -83,8 +83,7 @@ fn service(text: &mut Text, input: &Input<'_>, export: &mut Export, name: &str, 
     if scales {
         bounds(text, functions);
     } else {
-        let why =
-            "queues, topics, stores and crons live in one emulator: exactly one replica, which does not scale to zero";
+        let why = "queues, topics, stores and crons live in one emulator: exactly one replica, which does not scale to zero (several need EMU_BUS)";
         text.comment(8, export.note(&names.join(", "), why));
         text.line(8, "autoscaling.knative.dev/min-scale: \"1\"");
         text.line(8, "autoscaling.knative.dev/max-scale: \"1\"");

@@ -99,7 +99,7 @@ fn lambda(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Fu
     text.line(6, format!("Runtime: {RUNTIME}"));
     text.line(6, format!("MemorySize: {}", function.memory_mb.max(128)));
     let whole = seconds(function.timeout).max(1);
-    if function.timeout.as_millis() % 1_000 != 0 {
+    if !function.timeout.as_millis().is_multiple_of(1_000) {
         text.comment(
             6,
             export.note(
