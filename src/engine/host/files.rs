@@ -342,6 +342,53 @@ mod third {
 mod tests {
     use super::*;
 
+    /// What of WASI 0.3 is replaced here. Of 0.2 there are guests that use it.
+    const THIRD: &str = r#"(component
+      (import "wasi:clocks/system-clock@0.3.0" (instance $clock
+        (type $at (record (field "seconds" s64) (field "nanoseconds" u32)))
+        (export "instant" (type (eq $at)))))
+      (alias export $clock "instant" (type $instant))
+      (import "wasi:filesystem/types@0.3.0" (instance
+        (export "descriptor" (type $descriptor (sub resource)))
+        (export "instant" (type $at (eq $instant)))
+        (type $dt (variant (case "block-device") (case "character-device") (case "directory") (case "fifo")
+          (case "symbolic-link") (case "regular-file") (case "socket") (case "other" (option string))))
+        (export "descriptor-type" (type $kind (eq $dt)))
+        (type $ds (record (field "type" $kind) (field "link-count" u64) (field "size" u64)
+          (field "data-access-timestamp" (option $at)) (field "data-modification-timestamp" (option $at))
+          (field "status-change-timestamp" (option $at))))
+        (export "descriptor-stat" (type $stat (eq $ds)))
+        (type $ec (variant (case "access") (case "already") (case "bad-descriptor") (case "busy") (case "deadlock")
+          (case "quota") (case "exist") (case "file-too-large") (case "illegal-byte-sequence") (case "in-progress")
+          (case "interrupted") (case "invalid") (case "io") (case "is-directory") (case "loop") (case "too-many-links")
+          (case "message-size") (case "name-too-long") (case "no-device") (case "no-entry") (case "no-lock")
+          (case "insufficient-memory") (case "insufficient-space") (case "not-directory") (case "not-empty")
+          (case "not-recoverable") (case "unsupported") (case "no-tty") (case "no-such-device") (case "overflow")
+          (case "not-permitted") (case "pipe") (case "read-only") (case "invalid-seek") (case "text-file-busy")
+          (case "cross-device") (case "other" (option string))))
+        (export "error-code" (type $code (eq $ec)))
+        (type $pf (flags "symlink-follow"))
+        (export "path-flags" (type $flags (eq $pf)))
+        (type $nt (variant (case "no-change") (case "now") (case "timestamp" $at)))
+        (export "new-timestamp" (type $new (eq $nt)))
+        (export "[method]descriptor.stat" (func async (param "self" (borrow $descriptor))
+          (result (result $stat (error $code)))))
+        (export "[method]descriptor.stat-at" (func async (param "self" (borrow $descriptor)) (param "path-flags" $flags)
+          (param "path" string) (result (result $stat (error $code)))))
+        (export "[method]descriptor.set-times" (func async (param "self" (borrow $descriptor))
+          (param "data-access-timestamp" $new) (param "data-modification-timestamp" $new) (result (result (error $code)))))
+        (export "[method]descriptor.set-times-at" (func async (param "self" (borrow $descriptor)) (param "path-flags" $flags)
+          (param "path" string) (param "data-access-timestamp" $new) (param "data-modification-timestamp" $new)
+          (result (result (error $code))))))))"#;
+
+    #[test]
+    fn functions_have_the_types_of_wasi() {
+        let engine = crate::engine::Engine::new(crate::engine::EngineOptions::default()).expect("an engine");
+        let component = wasmtime::component::Component::new(engine.wasmtime(), THIRD).expect("a component");
+        let linked = engine.linker().instantiate_pre(&component);
+        assert!(linked.is_ok(), "{:?}", linked.err());
+    }
+
     #[test]
     fn what_the_machine_wrote_is_replaced_and_what_was_given_stays() {
         let mut times = Times::new(1_000);
