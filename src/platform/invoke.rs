@@ -155,7 +155,7 @@ impl Platform {
             attempt: 1,
             cause: None,
         };
-        if let Err(reason) = self.throttles.draw(function) {
+        if let Err(reason) = self.throttled(function) {
             return self.reject(id, invocation, reason);
         }
         let must_queue = self.fleets.get(function).is_some_and(|fleet| fleet.waiting_count > 0);

@@ -188,7 +188,7 @@ impl Platform {
     }
 
     fn start_batch(&mut self, id: QueueId, function: FunctionId, size: usize) -> Result<(), Hold> {
-        let seat = self.throttles.draw(function).and_then(|()| self.acquire(function));
+        let seat = self.throttled(function).and_then(|()| self.acquire(function));
         let seat = match seat {
             Ok(seat) => seat,
             Err(reason) => return Err(self.hold_back(id, function, reason)),

@@ -43,7 +43,7 @@ impl Platform {
     /// Runs it, or parks it until there may be room.
     fn attempt(&mut self, id: InvocationId, mut invocation: Invocation) {
         let function = invocation.function;
-        let seat = self.throttles.draw(function).and_then(|()| self.acquire(function));
+        let seat = self.throttled(function).and_then(|()| self.acquire(function));
         let reason = match seat {
             Ok(seat) => return self.seat(id, invocation, seat),
             Err(reason) => reason,

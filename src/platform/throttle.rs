@@ -1,5 +1,6 @@
 //! Throttling on purpose: what arrives is refused as if there were no room, by function and probability.
 
+use super::Platform;
 use super::effect::RejectReason;
 use super::ids::FunctionId;
 use super::rng::Rng;
@@ -20,8 +21,7 @@ impl Throttles {
         }
     }
 
-    /// Whether an arrival at a function is throttled. Without a rule for it nothing is drawn.
-    pub fn draw(&mut self, function: FunctionId) -> Result<(), RejectReason> {
+    fn draw(&mut self, function: FunctionId) -> Result<(), RejectReason> {
         let Some(rng) = &mut self.rng else { return Ok(()) };
         for (rule, (of, probability)) in self.rules.iter().enumerate() {
             if of.is_none_or(|of| of == function) && rng.unit() < *probability {
@@ -29,5 +29,18 @@ impl Throttles {
             }
         }
         Ok(())
+    }
+}
+
+impl Platform {
+    /// Whether an arrival at a function is throttled. Without a rule for it nothing is drawn; what is not there is refused for that.
+    ///
+    /// # Errors
+    /// By which rule.
+    pub(super) fn throttled(&mut self, function: FunctionId) -> Result<(), RejectReason> {
+        match self.fleets.get(function) {
+            Some(fleet) if !fleet.removed => self.throttles.draw(function),
+            _ => Ok(()),
+        }
     }
 }

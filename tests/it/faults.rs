@@ -5,7 +5,7 @@ use std::fs;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Project, emu};
+use crate::harness::{Emu, Project, emu};
 
 const MANIFEST: &str = "
 [project]
@@ -14,7 +14,7 @@ name = 'shop'
 http = '/*'
 timeout = '15m'
 memory = '128MB'
-bind = { JOBS = 'queue:jobs', SEEN = 'kv:seen', LONG = 'function:long', SHORT = 'function:short' }
+bind = { KEPT = 'queue:kept', JOBS = 'queue:jobs', SEEN = 'kv:seen', LONG = 'function:long', SHORT = 'function:short' }
 [functions.worker]
 queue = { from = 'jobs', batch_size = 1 }
 timeout = '10s'
@@ -34,6 +34,7 @@ visibility_timeout = '30s'
 max_receives = 3
 dead_letter = 'dead'
 [queues.dead]
+[queues.kept]
 [kv.seen]
 ";
 
@@ -43,6 +44,7 @@ export default {
   async fetch(request, env) {
     const event = { method: 'POST', headers: { 'x-emu-invocation-type': 'event' } };
     switch (new URL(request.url).pathname) {
+      case '/keep': for (;;) await env.KEPT.send({});
       case '/job': await env.JOBS.send({}); break;
       case '/fan':
         await Promise.all(Array.from({ length: 8 }, () => env.LONG.fetch('http://long/', event)));
@@ -171,6 +173,30 @@ fn a_running_guest_is_stopped_under_the_real_clock() {
     // What has been drawn does not outlive its faults.
     assert_eq!(emu.control_post("/_emu/faults", &json!({})).status, StatusCode::OK);
     assert_eq!(emu.get("/").text(), "well");
+}
+
+#[test]
+fn what_a_guest_sent_when_it_was_stopped_is_there_as_a_whole_or_not_at_all() {
+    let emu = project("").start_with(&["--faults", "api.kill=1/10ms"]);
+    for _ in 0..20 {
+        assert_eq!(emu.get("/keep").status, StatusCode::BAD_GATEWAY);
+    }
+    // The store answers in order: with these it has told of all that was under way.
+    assert_eq!(emu.control_post("/_emu/faults", &json!({})).status, StatusCode::OK);
+    for _ in 0..3 {
+        assert_eq!(emu.get("/job").text(), "well");
+    }
+    let kept = |emu: &Emu| {
+        let queues = emu.control("/_emu/queues");
+        let all = queues.as_array().cloned().unwrap_or_default();
+        let kept = all.into_iter().find(|queue| queue["name"] == "kept");
+        kept.and_then(|queue| queue["visible"].as_u64()).expect("the queue")
+    };
+    let before = kept(&emu);
+    assert!(before > 0);
+    // What only the store knows comes to light with the next start.
+    let emu = emu.kill().start();
+    assert_eq!(kept(&emu), before);
 }
 
 #[test]
