@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::engine::pace::Keeper as _;
 use crate::engine::{Engine, Failure, Sandbox, Version};
 use crate::platform::Platform;
 use crate::platform::config::ColdStarts;
@@ -438,6 +439,8 @@ impl Driver {
     }
 
     async fn run_event(self, job: Job, gathered: run::Gathered, commit: Option<Commit>) {
+        // In virtual time runs of one instant begin in the order in which the core had them begin, however long the store takes.
+        let turn = job.time.as_ref().map(|time| (time.turn(self.now()), time.hold()));
         let committed = match commit {
             Some(commit) => commit.wait().await.is_ok(),
             None => true,
@@ -446,6 +449,10 @@ impl Driver {
             true => run::event_of(&self, &job.entry, &job.run.work, gathered).await,
             false => None,
         };
+        if let Some((turn, hold)) = turn {
+            drop(hold);
+            turn.await;
+        }
         let Some((event, summary)) = event else {
             let invocation = job.run.invocation;
             tracing::error!("work for invocation {invocation:?} without its content");
