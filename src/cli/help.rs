@@ -28,7 +28,10 @@ emu collects no data and needs no network.";
 
 /// The groups of `emu --help`, in this order. A test holds that every command is in one.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Run", &["dev", "serve", "exec", "test", "invoke", "probe", "replay"]),
+    (
+        "Run",
+        &["dev", "serve", "exec", "test", "invoke", "probe", "record", "replay"],
+    ),
     (
         "Make things happen",
         &["send", "publish", "fire", "load", "clock", "wait", "reset", "snapshot"],

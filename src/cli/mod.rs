@@ -28,6 +28,7 @@ mod new;
 mod output;
 mod package;
 mod probe;
+mod record;
 mod replay;
 mod reset;
 mod schema;
@@ -140,6 +141,7 @@ enum Command {
     Test(test::Args),
     Invoke(invoke::Args),
     Probe(probe::Args),
+    Record(record::Args),
     Replay(replay::Args),
     Send(messages::SendArgs),
     Publish(messages::PublishArgs),
@@ -204,6 +206,7 @@ impl Command {
             Command::Test(args) => test::run(args, global),
             Command::Invoke(args) => invoke::run(args, global),
             Command::Probe(args) => probe::run(args, global),
+            Command::Record(args) => record::run(args, global),
             Command::Replay(args) => replay::run(args, global),
             Command::Send(args) => messages::send(args, global),
             Command::Publish(args) => messages::publish(args, global),

@@ -37,6 +37,7 @@ mod messages;
 mod names;
 pub mod outbound;
 pub mod probe;
+pub mod recording;
 mod redact;
 pub mod reload;
 mod render;

@@ -65,7 +65,8 @@ pub async fn execute(
     let inner = &driver.0;
     let pace = time.as_ref().map(|time| driver.pace(&entry, time));
     let http = matches!(event, Event::Http(_));
-    let (mut event, hold) = inner.exchanges.begin(driver.now(), run.invocation, event);
+    let by_hand = matches!(run.work, Work::Cron { manual: true, .. });
+    let (mut event, hold) = inner.exchanges.begin(driver.now(), run.invocation, by_hand, event);
     let exchange = hold.as_ref().map(|hold| hold.exchange().clone());
     let name = entry.name().clone();
     let span = driver.begin_span(&run, &name, &mut event, &summary);

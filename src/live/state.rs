@@ -120,13 +120,7 @@ impl Driver {
                 queue: id,
                 message: run::message(message, &content, cause, options),
             };
-            if cause.is_none() {
-                self.0.exchanges.sent(self.now(), message, || Sent {
-                    delay: options.delay,
-                    group: options.group.clone(),
-                    ..Sent::new(true, queue, &content)
-                });
-            }
+            self.keep_sent(queue, message, &content, options, cause);
             core.messages.put(message, content);
             let mut own = Own {
                 message: Some(message),
@@ -143,6 +137,24 @@ impl Driver {
             }
         }
         Ok(ids.into_iter().map(|id| self.0.ids.message(id)).collect())
+    }
+
+    /// For recordings: what functions send comes of itself.
+    fn keep_sent(
+        &self,
+        queue: &str,
+        message: MessageId,
+        content: &Content,
+        options: &SendOptions,
+        cause: Option<InvocationId>,
+    ) {
+        if cause.is_none() {
+            self.0.exchanges.sent(self.now(), message, || Sent {
+                delay: options.delay,
+                group: options.group.clone(),
+                ..Sent::new(true, queue, content)
+            });
+        }
     }
 
     /// Names what goes into a queue, as far as it does not repeat what is there.

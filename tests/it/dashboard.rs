@@ -35,7 +35,7 @@ fn the_dashboard_in_a_browser() {
         return;
     }
     let browser = Browser::start();
-    let parts: [(&str, Part); 12] = [
+    let parts: [(&str, Part); 14] = [
         ("every view loads", every_view_loads),
         ("a cold start appears and vanishes", a_cold_start_appears_and_vanishes),
         ("errors are shown", errors_are_shown),
@@ -43,6 +43,8 @@ fn the_dashboard_in_a_browser() {
         ("messages are sent and purged", messages_are_sent_and_purged),
         ("crons fire", crons_fire),
         ("requests are sent and kept", requests_are_sent_and_kept),
+        ("requests and answers are shown", requests_and_answers_are_shown),
+        ("the address for phones is shown", the_address_for_phones_is_shown),
         ("sliders change the emulator", sliders_change_the_emulator),
         ("a flood is sampled, and told", a_flood_is_sampled_and_told),
         ("a manual clock is moved by hand", a_manual_clock_is_moved_by_hand),
@@ -370,6 +372,105 @@ fn requests_are_sent_and_kept(browser: &Browser) {
     browser.set("#earlier", "0");
     browser.until("document.querySelector('#body').value === 'hello'");
 }
+
+fn requests_and_answers_are_shown(browser: &Browser) {
+    let source = "export default {
+        async fetch(request) {
+            return Response.json({ got: await request.text(), mine: request.headers.get('x-mine'), version: 1 });
+        },
+        queue(batch) {},
+    };";
+    let manifest = "[functions.echo]\nhttp = \"/echo\"\nqueue = \"jobs\"\n[queues.jobs]\n";
+    let emu = Project::new(&[("functions/echo.js", source), ("emu.toml", manifest)]).start();
+    // From elsewhere, not from the page.
+    let answer = emu.request(Method::POST, "/echo?a=b", &[("x-mine", "1")], "<b>hello</b>");
+    let id = answer.header("x-emu-invocation").to_owned();
+    open(browser, &emu, &format!("#/invocations/{id}"));
+    browser.until("document.querySelector('#given b').textContent === 'POST /echo?a=b'");
+    browser.until("document.querySelector('#given > pre').textContent === '<b>hello</b>'");
+    browser.until("document.querySelector('#given details pre').textContent.includes('x-mine: 1')");
+    browser.until("JSON.parse(document.querySelector('#answered > pre').textContent).mine === '1'");
+    browser.screenshot("exchange");
+    // Again, with all that it was sent with.
+    browser.until("document.querySelector('#again #body').value === '<b>hello</b>'");
+    browser.until("document.querySelector('#again #headers').value.includes('x-mine: 1')");
+    browser.click("#again #send");
+    browser.until("document.querySelector('#again #status').textContent === '200'");
+    let shown = browser.value("JSON.parse(document.querySelector('#answer .body').textContent)");
+    assert_eq!(shown, json!({ "got": "<b>hello</b>", "mine": "1", "version": 1 }));
+    browser.click("#replay");
+    browser.until("document.querySelector('#same.good')");
+    emu.project.edit("functions/echo.js", "version: 1", "version: 2");
+    emu.wait("reload", |one| one["outcome"] == "changed");
+    browser.click("#replay");
+    browser.until("document.querySelector('#same.bad')");
+
+    // A message as its function got it, in Portuguese.
+    emu.control_post(
+        "/_emu/queues/jobs/messages",
+        &json!({ "body": { "n": 7 }, "attributes": { "kind": "new" } }),
+    );
+    let taken = emu.wait("invocation", |one| one["trigger"] == "queue");
+    let place = format!("?lang=pt#/invocations/{}", taken["id"].as_str().expect("an id"));
+    open(browser, &emu, &place);
+    browser.until("document.querySelector('#given h2').textContent === 'O que recebeu'");
+    browser.until("document.querySelector('#given .messages pre').textContent.includes('\"n\": 7')");
+
+    // What is shown, as a test file.
+    open(browser, &emu, "#/invocations");
+    browser.until("document.querySelectorAll('tr[data-id]').length >= 2");
+    browser.click("#as-test");
+    browser.until("document.querySelector('#testfile').textContent.includes('request = \"POST /echo?a=b\"')");
+    browser.until("document.querySelector('#recording a').download === 'recorded.emu.toml'");
+    browser.screenshot("testfile");
+}
+
+/// With `--host` only the functions' port opens.
+#[cfg(target_os = "linux")]
+fn the_address_for_phones_is_shown(browser: &Browser) {
+    let emu = Project::new(&[(
+        "functions/hello.js",
+        "export default { fetch: () => new Response('hi') };",
+    )])
+    .start_with(&["--host", "0.0.0.0"]);
+    // Another address of this machine, which only what listens on all of them answers.
+    let elsewhere = |url: &str| url.replace("127.0.0.1", "127.0.0.2");
+    let ask = |url: String| crate::harness::try_request(Method::GET, &url, &[], String::new());
+    let answer = ask(format!("{}/hello", elsewhere(&emu.functions_url())));
+    assert_eq!(answer.map(|answer| answer.text()), Ok("hi".to_owned()));
+    let control = ask(format!("{}/_emu/health", elsewhere(&emu.control_url())));
+    assert!(control.is_err(), "the control port is for this machine alone");
+    let health = emu.control("/_emu/health");
+    open(browser, &emu, "#/demo");
+    match health["network_url"].as_str() {
+        // Of a network that this machine is in.
+        Some(url) => {
+            assert!(
+                url.ends_with(emu.functions_url().rsplit(':').next().expect("a port")),
+                "{url}"
+            );
+            browser.until(&format!(
+                "document.querySelector('.phones .address').textContent === '{url}'"
+            ));
+        }
+        None => drop(browser.until("document.querySelector('#phones')")),
+    }
+    // Without it the page says how.
+    let closed = Project::new(&[(
+        "functions/hello.js",
+        "export default { fetch: () => new Response('hi') };",
+    )])
+    .start();
+    assert!(
+        ask(format!("{}/hello", elsewhere(&closed.functions_url()))).is_err(),
+        "this machine alone"
+    );
+    open(browser, &closed, "#/demo");
+    browser.until("document.querySelector('#phones').textContent.includes('--host')");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn the_address_for_phones_is_shown(_: &Browser) {}
 
 fn sliders_change_the_emulator(browser: &Browser) {
     let emu = slow();

@@ -37,6 +37,7 @@ mod openapi;
 mod package;
 mod probe;
 mod readme;
+mod record;
 mod reload;
 mod replay;
 mod serve;

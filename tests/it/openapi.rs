@@ -52,6 +52,7 @@ fn conversation() -> Vec<(&'static str, Option<Value>)> {
         ("/_emu/invocations?function=api&since=1h&limit=10", None),
         ("/_emu/invocations/{invocation}", None),
         ("/_emu/invocations/{invocation}/replay", Some(json!({}))),
+        ("/_emu/recording?since=1h&limit=5", None),
         ("/_emu/logs?limit=5", None),
         ("/_emu/history?kind=invocation,log", None),
         ("/_emu/why/{invocation}", None),

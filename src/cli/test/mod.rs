@@ -8,6 +8,7 @@ mod run;
 mod show;
 mod stage;
 mod swarm;
+pub(super) mod trial;
 mod update;
 mod vars;
 

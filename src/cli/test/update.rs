@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::cli::failure::Failure;
 use crate::project::testfile::Act;
+use crate::project::testfile::write::{quoted, value as toml};
 
-use super::fits::ANY;
 use super::run::Ended;
 use super::stage::Answer;
 
@@ -104,62 +104,4 @@ fn expectation(answer: &Answer, invoked: bool) -> String {
         _ => lines.push_str(&format!("\nexpect.body = {}", toml(&Value::String(body)))),
     }
     lines
-}
-
-/// A value in one line of TOML. What is null in JSON cannot be written: anything is expected there.
-fn toml(value: &Value) -> String {
-    match value {
-        Value::Null => format!("\"{ANY}\""),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => quoted(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
-        Value::Object(members) if members.is_empty() => "{}".to_owned(),
-        Value::Object(members) => {
-            let member = |(name, value): (&String, &Value)| format!("{} = {}", key(name), toml(value));
-            format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-fn key(name: &str) -> String {
-    let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    match !name.is_empty() && name.bytes().all(bare) {
-        true => name.to_owned(),
-        false => quoted(name),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn values_are_written_as_toml_reads_them() {
-        let value = json!({"a b": [1, 2.5, true, "x\"\\\n\u{1}"], "none": null, "in": {"e": {}}});
-        let text = format!("value = {}", toml(&value));
-        let read: toml::Table = text.parse().expect("valid TOML");
-        let mut expected = value;
-        expected["none"] = json!(ANY);
-        assert_eq!(serde_json::to_value(&read["value"]).expect("JSON"), expected);
-    }
 }

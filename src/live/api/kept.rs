@@ -53,9 +53,16 @@ pub struct KeptRequest {
     pub attributes: u64,
     #[serde(flatten)]
     pub content: KeptBody,
+    /// `cron`: somebody fired it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_hand: bool,
     /// Values of secrets were taken out.
     #[serde(default)]
     pub redacted: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -121,4 +128,41 @@ pub struct Replayed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<InvocationDetail>,
     pub after: InvocationDetail,
+}
+
+/// GET `/_emu/recording`: what came from outside, as steps and as the text of a test file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Recording {
+    /// When the first step began; empty when there is none.
+    pub from: String,
+    /// When the last of what came of them had ended.
+    pub to: String,
+    pub steps: Vec<RecordedStep>,
+    /// What the outside answered the functions in this time, in order.
+    pub outbound: Vec<KeptOutbound>,
+    /// Requests of this time of which nothing is kept.
+    pub left_out: u64,
+    /// The clock is manual: each wait was meant.
+    pub exact: bool,
+    /// A test file, untried.
+    pub file: String,
+}
+
+/// A request, message, event or cron from outside.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RecordedStep {
+    /// Of the invocation; of a message its own.
+    pub id: String,
+    /// When it began.
+    pub time: String,
+    pub ended: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    pub request: KeptRequest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<KeptResponse>,
 }

@@ -43,6 +43,7 @@ assets! {
     "dom.js": JS,
     "draw.js": JS,
     "en.js": JS,
+    "exchange.js": JS,
     "format.js": JS,
     "functions.js": JS,
     "i18n.js": JS,

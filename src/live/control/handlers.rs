@@ -33,6 +33,7 @@ pub async fn list(server: &Server, what: &str, query: &HashMap<String, String>) 
         "functions" => answered(Ok(views::functions(&server.driver))),
         "instances" => answered(Ok(views::instances(&server.driver))),
         "invocations" => answered(past::invocations(server, query).await),
+        "recording" => answered(past::recording(server, query).await),
         "logs" => answered(past::logs(server, query).await),
         "history" => answered(past::history(server, query).await),
         "members" => answered(members(server).await),

@@ -9,6 +9,7 @@ use crate::live::api;
 use crate::live::clock::{rfc3339, since};
 use crate::live::history::{self, Query};
 use crate::live::names::PublicIds;
+use crate::live::recording::{Draft, Expected};
 use crate::report::event::Stamped;
 
 use super::{Answer, ApiFailure, handlers, views};
@@ -188,6 +189,40 @@ pub async fn history(server: &Server, text: &HashMap<String, String>) -> Answer<
     let query = query(server, text)?;
     let found = ask(server, move |connection| history::events(connection, &query)).await?;
     Ok(found.unwrap_or_default())
+}
+
+/// What came from outside, and a test file of it.
+pub async fn recording(server: &Server, text: &HashMap<String, String>) -> Answer<api::Recording> {
+    let query = query(server, text)?;
+    let mut reads = Vec::new();
+    if let Some(name) = &query.function {
+        let entry = handlers::entry(server, name)?;
+        let function = &entry.function;
+        reads.extend(function.queue.iter().map(|queue| queue.from.clone()));
+        reads.extend(function.topic.iter().map(|topic| topic.from.clone()));
+    }
+    let ids = text.get("ids").map_or("", String::as_str).split(',');
+    let wanted = history::Wanted {
+        since: query.since,
+        function: query.function,
+        reads,
+        ids: ids.filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+        last: match text.contains_key("limit") {
+            true => query.limit as usize,
+            false => history::STEPS_MAX,
+        },
+    };
+    if !server.driver.0.exchanges.is_on() {
+        let message = "requests are not kept in this project";
+        return Err(ApiFailure::new(StatusCode::CONFLICT, "requests-not-kept", message)
+            .remedy("remove max_bodies = \"0MB\" (or max_size) from [history] in emu.toml, and start emu again"));
+    }
+    let found = ask(server, move |connection| history::recorded(connection, &wanted)).await?;
+    let mut recording = found.unwrap_or_default();
+    recording.exact = server.driver.0.clock.manual().is_some();
+    let file = Draft::new(&recording).text(None, &Expected::Recorded);
+    recording.file = file;
+    Ok(recording)
 }
 
 pub async fn why(server: &Server, id: &str) -> Answer<api::Why> {

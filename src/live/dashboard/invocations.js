@@ -2,6 +2,7 @@
 
 import { get, part, post } from "./api.js";
 import { fill, guest, h, keyed, text } from "./dom.js";
+import { asForm, exchange, replayButton, testFile } from "./exchange.js";
 import { clock, count, day, decimal, megabytes, millis, money, price, shortId } from "./format.js";
 import { t } from "./i18n.js";
 import { live } from "./live.js";
@@ -38,12 +39,15 @@ class Invocations {
     this.older = [];
     this.body = h("tbody");
     this.many = h("span", { class: "quiet figures" });
+    this.shown = [];
+    this.recording = h("div");
     this.filters = h("form", { class: "bar filters", onsubmit: (event) => event.preventDefault() });
     const heads = ["time", "function", "what", "outcome", "start", "duration", "cost", "error"];
     fill(
       root,
       h("h1", { class: "unseen" }, t("nav.invocations")),
       this.filters,
+      this.recording,
       h("section", { class: "sheet scroll" }, h("table", { class: "list" }, h("thead", {}, h("tr", {}, heads.map((one) => h("th", { scope: "col", class: one === "duration" || one === "cost" ? "number" : "" }, t(`col.${one}`))))), this.body)),
     );
     this.controls();
@@ -67,6 +71,7 @@ class Invocations {
       select("by-trigger", t("col.trigger"), [["", t("filter.all")], ...["http", "queue", "topic", "cron", "async"].map((one) => [one, t(`trigger.${one}`)])], pick("trigger"), this.filter.trigger),
       search,
       this.many,
+      action(t("kept.test"), () => testFile(this.recording, this.shown), { id: "as-test" }),
     );
     this.known = live.functions.size;
   }
@@ -104,6 +109,7 @@ class Invocations {
       all += 1;
       if (found.length < SHOWN) found.push(one);
     }
+    this.shown = found.map((one) => one.id);
     invocationRows(this.body, found, true);
     text(this.many, all ? t(all > SHOWN ? "filter.newest" : "filter.many", { n: all, shown: found.length }) : t("filter.none"));
   }
@@ -150,23 +156,26 @@ class One {
         h("section", { class: "sheet" }, h("h2", {}, t("one.bill")), billLines(one, bill)),
         h("section", { class: "sheet" }, h("h2", {}, t("one.log")), logLines(one)),
       ),
+      exchange(one),
       h("section", { class: "sheet" }, h("h2", {}, t("one.chain")), this.chain),
       this.resend(one, again),
     );
   }
 
   resend(one, place) {
+    if (!live.functions.has(one.function)) return null;
+    const replay = one.request ? replayButton(one) : null;
     if (one.trigger === "cron") {
       const name = live.crons.find((cron) => cron.function === one.function)?.name;
-      if (!name) return null;
-      fill(place, action(t("queues.fire"), () => post(`crons/${part(name)}/fire`), { class: "main", id: "again" }));
-      return h("section", { class: "sheet" }, h("h2", {}, t("one.again")), place);
+      const fire = name ? action(t("queues.fire"), () => post(`crons/${part(name)}/fire`), { class: "main", id: "again" }) : null;
+      fill(place, fire, replay);
+      return fire || replay ? h("section", { class: "sheet" }, h("h2", {}, t("one.again")), place) : null;
     }
-    const sent = sentAs(one.id);
-    const match = /^([A-Z]+) (\/.*)$/.exec(one.summary);
-    if (!live.functions.has(one.function) || (!sent && !(one.trigger === "http" && match))) return null;
-    const first = sent || { kind: "http", method: match[1], path: match[2] };
-    fill(place, requestForm(one.function, first), sent ? null : h("p", { class: "quiet" }, t("one.notkept")));
+    const known = sentAs(one.id) || asForm(one);
+    const match = one.trigger === "http" && /^([A-Z]+) (\/.*)$/.exec(one.summary);
+    const first = known || (match && { kind: "http", method: match[1], path: match[2] });
+    if (!first && !replay) return null;
+    fill(place, first ? requestForm(one.function, first) : null, first && !known ? h("p", { class: "quiet" }, t("one.notkept")) : null, replay);
     return h("section", { class: "sheet", id: "again" }, h("h2", {}, t("one.again")), place);
   }
 

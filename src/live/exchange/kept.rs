@@ -132,7 +132,8 @@ impl Clean<'_> {
                 }
             }
             Asked::Batch(messages) => self.batch(messages),
-            Asked::Cron(scheduled) => KeptRequest {
+            Asked::Cron { scheduled, by_hand } => KeptRequest {
+                by_hand: *by_hand,
                 kind: "cron".to_owned(),
                 name: Some(scheduled.name.to_string()),
                 schedule: Some(scheduled.schedule.to_string()),

@@ -64,7 +64,7 @@ impl Exchanges {
     }
 
     /// The event on its way to the guest, and the exchange that hears it, if this one is kept.
-    pub fn begin(&self, now: Time, of: InvocationId, event: Event) -> (Event, Option<Hold>) {
+    pub fn begin(&self, now: Time, of: InvocationId, by_hand: bool, event: Event) -> (Event, Option<Hold>) {
         if !self.has_room(now) {
             return (event, None);
         }
@@ -79,7 +79,10 @@ impl Exchanges {
                 (Event::Batch(batch), Some(self.hold(whose, asked)))
             }
             Event::Scheduled(scheduled) => {
-                let asked = Asked::Cron(scheduled.clone());
+                let asked = Asked::Cron {
+                    scheduled: scheduled.clone(),
+                    by_hand,
+                };
                 (Event::Scheduled(scheduled), Some(self.hold(whose, asked)))
             }
             Event::Json(value) => {
@@ -188,7 +191,10 @@ enum Asked {
         body: Tape,
     },
     Batch(Messages),
-    Cron(Scheduled),
+    Cron {
+        scheduled: Scheduled,
+        by_hand: bool,
+    },
     Event(Tape),
     Sent(Sent),
 }
@@ -285,7 +291,7 @@ impl Asked {
         match self {
             Asked::Http { target, headers, .. } => target.len() + header_bytes(headers),
             Asked::Batch(messages) => messages.batch.messages.iter().map(|one| one.body.len() + 64).sum(),
-            Asked::Cron(_) => 64,
+            Asked::Cron { .. } => 64,
             Asked::Event(tape) => tape.held(),
             Asked::Sent(sent) => sent.head.len(),
         }

@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use rusqlite::Connection;
 
 use super::read::{self, Query};
+use super::recorded::Wanted;
 use super::schema;
 use super::why::NoWhy;
-use crate::live::api::{InvocationDetail, Why};
+use crate::live::api::{InvocationDetail, Recording, Why};
 use crate::live::clock::{Clock, since};
 use crate::project::ClockSetting;
 use crate::report::event::Stamped;
@@ -82,6 +83,27 @@ impl Archive {
         };
         let found: rusqlite::Result<_> = read();
         found.context("the history cannot be read")
+    }
+
+    /// What came from outside: the newest, oldest first.
+    ///
+    /// # Errors
+    /// When `since_text` is neither a span nor an instant, or the database cannot be read.
+    pub fn recording(
+        &self,
+        function: Option<&str>,
+        since_text: Option<&str>,
+        last: usize,
+    ) -> anyhow::Result<Recording> {
+        let now = Clock::start(ClockSetting::Real).now();
+        let since = since_text.map(|text| since(text, now)).transpose();
+        let wanted = Wanted {
+            since: since.map_err(|error| anyhow::anyhow!("--since: {error}"))?,
+            function: function.map(str::to_owned),
+            last,
+            ..Wanted::default()
+        };
+        super::recorded::recorded(&self.0, &wanted).context("the history cannot be read")
     }
 
     /// As GET `/_emu/why/{id}`.

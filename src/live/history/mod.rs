@@ -11,6 +11,7 @@ mod budget;
 mod caused;
 mod read;
 mod recent;
+mod recorded;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use budget::Budget;
 pub use caused::caused;
 pub use read::{Query, events, exchange, invocation, invocations, logs};
 pub use recent::Recent;
+pub use recorded::{STEPS_MAX, Wanted, millis_between, recorded};
 pub use why::{NoWhy, why};
 
 use write::Writer;

@@ -507,7 +507,7 @@ fn the_oldest_requests_go_when_there_are_too_many_bytes_of_them() {
     let mut ids = Vec::new();
     for n in 0..40 {
         let event = crate::engine::Event::Json("x".repeat(60_000).into());
-        let (_, hold) = exchanges.begin(Time::from_secs(n), InvocationId(n), event);
+        let (_, hold) = exchanges.begin(Time::from_secs(n), InvocationId(n), false, event);
         let exchange = hold.expect("there is room").exchange().clone();
         ids.push(exchange.id.clone());
         let row = Row::Exchange(exchange, hub.secrets().clone());
@@ -535,7 +535,10 @@ fn so_many_requests_of_a_second_are_kept_and_no_more_bytes_than_there_is_room_fo
     let (exchanges, hub) = exchanges();
     let begin = |n: u64, at: u64| {
         let event = crate::engine::Event::Json(serde_json::Value::Null);
-        exchanges.begin(Time::from_secs(at), InvocationId(n), event).1.is_some()
+        exchanges
+            .begin(Time::from_secs(at), InvocationId(n), false, event)
+            .1
+            .is_some()
     };
     assert_eq!((0..3_000).filter(|n| begin(*n, 7)).count(), 1_000);
     assert!(begin(3_000, 8), "a new second");

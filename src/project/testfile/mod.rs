@@ -4,6 +4,7 @@
 mod expect;
 pub mod pattern;
 mod read;
+pub mod write;
 
 use std::ops::Range;
 use std::path::PathBuf;

@@ -1,0 +1,67 @@
+//! Values as TOML writes them in one line, for files that emu makes.
+
+use serde_json::Value;
+
+use super::pattern::ANY;
+
+/// A value in one line. What is null in JSON cannot be written: anything is expected there.
+#[must_use]
+pub fn value(value_of: &Value) -> String {
+    match value_of {
+        Value::Null => format!("\"{ANY}\""),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(", ")),
+        Value::Object(members) if members.is_empty() => "{}".to_owned(),
+        Value::Object(members) => {
+            let member = |(name, one): (&String, &Value)| format!("{} = {}", key(name), value(one));
+            format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// A key, bare where it may be.
+#[must_use]
+pub fn key(name: &str) -> String {
+    let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    match !name.is_empty() && name.bytes().all(bare) {
+        true => name.to_owned(),
+        false => quoted(name),
+    }
+}
+
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_toml_reads_them() {
+        let written = json!({"a b": [1, 2.5, true, "x\"\\\n\u{1}"], "none": null, "in": {"e": {}}});
+        let text = format!("value = {}", value(&written));
+        let read: toml::Table = text.parse().expect("valid TOML");
+        let mut expected = written;
+        expected["none"] = json!(ANY);
+        assert_eq!(serde_json::to_value(&read["value"]).expect("JSON"), expected);
+    }
+}
