@@ -24,6 +24,16 @@ cron = "0 0 1 1 *"
 const API: &str = "export default { async fetch(request) {
     const body = await request.arrayBuffer();
     if (new URL(request.url).pathname === '/bytes') return new Response(new Uint8Array([255, 0, 1]));
+    if (new URL(request.url).pathname === '/stream') {
+        const encoder = new TextEncoder();
+        return new Response(new ReadableStream({ async start(to) {
+            for (const part of ['one ', 'two ', 'three']) {
+                to.enqueue(encoder.encode(part));
+                await new Promise((done) => setTimeout(done, 5));
+            }
+            to.close();
+        } }));
+    }
     if (new URL(request.url).pathname === '/long') return new Response('x'.repeat(100000));
     if (new URL(request.url).pathname === '/key') return new Response('the key is sk-1234567890');
     return Response.json({ got: body.byteLength }, { status: 201, headers: { 'x-own': 'yes' } });
@@ -74,6 +84,14 @@ fn requests_and_answers_are_kept_and_outlive_a_restart() {
     assert_eq!(
         (&binary["response"]["base64"], &binary["response"]["body"]),
         (&json!("/wAB"), &Value::Null)
+    );
+    let answer = emu.get("/stream");
+    // The function may go on after the end of its answer.
+    let ended = emu.wait("invocation", |e| e["id"] == answer.header("x-emu-invocation"));
+    let streamed = detail(&emu, ended["id"].as_str().expect("an id"));
+    assert_eq!(
+        (&streamed["response"]["body"], &streamed["response"]["truncated"]),
+        (&json!("one two three"), &json!(false))
     );
     let long = asked(&emu, Method::PUT, "/long", &[], &"y".repeat(70_000));
     for (side, bytes) in [("request", 70_000), ("response", 100_000)] {

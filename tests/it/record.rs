@@ -107,6 +107,36 @@ fn what_an_answer_gave_is_saved_for_the_request_that_sends_it() {
     assert!(passed.status.success(), "{}\n{file}", text(&passed));
 }
 
+#[test]
+fn what_the_outside_answered_is_in_the_file() {
+    let other = Project::new(&[(
+        "functions/rates.js",
+        "export default { fetch: () => Response.json({ brl: 5 }) };",
+    )])
+    .start();
+    let address = Emu::address(&other.functions_url());
+    let asking = format!(
+        "export default {{ async fetch() {{
+            const answer = await fetch('http://{address}/rates');
+            return new Response('said ' + answer.status + ' ' + (await answer.json()).brl);
+        }} }};"
+    );
+    let manifest = format!("[functions.api]\nsource = \"api.js\"\nhttp = \"/\"\nallow_hosts = [\"{address}\"]\n");
+    let emu = Project::new(&[("emu.toml", &manifest), ("api.js", &asking)]).start();
+    assert_eq!(emu.get("/").text(), "said 200 5");
+    drop(other);
+    let recorded = emu.command(["record", "rates.emu.toml", "--last", "1"]);
+    let file = emu.project.read("rates.emu.toml");
+    assert!(recorded.status.success(), "{}\n{file}", text(&recorded));
+    for part in [
+        &format!("url = \"GET http://{address}/rates\"\nstatus = 200\n"),
+        "json = { brl = 5 }",
+        "expect.body = \"said 200 5\"",
+    ] {
+        assert!(file.contains(part), "{part}\n{file}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn recording_goes_on_until_it_is_interrupted() {
