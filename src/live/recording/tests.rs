@@ -93,13 +93,13 @@ fn waits_are_moves_of_the_clock() {
     told.to = "2026-11-23T19:30:34.750Z".to_owned();
     let text = Draft::new(&told).text(None, &Expected::Recorded);
     assert!(
-        text.contains("advance = \"29s\"") && text.contains("advance = \"4500ms\""),
+        text.contains("advance = \"29s\"") && text.contains("advance = \"3500ms\""),
         "{text}"
     );
     told.exact = true;
     let text = Draft::new(&told).text(None, &Expected::Recorded);
     assert!(
-        text.contains("advance = \"29900ms\"") && text.contains("advance = \"4550ms\""),
+        text.contains("advance = \"29900ms\"") && text.contains("advance = \"3550ms\""),
         "{text}"
     );
 }
