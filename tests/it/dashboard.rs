@@ -421,6 +421,8 @@ fn requests_and_answers_are_shown(browser: &Browser) {
     browser.until("document.querySelectorAll('tr[data-id]').length >= 2");
     browser.click("#as-test");
     browser.until("document.querySelector('#testfile').textContent.includes('request = \"POST /echo?a=b\"')");
+    // The message as well, by the invocation that it was handed to.
+    browser.until("document.querySelector('#testfile').textContent.includes('send = \"jobs\"')");
     browser.until("document.querySelector('#recording a').download === 'recorded.emu.toml'");
     browser.screenshot("testfile");
 }

@@ -27,13 +27,14 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    fn has(&self, step: &RecordedStep) -> bool {
+    fn has(&self, step: &RecordedStep, handed: &[String]) -> bool {
         let of_function = match (&self.function, &step.function) {
             (None, _) => true,
             (Some(wanted), Some(function)) => wanted == function,
             (Some(_), None) => step.request.name.as_ref().is_some_and(|name| self.reads.contains(name)),
         };
-        of_function && (self.ids.is_empty() || self.ids.contains(&step.id))
+        let of_ids = self.ids.is_empty() || self.ids.contains(&step.id) || handed.contains(&step.id);
+        of_function && of_ids
     }
 }
 
@@ -54,12 +55,17 @@ pub fn recorded(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Re
     )?;
     let rows = find.query_map(params![since, ROWS_MAX], row)?;
     let mut outbound: Vec<(String, KeptOutbound)> = Vec::new();
+    // Messages of the invocations that are asked for, which come before them.
+    let mut handed: Vec<String> = Vec::new();
     for row in rows {
         let Some(Row { step, calls, is_root }) = row? else {
             continue;
         };
         outbound.extend(calls.into_iter().rev().map(|call| (step.time.clone(), call)));
-        if is_root && recording.steps.len() < wanted.last.min(STEPS_MAX) && wanted.has(&step) {
+        if wanted.ids.contains(&step.id) {
+            handed.extend(step.request.messages.iter().map(|message| message.id.clone()));
+        }
+        if is_root && recording.steps.len() < wanted.last.min(STEPS_MAX) && wanted.has(&step, &handed) {
             recording.steps.push(step);
         }
     }

@@ -124,7 +124,7 @@ fn is_instant(word: &str) -> bool {
 
 /// Long, of letters and digits mixed: no path, no sentence.
 fn is_token(word: &str) -> bool {
-    let has = |test: fn(&u8) -> bool| word.as_bytes().iter().any(|b| test(b));
+    let has = |test: fn(&u8) -> bool| word.as_bytes().iter().any(test);
     word.len() >= TOKEN_CHARS
         && !word.contains("//")
         && has(u8::is_ascii_digit)

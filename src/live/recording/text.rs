@@ -250,10 +250,12 @@ fn with_names(text: &str, act: &Act<'_>) -> String {
 fn headers(request: &KeptRequest, act: &Act<'_>) -> String {
     let is_json = json_body(request).is_some();
     let said = |name: &str, value: &str| {
-        !COMMON_HEADERS.contains(&name)
-            && !name.starts_with("sec-")
-            && !(name == "accept" && value == "*/*")
-            && !(name == "content-type" && is_json && value == "application/json")
+        let of_itself = match name {
+            "accept" => value == "*/*",
+            "content-type" => is_json && value == "application/json",
+            _ => COMMON_HEADERS.contains(&name) || name.starts_with("sec-"),
+        };
+        !of_itself
     };
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in request.headers.iter().filter(|(name, value)| said(name, value)) {
