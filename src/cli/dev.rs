@@ -15,6 +15,7 @@ use super::output::Output;
 use super::settings::{self, NetworkArgs, Opened, RunArgs, StateArgs};
 use super::signals::Signals;
 use super::{Global, env};
+use crate::live::observed::CoreLog;
 use crate::live::{self, Live, Options};
 use crate::project::diagnostic::render_all;
 use crate::report::style::Style;
@@ -54,6 +55,10 @@ pub struct Args {
     #[arg(long)]
     open: bool,
 
+    /// Write every call of the core and every effect to this file, a line each: to find out what emu did, and why
+    #[arg(long, value_name = "FILE", hide = true)]
+    core_log: Option<PathBuf>,
+
     #[command(flatten)]
     network: NetworkArgs,
 
@@ -72,6 +77,11 @@ pub fn run(args: &Args, global: &Global, started: Instant) -> Outcome {
     let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, random_seed())?;
     options.watch = !args.no_watch;
     options.telemetry = settings::telemetry(&opened.loaded.project)?;
+    if let Some(file) = &args.core_log {
+        let log = CoreLog::create(file)
+            .map_err(|error| Failure::new(format!("{} cannot be written: {error}", file.display())))?;
+        options.observer = Some(Box::new(log));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -189,7 +199,7 @@ fn open_page(live: &Live, output: &Output) {
 }
 
 async fn stop(live: Live, output: &Output, signals: &mut Signals) -> Outcome {
-    let seconds = settings::DRAIN.as_secs();
+    let seconds = live::DRAIN.as_secs();
     output.notice(
         "info",
         &format!("stopping: up to {seconds} s for what still runs, Ctrl-C again forces"),

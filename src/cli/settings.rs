@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use clap::Args;
 
@@ -21,9 +20,6 @@ use crate::project::{BusUrl, ClockSetting, DevSettings, Diagnostic, Diagnostics,
 /// E-M-U on a phone's keypad.
 pub const PORT: u16 = 3680;
 pub const CONTROL_PORT: u16 = 3681;
-
-/// How long a shutdown waits for what runs.
-pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// Flags of every command that runs a project itself.
 #[derive(Args, Clone, Debug, Default)]
@@ -223,28 +219,17 @@ pub fn dev(
 /// What a command runs with that starts an emulator for itself: any free ports, nobody else's business.
 pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64) -> Options {
     Options {
-        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        port: 0,
-        control_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        control_port: 0,
         control_token: token.map(str::to_owned),
         clock: run.clock.or(file.clock).unwrap_or_default(),
         start_time: run.start_time,
         cold_starts: run.cold_starts.or(file.cold_starts).unwrap_or_default(),
         seed: run.seed.or(file.seed).unwrap_or(seed),
-        watch: false,
-        run_file: false,
-        ephemeral: true,
-        bus: None,
-        durability: Durability::Normal,
-        drain: DRAIN,
         faults: run.faults.clone().unwrap_or_default(),
         outside: Outside {
             hosts: run.outbound.clone(),
             answers: None,
         },
-        serving: None,
-        telemetry: None,
+        ..Options::default()
     }
 }
 

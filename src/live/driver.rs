@@ -13,7 +13,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::pace::Keeper as _;
 use crate::engine::{Engine, Failure, Sandbox, Version};
-use crate::platform::Platform;
 use crate::platform::config::ColdStarts;
 use crate::platform::effect::{
     Delivery, Effect, End, MessageChange, Note, Record, RejectReason, Run, StoreChange, Work,
@@ -38,6 +37,7 @@ use super::load::Loads;
 use super::manual::Kind;
 use super::messages::Messages;
 use super::names::{Names, PublicIds};
+use super::observed::{Observed, Observer};
 use super::outbound;
 use super::run::{self, Job};
 use super::sequence::Sequence;
@@ -91,7 +91,7 @@ pub(super) struct Inner {
 
 /// What the mutex guards.
 pub(super) struct Core {
-    pub platform: Platform,
+    pub platform: Observed,
     pub messages: Messages,
     pub builds: HashMap<FunctionId, Build>,
     pub(super) waiting: HashMap<InvocationId, Waiting>,
@@ -160,14 +160,9 @@ pub struct Finish {
 }
 
 impl Core {
-    fn new(seed: u64, ids_from: u64, shared: bool) -> Core {
-        let mut platform = Platform::new(seed);
-        platform.ids_from(ids_from);
-        if shared {
-            platform.share();
-        }
+    fn new(seed: u64, ids_from: u64, shared: bool, observer: Option<Box<dyn Observer>>) -> Core {
         Core {
-            platform,
+            platform: Observed::new(seed, ids_from, shared, observer),
             messages: Messages::default(),
             builds: HashMap::new(),
             waiting: HashMap::new(),
@@ -182,8 +177,9 @@ impl Core {
     /// is locked.
     pub(super) fn anew(&mut self, seed: u64, ids_from: u64) -> Core {
         let builds = std::mem::take(&mut self.builds);
+        let observer = self.platform.take_observer();
         // Only under the manual clock, which a group cannot have.
-        let old = std::mem::replace(self, Core::new(seed, ids_from, false));
+        let old = std::mem::replace(self, Core::new(seed, ids_from, false, observer));
         self.builds = builds;
         old
     }
@@ -215,12 +211,18 @@ pub struct Parts {
     pub faults: Faults,
     pub outside: outbound::Outside,
     pub telemetry: Option<Telemetry>,
+    pub observer: Option<Box<dyn Observer>>,
 }
 
 impl Driver {
     pub fn new(parts: Parts) -> Driver {
         Driver(Arc::new(Inner {
-            core: Mutex::new(Core::new(parts.seed, parts.ids_from, parts.store.group().is_some())),
+            core: Mutex::new(Core::new(
+                parts.seed,
+                parts.ids_from,
+                parts.store.group().is_some(),
+                parts.observer,
+            )),
             table: RwLock::new(parts.table),
             names: parts.names,
             engine: parts.engine,

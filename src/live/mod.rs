@@ -35,6 +35,8 @@ mod log;
 pub mod manual;
 mod messages;
 mod names;
+pub mod observed;
+mod options;
 pub mod outbound;
 pub mod probe;
 pub mod recording;
@@ -57,7 +59,6 @@ mod ticket;
 mod timer;
 pub mod watch;
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -69,9 +70,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::{Engine, EngineOptions, Loaded};
-use crate::platform::config::ColdStarts;
 use crate::platform::input::Input;
-use crate::platform::time::Time;
 use crate::project::{ClockSetting, Project};
 use crate::provider;
 use crate::report::event::{Event, Ready};
@@ -98,40 +97,7 @@ pub use store::Durability;
 use table::Table;
 use telemetry::Telemetry;
 
-/// How to run a project; flag > environment > file > default has been settled.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub host: IpAddr,
-    /// 0 takes any free port.
-    pub port: u16,
-    pub control_host: IpAddr,
-    pub control_port: u16,
-    /// Required of every control request when set.
-    pub control_token: Option<String>,
-    pub clock: ClockSetting,
-    /// Where a manual clock begins; `None`: [`manual::START`].
-    pub start_time: Option<Time>,
-    pub cold_starts: ColdStarts,
-    pub seed: u64,
-    pub watch: bool,
-    /// Write `.emu/run.json` for other commands to find this emulator (`emu dev`).
-    pub run_file: bool,
-    /// Keep all state in memory, whatever the folder holds.
-    pub ephemeral: bool,
-    /// The broker that keeps it instead, and that several emulators share.
-    pub bus: Option<String>,
-    pub durability: Durability,
-    /// How long a shutdown waits for what runs.
-    pub drain: Duration,
-    /// What fails on purpose.
-    pub faults: crate::project::faults::Faults,
-    /// Who answers functions' requests to the outside.
-    pub outside: outbound::Outside,
-    /// `emu serve`: the functions' port is exact, there is no page.
-    pub serving: Option<serve::Serving>,
-    /// Traces and metrics for others' tools.
-    pub telemetry: Option<telemetry::Settings>,
-}
+pub use options::{DRAIN, Options};
 
 /// What the ports' services share.
 #[derive(Clone)]
@@ -250,6 +216,7 @@ pub async fn start_on(
         faults: options.faults.clone(),
         outside: options.outside.clone(),
         telemetry: start_telemetry(&options)?,
+        observer: options.observer,
     };
     let driver = Driver::new(parts);
     let functions = bind(options.host, options.port).await?;

@@ -49,9 +49,16 @@ impl Platform {
             let instance = &mut self.instances[slot];
             let start = instance.init + instance.modelled.total();
             self.pool.idle(slot, &mut instance.weight, uses, start);
-            self.make_room();
+            // It stays until then, or is what goes.
+            return self.make_room();
         }
-        self.arm_expiry(function);
+        let fleet = &self.fleets[function];
+        if fleet.keep_alive.provisioned > 0 || prewarm.is_some() && all {
+            return self.arm_expiry(function);
+        }
+        // Nothing has changed for the others: a fleet of thousands is not looked through for each request.
+        let at = self.expires_at(&self.instances[slot]);
+        self.arm_expiry_at(function, at);
     }
 
     /// Counts a new instance where idle ones share a memory.
@@ -117,6 +124,11 @@ impl Platform {
             true => fleet.idle.longest().and_then(expires_at),
             false => self.idle_slots(function).filter_map(expires_at).min(),
         };
+        self.arm_expiry_at(function, at);
+    }
+
+    fn arm_expiry_at(&mut self, function: FunctionId, at: Option<Time>) {
+        let fleet = &self.fleets[function];
         if let Some(at) = at.filter(|at| *at < fleet.expiry_armed) {
             self.fleets[function].expiry_armed = at;
             self.deadlines.set(at.max(self.now), Deadline::Expiry(function));

@@ -5,6 +5,7 @@
 //! time and what happened, drains [`Platform::poll_effect`], and wakes it again at [`Platform::next_deadline`].
 
 pub mod billing;
+pub mod call;
 pub mod cold_start;
 pub mod config;
 mod configure;

@@ -28,8 +28,8 @@ pub struct Point {
     pub settings: Vec<(String, String)>,
     pub functions: Vec<Side>,
     pub servers: Vec<Side>,
-    /// All functions together, where there are several.
-    pub all: Option<BTreeMap<&'static str, Interval>>,
+    /// All functions together, where there are several: then of many the single ones are not told over time.
+    pub all: Option<Side>,
 }
 
 /// A function, or a group of servers.
@@ -61,7 +61,7 @@ pub struct Piece {
     pub refused: f64,
     pub instances: f64,
     pub running: f64,
-    /// The most of any replication.
+    /// The most of any replication; 0 of functions that were simulated one by one.
     pub instances_max: u32,
 }
 
@@ -157,7 +157,7 @@ impl Simulation {
                     out.push_str(&format!("\n{}\n\n{}", side.name, lines(&side.figures)));
                 }
                 if let Some(all) = &only.all {
-                    out.push_str(&format!("\nall functions\n\n{}", lines(all)));
+                    out.push_str(&format!("\n{}\n\n{}", all.name, lines(&all.figures)));
                 }
             }
             points => out.push_str(&sweep(points)),
@@ -211,6 +211,9 @@ impl Simulation {
     }
 }
 
+/// The name of all functions together.
+pub const ALL: &str = "all functions";
+
 /// More functions than this are those of a trace.
 pub const SHOWN_MAX: usize = 20;
 
@@ -261,11 +264,7 @@ fn shown_functions(point: &Point) -> usize {
 pub fn side_of(point: &Point, at: usize) -> Option<Side> {
     match at.checked_sub(shown_functions(point)) {
         Some(server) => point.servers.get(server).cloned(),
-        None if point.functions.len() > SHOWN_MAX => Some(Side {
-            name: "all functions".to_owned(),
-            figures: point.all.clone()?,
-            over_time: Vec::new(),
-        }),
+        None if point.functions.len() > SHOWN_MAX => point.all.clone(),
         None => point.functions.get(at).cloned(),
     }
 }

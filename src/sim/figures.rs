@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use super::meter::{Bin, Meter};
+use super::meter::{Bin, Measured};
 use super::{Replication, Scene};
 use crate::platform::billing::{Architecture, Priced, Usage, price_month};
 use crate::provider::Profile;
-use crate::report::simulation::{Interval, Piece, Point, Side};
+use crate::report::simulation::{ALL, Interval, Piece, Point, Side};
 
 /// Hours that a month's prices are reckoned with.
 const MONTH_S: f64 = 730.0 * 3_600.0;
@@ -19,72 +19,76 @@ type Sample = BTreeMap<&'static str, f64>;
 
 /// A scene's figures; `settings` says what was swept.
 pub fn point(scene: &Scene, replications: &[Replication], settings: Vec<(String, String)>) -> Point {
+    let seconds = scene.window.seconds();
     let prices: Vec<Prices> = replications.iter().map(|came| Prices::new(scene, came)).collect();
     let functions = scene.functions.iter().enumerate().map(|(at, function)| {
         let samples = replications.iter().zip(&prices).filter_map(|(came, prices)| {
             let tally = came.functions.get(at)?;
-            let mut sample = common(&tally.meter);
-            fleet(&tally.meter, &mut sample);
-            prices.function(at, tally.meter.sums.ended, &mut sample);
+            let mut sample = common(&tally.measured);
+            fleet(&tally.measured, &mut sample);
+            prices.function(at, tally.measured.sums.ended, &mut sample);
             Some(sample)
         });
-        let meters = replications
+        let bins = replications
             .iter()
-            .filter_map(|came| Some(&came.functions.get(at)?.meter));
-        side(&function.name, samples.collect(), &meters.collect::<Vec<_>>())
+            .filter_map(|came| Some(came.functions.get(at)?.measured.bins.as_slice()));
+        side(&function.name, samples.collect(), &bins.collect::<Vec<_>>(), seconds)
     });
     let servers = scene.servers.iter().enumerate().map(|(at, group)| {
-        let meters: Vec<&Meter> = replications
+        let meters: Vec<&Measured> = replications
             .iter()
-            .filter_map(|came| Some(&came.servers.get(at)?.meter))
+            .filter_map(|came| Some(&came.servers.get(at)?.measured))
             .collect();
         let samples = meters.iter().map(|meter| {
             let mut sample = common(meter);
             servers(meter, &mut sample);
             let hour = group.hour_picodollars as f64 / 1e12 * f64::from(group.count);
-            sample.insert("cost_dollars", hour * meter.seconds() / 3_600.0);
+            sample.insert("cost_dollars", hour * meter.seconds / 3_600.0);
             sample.insert("cost_month_dollars", hour * MONTH_S / 3_600.0);
             sample
         });
-        side(&group.name, samples.collect(), &meters)
+        let bins: Vec<&[Bin]> = meters.iter().map(|meter| meter.bins.as_slice()).collect();
+        side(&group.name, samples.collect(), &bins, seconds)
     });
+    let together = || {
+        let bins: Vec<&[Bin]> = replications.iter().map(|came| came.bins.as_slice()).collect();
+        side(ALL, all(replications, &prices), &bins, seconds)
+    };
     Point {
         settings,
         functions: functions.collect(),
         servers: servers.collect(),
-        all: (scene.functions.len() > 1).then(|| intervals(&all(replications, &prices))),
+        all: (scene.functions.len() > 1).then(together),
     }
 }
 
-fn side(name: &str, samples: Vec<Sample>, meters: &[&Meter]) -> Side {
+fn side(name: &str, samples: Vec<Sample>, bins: &[&[Bin]], seconds: f64) -> Side {
     Side {
         name: name.to_owned(),
         figures: intervals(&samples),
-        over_time: over_time(meters),
+        over_time: over_time(bins, seconds),
     }
 }
 
-fn common(meter: &Meter) -> Sample {
+fn common(meter: &Measured) -> Sample {
     let sums = &meter.sums;
     let of_all = |part: u64| share(part as f64, sums.arrivals as f64);
-    let quantile = |share: f64| meter.latency_us.value_at_quantile(share) as f64 / 1e3;
     let mut sample = Sample::from([
         ("requests", sums.arrivals as f64),
         ("refused_share", of_all(sums.refused)),
     ]);
     if sums.ended > 0 {
         sample.insert("latency_mean_ms", sums.latency_ns as f64 / sums.ended as f64 / 1e6);
-        sample.insert("latency_p50_ms", quantile(0.5));
-        sample.insert("latency_p90_ms", quantile(0.9));
-        sample.insert("latency_p99_ms", quantile(0.99));
+        let names = ["latency_p50_ms", "latency_p90_ms", "latency_p99_ms"];
+        sample.extend(names.into_iter().zip(meter.latency_us.map(|us| us as f64 / 1e3)));
     }
     sample.insert("utilisation", share(sums.running_ns as f64, sums.instances_ns as f64));
     sample
 }
 
-fn fleet(meter: &Meter, sample: &mut Sample) {
+fn fleet(meter: &Measured, sample: &mut Sample) {
     let sums = &meter.sums;
-    let nanos = meter.seconds() * 1e9;
+    let nanos = meter.seconds * 1e9;
     sample.insert("cold_share", share(sums.cold as f64, sums.ended as f64));
     sample.insert("instances_mean", sums.instances_ns as f64 / nanos);
     sample.insert("instances_max", f64::from(meter.peak));
@@ -94,18 +98,18 @@ fn fleet(meter: &Meter, sample: &mut Sample) {
     }
 }
 
-fn servers(meter: &Meter, sample: &mut Sample) {
+fn servers(meter: &Measured, sample: &mut Sample) {
     let sums = &meter.sums;
     sample.insert("failed_share", share(sums.failed as f64, sums.arrivals as f64));
-    sample.insert("workers_mean", sums.instances_ns as f64 / (meter.seconds() * 1e9));
+    sample.insert("workers_mean", sums.instances_ns as f64 / (meter.seconds * 1e9));
 }
 
 fn all(replications: &[Replication], prices: &[Prices]) -> Vec<Sample> {
     let sample = |(came, prices): (&Replication, &Prices)| {
-        let sum = |of: fn(&Meter) -> f64| came.functions.iter().map(|tally| of(&tally.meter)).sum::<f64>();
+        let sum = |of: fn(&Measured) -> f64| came.functions.iter().map(|tally| of(&tally.measured)).sum::<f64>();
         let arrivals = sum(|meter| meter.sums.arrivals as f64);
-        let instances = sum(|meter| meter.sums.instances_ns as f64 / (meter.seconds() * 1e9));
-        let running = sum(|meter| meter.sums.running_ns as f64 / (meter.seconds() * 1e9));
+        let instances = sum(|meter| meter.sums.instances_ns as f64 / (meter.seconds * 1e9));
+        let running = sum(|meter| meter.sums.running_ns as f64 / (meter.seconds * 1e9));
         let ended = sum(|meter| meter.sums.ended as f64);
         Sample::from([
             ("requests", arrivals),
@@ -136,7 +140,7 @@ impl Prices {
     fn new(scene: &Scene, came: &Replication) -> Prices {
         let profile: &Arc<Profile> = &scene.config.profile;
         let usages: Vec<Usage> = came.functions.iter().map(|tally| tally.usage).collect();
-        let seconds = came.functions.first().map_or(1.0, |tally| tally.meter.seconds());
+        let seconds = scene.window.seconds();
         let months = MONTH_S / seconds.max(1e-9);
         let month: Vec<Usage> = usages.iter().map(|usage| scaled(usage, months)).collect();
         Prices {
@@ -216,25 +220,27 @@ pub fn interval(values: &[f64]) -> Interval {
     }
 }
 
-fn over_time(meters: &[&Meter]) -> Vec<Piece> {
-    let Some(first) = meters.first() else {
+/// Means over replications, which have as many bins as one another.
+fn over_time(replications: &[&[Bin]], seconds: f64) -> Vec<Piece> {
+    let Some(first) = replications.first() else {
         return Vec::new();
     };
-    let n = meters.len() as f64;
+    let n = replications.len() as f64;
+    let width = seconds / first.len() as f64;
     let piece = |at: usize| {
-        let bins: Vec<&Bin> = meters.iter().filter_map(|meter| meter.bins.get(at)).collect();
+        let bins: Vec<&Bin> = replications.iter().filter_map(|bins| bins.get(at)).collect();
         let mean = |of: fn(&Bin) -> f64| bins.iter().map(|bin| of(bin)).sum::<f64>() / n;
         Piece {
-            at_s: first.seconds() * at as f64 / first.bins.len() as f64,
+            at_s: seconds * at as f64 / first.len() as f64,
             requests: mean(|bin| bin.arrivals as f64),
             cold: mean(|bin| bin.cold as f64),
             refused: mean(|bin| bin.refused as f64),
-            instances: mean(|bin| bin.instances),
-            running: mean(|bin| bin.running),
+            instances: mean(|bin| bin.instances_ns as f64) / (width * 1e9),
+            running: mean(|bin| bin.running_ns as f64) / (width * 1e9),
             instances_max: bins.iter().map(|bin| bin.instances_max).max().unwrap_or(0),
         }
     };
-    (0..first.bins.len()).map(piece).collect()
+    (0..first.len()).map(piece).collect()
 }
 
 #[cfg(test)]

@@ -2,13 +2,11 @@
 //! their instance's slot. Draws come from the same streams in the same order as in `platform_run`, so that both come to the
 //! same, digit for digit; a test holds them together.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::Scene;
+use super::due::Due;
 use super::meter::Meter;
 use super::platform_run::Tally;
-use super::random::{Purpose, Stream};
+use super::random::{Purpose, Seeds};
 use super::workload::Arrivals;
 use crate::platform::billing::{Usage, Used};
 use crate::platform::lane::{Lane, Placed};
@@ -26,49 +24,17 @@ struct Request {
     starting: bool,
 }
 
-/// What falls due, by time and then by the order in which it was set: the upper half is the time, then 40 bits of order,
-/// then 24 bits of slot.
-#[derive(Default)]
-struct Due {
-    heap: BinaryHeap<Reverse<u128>>,
-    seq: u64,
-}
-
-const SLOT_BITS: u32 = 24;
-
-impl Due {
-    #[inline]
-    fn next(&self) -> Time {
-        self.heap
-            .peek()
-            .map_or(Time::NEVER, |Reverse(key)| Time((key >> 64) as u64))
-    }
-
-    #[inline]
-    fn push(&mut self, at: Time, slot: u32) {
-        self.seq += 1;
-        let order = self.seq << SLOT_BITS | u64::from(slot);
-        self.heap.push(Reverse(u128::from(at.0) << 64 | u128::from(order)));
-    }
-
-    #[inline]
-    fn pop(&mut self) -> Option<u32> {
-        let Reverse(key) = self.heap.pop()?;
-        Some(key as u32 & ((1 << SLOT_BITS) - 1))
-    }
-}
-
 /// One replication of the function at this place, which [fits](Lane::fits) a lane.
 // tidy: long, because the loop keeps its state in locals: a request costs some fifty nanoseconds.
-pub fn run<A: Arrivals>(scene: &Scene, at: usize, seed: u64, replication: u32, arrivals: &mut A) -> Tally {
+pub fn run<A: Arrivals>(scene: &Scene, at: usize, seeds: Seeds, arrivals: &mut A) -> Tally {
     let function = &scene.functions[at];
     let index = at as u32;
     let mut lane = Lane::new(scene.spec(at), &scene.config.profile, function.package_bytes);
-    let mut services = Stream::new(seed, replication, Purpose::Service, index);
-    let mut cold_start = function.cold_start.seeded(seed, replication, index);
+    let mut services = seeds.stream(Purpose::Service, index);
+    let mut cold_start = function.cold_start.seeded(seeds, index);
     let cold_service = function.cold_service.as_ref().unwrap_or(&function.service);
     let memory_bytes_max = u64::from(function.memory_used_mb) << 20;
-    let mut meter = Meter::new(scene.window);
+    let mut meter = Meter::new(scene.window, false);
     let (from, until) = (scene.window.from, scene.window.until);
     let mut before: Option<Usage> = None;
     let mut due = Due::default();
@@ -92,7 +58,7 @@ pub fn run<A: Arrivals>(scene: &Scene, at: usize, seed: u64, replication: u32, a
                 request.starting = false;
                 request.took = request.known.unwrap_or_else(|| cold_service.draw(&mut services));
                 lane.ready(slot);
-                due.push(now + request.took, slot);
+                due.push(now, now + request.took, slot);
                 continue;
             }
             meter.ended(now.since(request.arrived_at), request.cold);
@@ -117,7 +83,7 @@ pub fn run<A: Arrivals>(scene: &Scene, at: usize, seed: u64, replication: u32, a
                         took,
                         ..Request::default()
                     };
-                    due.push(now + took, slot);
+                    due.push(now, now + took, slot);
                 }
                 Placed::Cold(slot) => {
                     let init = cold_start.draw();
@@ -132,7 +98,7 @@ pub fn run<A: Arrivals>(scene: &Scene, at: usize, seed: u64, replication: u32, a
                         cold: true,
                         starting: true,
                     };
-                    due.push(now + init, slot);
+                    due.push(now, now + init, slot);
                 }
                 Placed::Refused => {
                     meter.refused();
@@ -142,9 +108,8 @@ pub fn run<A: Arrivals>(scene: &Scene, at: usize, seed: u64, replication: u32, a
         }
         meter.now_are(lane.instances(), lane.running());
     }
-    meter.pass_to(until);
     Tally {
-        meter,
+        measured: meter.done(),
         usage: lane.usage().less(&before.unwrap_or_default()),
     }
 }

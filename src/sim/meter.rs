@@ -1,8 +1,7 @@
 //! What one replication of one function (or of one group of servers) comes to: counts, times, and integrals over time.
-//! Fixed in size, however long the run.
+//! Bounded in size, however long the run.
 
-use hdrhistogram::Histogram;
-
+use super::latency::{Latencies, Precision};
 use crate::platform::time::{Span, Time};
 
 /// The part of a run that counts, and in how many pieces it is shown over time.
@@ -15,6 +14,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// Its length.
+    pub fn seconds(&self) -> f64 {
+        self.until.since(self.from).0 as f64 / 1e9
+    }
+
     /// End of the bin with this number.
     fn bin_end(&self, bin: usize) -> Time {
         let whole = u128::from(self.until.since(self.from).0);
@@ -42,16 +46,28 @@ pub struct Sums {
     pub lived_ns: u128,
 }
 
-/// Sums within one piece of time.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// Sums within one piece of time: whole numbers, so that those of many functions add up to the same in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bin {
     pub arrivals: u64,
     pub cold: u64,
     pub refused: u64,
-    /// Means over the piece.
-    pub instances: f64,
-    pub running: f64,
+    /// Times nanoseconds.
+    pub instances_ns: u128,
+    pub running_ns: u128,
     pub instances_max: u32,
+}
+
+impl Bin {
+    /// What happens elsewhere meanwhile; of the most at once nothing can be said then.
+    pub fn add(&mut self, other: &Bin) {
+        self.arrivals += other.arrivals;
+        self.cold += other.cold;
+        self.refused += other.refused;
+        self.instances_ns += other.instances_ns;
+        self.running_ns += other.running_ns;
+        self.instances_max = 0;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -68,20 +84,41 @@ pub struct Meter {
     bin_peak: u32,
     pub peak: u32,
     /// Microseconds.
-    pub latency_us: Histogram<u64>,
+    pub latency_us: Latencies,
     pub bins: Vec<Bin>,
 }
 
-/// Three digits of every latency, from a microsecond up.
-const LATENCY_DIGITS: u8 = 3;
+/// What a [`Meter`] came to, without what it took to get there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measured {
+    pub sums: Sums,
+    pub peak: u32,
+    /// The length of the part that counts.
+    pub seconds: f64,
+    /// Of the latencies, in microseconds, by [`QUANTILES`].
+    pub latency_us: [u64; 3],
+    pub bins: Vec<Bin>,
+}
+
+/// Shares of latencies that are told.
+pub const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
 
 impl Meter {
-    pub fn new(window: Window) -> Meter {
-        let latency_us = Histogram::new(LATENCY_DIGITS).expect("three digits are a precision that histograms have");
+    /// Without bins and with coarse latencies where there are `many` of them.
+    pub fn new(window: Window, many: bool) -> Meter {
+        let precision = if many { Precision::Coarse } else { Precision::Fine };
+        let window = Window {
+            bins: if many { 0 } else { window.bins },
+            ..window
+        };
         let warm = window.from == Time::ZERO;
         Meter {
             window,
-            mark: if warm { window.bin_end(0) } else { window.from },
+            mark: match warm {
+                true if window.bins == 0 => Time::NEVER,
+                true => window.bin_end(0),
+                false => window.from,
+            },
             warm,
             last: Time::ZERO,
             instances: 0,
@@ -90,7 +127,7 @@ impl Meter {
             cut: Sums::default(),
             bin_peak: 0,
             peak: 0,
-            latency_us,
+            latency_us: Latencies::new(precision),
             bins: Vec::with_capacity(window.bins as usize),
         }
     }
@@ -137,18 +174,13 @@ impl Meter {
     }
 
     fn end_bin(&mut self) {
-        let from = match self.bins.len() {
-            0 => self.window.from,
-            n => self.window.bin_end(n - 1),
-        };
-        let width = self.mark.since(from).0.max(1) as f64;
         let (sums, cut) = (&self.sums, &self.cut);
         self.bins.push(Bin {
             arrivals: sums.arrivals - cut.arrivals,
             cold: sums.cold - cut.cold,
             refused: sums.refused - cut.refused,
-            instances: (sums.instances_ns - cut.instances_ns) as f64 / width,
-            running: (sums.running_ns - cut.running_ns) as f64 / width,
+            instances_ns: sums.instances_ns - cut.instances_ns,
+            running_ns: sums.running_ns - cut.running_ns,
             instances_max: self.bin_peak,
         });
     }
@@ -171,8 +203,7 @@ impl Meter {
         self.sums.ended += 1;
         self.sums.cold += u64::from(cold);
         self.sums.latency_ns += u128::from(latency.0);
-        // The histogram grows with what it is given, up to what 64 bits hold: nothing can be refused.
-        let _ = self.latency_us.record(latency.0 / 1_000);
+        self.latency_us.record(latency.0 / 1_000);
     }
 
     /// From here on there are so many instances, of which so many work or start.
@@ -191,9 +222,16 @@ impl Meter {
         self.sums.lived_ns += u128::from(lived.0);
     }
 
-    /// The length of the part that counts, in seconds.
-    pub fn seconds(&self) -> f64 {
-        self.window.until.since(self.window.from).0 as f64 / 1e9
+    /// At the end of the window.
+    pub fn done(mut self) -> Measured {
+        self.pass_to(self.window.until);
+        Measured {
+            sums: self.sums,
+            peak: self.peak,
+            seconds: self.window.seconds(),
+            latency_us: QUANTILES.map(|share| self.latency_us.quantile(share)),
+            bins: self.bins,
+        }
     }
 }
 
@@ -204,11 +242,12 @@ mod tests {
     #[test]
     fn integrals_leave_the_warm_up_out_and_fill_every_bin() {
         let s = Time::from_secs;
-        let mut meter = Meter::new(Window {
+        let window = Window {
             from: s(10),
             until: s(30),
             bins: 4,
-        });
+        };
+        let mut meter = Meter::new(window, false);
         meter.pass_to(s(2));
         meter.arrived();
         meter.now_are(2, 1);
@@ -218,16 +257,16 @@ mod tests {
         meter.pass_to(s(14));
         meter.ended(Span::from_secs(2), true);
         meter.now_are(1, 0);
-        meter.pass_to(s(30));
+        let meter = meter.done();
+        assert_eq!(meter.latency_us, [2_000_895; 3]);
         assert_eq!((meter.sums.arrivals, meter.sums.ended, meter.sums.cold), (1, 1, 1));
         assert_eq!(meter.sums.instances_ns, (2 * 2 + 4 * 2 + 16) * 1_000_000_000);
         assert_eq!(meter.sums.running_ns, (2 + 8) * 1_000_000_000);
         assert_eq!(meter.peak, 4);
-        let shown: Vec<(f64, u32)> = meter
-            .bins
-            .iter()
-            .map(|bin| (bin.instances, bin.instances_max))
+        let bins = meter.bins.iter();
+        let shown: Vec<(u128, u32)> = bins
+            .map(|bin| (bin.instances_ns / 1_000_000_000, bin.instances_max))
             .collect();
-        assert_eq!(shown, [(2.6, 4), (1.0, 1), (1.0, 1), (1.0, 1)]);
+        assert_eq!(shown, [(13, 4), (5, 1), (5, 1), (5, 1)]);
     }
 }

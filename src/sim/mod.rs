@@ -5,20 +5,27 @@
 //! in their order, so that the same seed gives the same figures on any machine. [`mod@file`] reads scenes from `*.sim.toml`,
 //! [`figures`] makes means and confidence intervals of them.
 //!
+//! Functions that meet nowhere (no limit of an account, no memory that they share) are simulated one after the other, on all
+//! cores: see [`Scene::apart`].
+//!
 //! **To add a source of requests** (a trace, say), implement [`workload::Arrivals`]: a stream in time order that is asked for
 //! one request at a time and must not read the whole of a file. Implement [`Source`] for what opens it (each replication opens
 //! its own), and put it into [`Load::Source`] of the function; where one stream feeds many functions, into
-//! [`Scene::shared`]. `take` tells the function's place in [`Scene::functions`] and, where known, how long the request runs.
+//! [`Scene::shared`]. `take` tells the function's place in [`Scene::functions`] and, where known, how long the request runs. A
+//! source that can tell the requests of one function alone says so by [`Source::open_one`].
 
 pub mod analytic;
 pub mod distribution;
+mod due;
 pub mod figures;
 pub mod file;
 mod lane_run;
+mod latency;
 pub mod meter;
 mod platform_run;
 pub mod random;
 pub mod recorded;
+pub mod replay;
 mod replicate;
 pub mod server;
 #[cfg(test)]
@@ -29,11 +36,11 @@ pub mod workload;
 use std::sync::Arc;
 
 pub use platform_run::Tally;
-pub use replicate::{Replication, run};
+pub use replicate::{Replication, parts, run};
 
 use distribution::Distribution;
 use meter::Window;
-use random::{Purpose, Stream};
+use random::{Purpose, Seeds, Stream};
 use workload::{Arrivals, ClosedLoop, Pattern, Patterned};
 
 use crate::platform::cold_start::ColdStartModel;
@@ -41,7 +48,9 @@ use crate::platform::config::{Config, FunctionSpec};
 use crate::platform::ids::FunctionId;
 use crate::platform::lane::Lane;
 use crate::platform::rng::Rng;
+use crate::platform::scaling::keep_alive::Policy;
 use crate::platform::time::Span;
+use crate::report::simulation::SHOWN_MAX;
 
 /// What is simulated.
 #[derive(Clone)]
@@ -81,7 +90,19 @@ pub enum Load {
 /// Something that can be opened as a stream of requests, once for each replication.
 pub trait Source: Send + Sync {
     /// `function` is the place of the function whose load this is.
-    fn open(&self, function: u32, stream: Stream) -> Box<dyn Arrivals + Send>;
+    fn open(&self, function: u32, seeds: Seeds) -> Box<dyn Arrivals + Send>;
+
+    /// The requests of one function alone, the same ones at the same times as among all; `None`: it cannot tell them without
+    /// reading all the others, for no function.
+    fn open_one(&self, function: u32, seeds: Seeds) -> Option<Box<dyn Arrivals + Send>> {
+        let _ = (function, seeds);
+        None
+    }
+
+    /// Whether [`Source::open_one`] answers.
+    fn opens_one(&self) -> bool {
+        false
+    }
 }
 
 /// How long an instance takes to start.
@@ -99,8 +120,8 @@ pub(crate) enum Starting<'a> {
 }
 
 impl ColdStart {
-    fn seeded(&self, seed: u64, replication: u32, index: u32) -> Starting<'_> {
-        let mut stream = Stream::new(seed, replication, Purpose::ColdStart, index);
+    fn seeded(&self, seeds: Seeds, index: u32) -> Starting<'_> {
+        let mut stream = seeds.stream(Purpose::ColdStart, index);
         match self {
             ColdStart::Provider(model, bytes) => {
                 let rng = Rng::new(rand_core::RngCore::next_u64(&mut stream));
@@ -121,12 +142,12 @@ impl Starting<'_> {
 }
 
 impl Load {
-    fn open(&self, seed: u64, replication: u32, function: u32) -> Box<dyn Arrivals + Send> {
-        let stream = Stream::new(seed, replication, Purpose::Arrivals, function);
+    fn open(&self, seeds: Seeds, function: u32) -> Box<dyn Arrivals + Send> {
+        let stream = seeds.stream(Purpose::Arrivals, function);
         match self {
             Load::Pattern(pattern) => Box::new(Patterned::new(pattern, function, stream)),
             Load::Closed { clients, think } => Box::new(ClosedLoop::new(*clients, think.clone(), function, stream)),
-            Load::Source(source) => source.open(function, stream),
+            Load::Source(source) => source.open(function, seeds),
             Load::None => Box::new(workload::Nothing),
         }
     }
@@ -138,11 +159,25 @@ impl Scene {
         &self.config.functions[&FunctionId(at as u32)]
     }
 
-    /// Functions that meet nowhere, each of which a lane can serve: then each runs by itself.
+    /// Functions that meet nowhere: then each runs by itself.
+    pub fn apart(&self) -> bool {
+        let shares = |at: usize| matches!(self.spec(at).keep_alive, Some(Policy::GreedyDual { .. }));
+        let meet = self.config.profile.rules.account_concurrency.is_some() || (0..self.functions.len()).any(shares);
+        (self.functions.len() <= 1 || !meet) && self.shared.as_ref().is_none_or(|source| source.opens_one())
+    }
+
+    /// Whether a lane can serve the function at this place.
+    fn fits_lane(&self, at: usize) -> bool {
+        Lane::fits(self.spec(at), &self.config.profile.rules)
+    }
+
+    /// Functions that are apart, each of which a lane can serve.
     pub fn by_lanes(&self) -> bool {
-        let rules = &self.config.profile.rules;
-        let alone = self.functions.len() <= 1 || rules.account_concurrency.is_none();
-        let fit = |at: usize| Lane::fits(self.spec(at), rules);
-        alone && self.shared.is_none() && (0..self.functions.len()).all(fit)
+        self.apart() && (0..self.functions.len()).all(|at| self.fits_lane(at))
+    }
+
+    /// So many functions that each by itself is not looked at over time.
+    pub fn many(&self) -> bool {
+        self.functions.len() > SHOWN_MAX
     }
 }

@@ -3,14 +3,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 
 use super::distribution::Distribution;
-use super::meter::Meter;
-use super::random::{Purpose, Stream, platform_seed};
+use super::meter::{Bin, Measured, Meter};
+use super::random::{Purpose, Seeds, Stream};
 use super::workload::{Arrivals, Nothing};
 use super::{Scene, Starting};
 use crate::platform::Platform;
 use crate::platform::billing::Usage;
+use crate::platform::config::Config;
 use crate::platform::effect::{Effect, End, Record, Run};
 use crate::platform::ids::{FunctionId, InstanceId, InvocationId, VersionNumber};
 use crate::platform::input::{Completion, Input, Outcome};
@@ -24,9 +26,9 @@ enum Due {
 }
 
 /// What one replication came to, by function.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tally {
-    pub meter: Meter,
+    pub measured: Measured,
     /// Under the scene's own provider, without the warm-up.
     pub usage: Usage,
 }
@@ -34,6 +36,8 @@ pub struct Tally {
 struct Shell<'a> {
     scene: &'a Scene,
     platform: Platform,
+    /// Place in the scene of the first function: the platform knows it as number 0.
+    first: u32,
     heap: BinaryHeap<Reverse<(Time, u64, Due)>>,
     seq: u64,
     functions: Vec<Function<'a>>,
@@ -42,6 +46,10 @@ struct Shell<'a> {
     born: BTreeMap<InstanceId, Time>,
     /// Functions whose instances may have changed in this step.
     touched: Vec<FunctionId>,
+    /// Of all functions together, where there are many.
+    all: Option<Meter>,
+    instances: u32,
+    running: u32,
 }
 
 struct Function<'a> {
@@ -51,11 +59,39 @@ struct Function<'a> {
     memory_bytes: u64,
     services: Stream,
     meter: Meter,
+    instances: u32,
+    running: u32,
 }
 
-/// One replication of all functions on one platform.
-pub fn run<A: Arrivals>(scene: &Scene, seed: u64, replication: u32, arrivals: &mut A) -> Vec<Tally> {
-    let mut shell = Shell::new(scene, seed, replication);
+/// One replication of all functions on one platform, and where they are many, what they come to together over time.
+pub fn all<A: Arrivals>(scene: &Scene, seeds: Seeds, arrivals: &mut A) -> (Vec<Tally>, Option<Vec<Bin>>) {
+    let many = scene.many();
+    let shell = Shell::new(scene, 0, &scene.functions, Arc::clone(&scene.config), seeds, many);
+    run(shell, arrivals)
+}
+
+/// One replication of the function at this place, on a platform of its own.
+pub fn one<A: Arrivals>(scene: &Scene, at: usize, seeds: Seeds, arrivals: &mut A) -> Tally {
+    let config = match scene.functions.len() {
+        1 => Arc::clone(&scene.config),
+        _ => Arc::new(Config {
+            functions: BTreeMap::from([(FunctionId(0), scene.spec(at).clone())]),
+            queues: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            triggers: BTreeMap::new(),
+            profile: Arc::clone(&scene.config.profile),
+            cold_starts: scene.config.cold_starts,
+            cron_wakes: scene.config.cron_wakes,
+            cron_grace: scene.config.cron_grace,
+            instance_flips: scene.config.instance_flips,
+        }),
+    };
+    let shell = Shell::new(scene, at as u32, &scene.functions[at..=at], config, seeds, false);
+    run(shell, arrivals).0.pop().unwrap_or_default()
+}
+
+fn run<A: Arrivals>(mut shell: Shell<'_>, arrivals: &mut A) -> (Vec<Tally>, Option<Vec<Bin>>) {
+    let scene = shell.scene;
     let (from, until) = (scene.window.from, scene.window.until);
     let mut before = None;
     loop {
@@ -86,42 +122,48 @@ pub fn run<A: Arrivals>(scene: &Scene, seed: u64, replication: u32, arrivals: &m
         .into_iter()
         .zip(before.into_iter().chain(std::iter::repeat(Usage::default())));
     let functions = shell.functions.into_iter().zip(used);
-    functions
-        .map(|(mut function, (after, before))| {
-            function.meter.pass_to(until);
-            Tally {
-                meter: function.meter,
-                usage: after.less(&before),
-            }
-        })
-        .collect()
+    let tallies = functions.map(|(function, (after, before))| Tally {
+        measured: function.meter.done(),
+        usage: after.less(&before),
+    });
+    (tallies.collect(), shell.all.map(|meter| meter.done().bins))
 }
 
 impl<'a> Shell<'a> {
-    fn new(scene: &'a Scene, seed: u64, replication: u32) -> Shell<'a> {
-        let functions = scene.functions.iter().zip(0u32..);
-        let functions = functions.map(|(function, index)| Function {
+    fn new(
+        scene: &'a Scene,
+        first: u32,
+        functions: &'a [super::Function],
+        config: Arc<Config>,
+        seeds: Seeds,
+        many: bool,
+    ) -> Shell<'a> {
+        let states = functions.iter().zip(first..).map(|(function, index)| Function {
             service: &function.service,
             cold_service: function.cold_service.as_ref().unwrap_or(&function.service),
-            cold_start: function.cold_start.seeded(seed, replication, index),
+            cold_start: function.cold_start.seeded(seeds, index),
             memory_bytes: u64::from(function.memory_used_mb) << 20,
-            services: Stream::new(seed, replication, Purpose::Service, index),
-            meter: Meter::new(scene.window),
+            services: seeds.stream(Purpose::Service, index),
+            meter: Meter::new(scene.window, many),
+            instances: 0,
+            running: 0,
         });
         let mut shell = Shell {
             scene,
-            platform: Platform::new(platform_seed(seed, replication)),
+            platform: Platform::new(seeds.platform()),
+            first,
             heap: BinaryHeap::new(),
             seq: 0,
-            functions: functions.collect(),
+            functions: states.collect(),
             known: BTreeMap::new(),
             born: BTreeMap::new(),
             touched: Vec::new(),
+            all: many.then(|| Meter::new(scene.window, false)),
+            instances: 0,
+            running: 0,
         };
-        shell
-            .platform
-            .handle(Time::ZERO, Input::Configure(scene.config.clone()));
-        for (function, id) in scene.functions.iter().zip(0u32..) {
+        shell.platform.handle(Time::ZERO, Input::Configure(config));
+        for (function, id) in functions.iter().zip(0u32..) {
             let input = Input::Deploy {
                 function: FunctionId(id),
                 version: VersionNumber(1),
@@ -155,9 +197,14 @@ impl<'a> Shell<'a> {
         if let Some(service) = service {
             self.known.insert(invocation, service);
         }
+        let function = function.wrapping_sub(self.first);
         if let Some(function) = self.functions.get_mut(function as usize) {
             function.meter.pass_to(now);
             function.meter.arrived();
+        }
+        if let Some(all) = &mut self.all {
+            all.pass_to(now);
+            all.arrived();
         }
         Input::Arrive {
             invocation,
@@ -186,7 +233,7 @@ impl<'a> Shell<'a> {
                 Effect::Record(record) => {
                     self.touched.push(record.function);
                     self.record(&record);
-                    arrivals.ended(now, record.function.0);
+                    arrivals.ended(now, self.first + record.function.0);
                 }
                 _ => {}
             }
@@ -219,6 +266,13 @@ impl<'a> Shell<'a> {
             End::Ran(_) => meter.ended(record.ended_at.since(record.arrived_at), record.cold),
             _ => meter.refused(),
         }
+        if let Some(all) = &mut self.all {
+            all.pass_to(record.ended_at);
+            match record.end {
+                End::Ran(_) => all.ended(record.ended_at.since(record.arrived_at), record.cold),
+                _ => all.refused(),
+            }
+        }
     }
 
     fn measure(&mut self, now: Time) {
@@ -227,8 +281,16 @@ impl<'a> Shell<'a> {
                 self.platform.function(function),
                 self.functions.get_mut(function.0 as usize),
             ) {
+                let running = view.busy + view.starting;
                 state.meter.pass_to(now);
-                state.meter.now_are(view.instances, view.busy + view.starting);
+                state.meter.now_are(view.instances, running);
+                if let Some(all) = &mut self.all {
+                    self.instances = self.instances + view.instances - state.instances;
+                    self.running = self.running + running - state.running;
+                    (state.instances, state.running) = (view.instances, running);
+                    all.pass_to(now);
+                    all.now_are(self.instances, self.running);
+                }
             }
         }
     }

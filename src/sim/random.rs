@@ -37,9 +37,23 @@ impl Stream {
     }
 }
 
-/// The seed of the platform's generator in one replication.
-pub fn platform_seed(seed: u64, replication: u32) -> u64 {
-    mix(seed ^ mix(u64::from(replication) + 1))
+/// One replication of a simulation: where its streams come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    pub seed: u64,
+    pub replication: u32,
+}
+
+impl Seeds {
+    /// `index` tells functions and servers apart.
+    pub fn stream(self, purpose: Purpose, index: u32) -> Stream {
+        Stream::new(self.seed, self.replication, purpose, index)
+    }
+
+    /// Of the platform's own generator.
+    pub fn platform(self) -> u64 {
+        mix(self.seed ^ mix(u64::from(self.replication) + 1))
+    }
 }
 
 /// The finaliser of SplitMix64.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Source;
-use super::random::Stream;
+use super::random::Seeds;
 use super::workload::{Arrival, Arrivals};
 use crate::platform::time::{Span, Time};
 
@@ -39,7 +39,7 @@ struct Replay {
 }
 
 impl Source for Recorded {
-    fn open(&self, _function: u32, _stream: Stream) -> Box<dyn Arrivals + Send> {
+    fn open(&self, _function: u32, _seeds: Seeds) -> Box<dyn Arrivals + Send> {
         Box::new(Replay {
             requests: Arc::clone(&self.0),
             next: 0,

@@ -6,8 +6,8 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use super::Load;
 use super::distribution::Distribution;
-use super::meter::{Meter, Window};
-use super::random::{Purpose, Stream};
+use super::meter::{Measured, Meter, Window};
+use super::random::{Purpose, Seeds, Stream};
 use super::workload::{Arrival, Arrivals};
 use crate::platform::time::{Span, Time};
 
@@ -39,10 +39,10 @@ pub struct Outage {
 }
 
 /// What one replication came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tally {
     /// Instances are workers that are there, running ones those that work.
-    pub meter: Meter,
+    pub measured: Measured,
 }
 
 /// A request under way: when it came, for which function, on which server and since which of its starts.
@@ -75,17 +75,13 @@ struct Farm<'a> {
 }
 
 /// One replication.
-pub fn run(group: &Group, window: Window, seed: u64, replication: u32, index: u32) -> Tally {
+pub fn run(group: &Group, window: Window, seeds: Seeds, index: u32) -> Tally {
     let loads = group.loads.iter();
-    let mut arrivals = super::workload::Merged(
-        loads
-            .map(|(function, load)| load.open(seed, replication, *function))
-            .collect(),
-    );
+    let mut arrivals = super::workload::Merged(loads.map(|(function, load)| load.open(seeds, *function)).collect());
     let mut changes: VecDeque<(Time, bool)> = outages(&group.outages);
     let mut farm = Farm {
         group,
-        meter: Meter::new(window),
+        meter: Meter::new(window, false),
         servers: (0..group.count)
             .map(|_| Server {
                 busy: 0,
@@ -96,7 +92,7 @@ pub fn run(group: &Group, window: Window, seed: u64, replication: u32, index: u3
         working: BinaryHeap::new(),
         waiting: VecDeque::new(),
         running: 0,
-        stream: Stream::new(seed, replication, Purpose::Server, index),
+        stream: seeds.stream(Purpose::Server, index),
         seq: 0,
     };
     farm.measure();
@@ -120,8 +116,9 @@ pub fn run(group: &Group, window: Window, seed: u64, replication: u32, index: u3
         }
         farm.measure();
     }
-    farm.meter.pass_to(window.until);
-    Tally { meter: farm.meter }
+    Tally {
+        measured: farm.meter.done(),
+    }
 }
 
 fn outages(outages: &[Outage]) -> VecDeque<(Time, bool)> {

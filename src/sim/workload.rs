@@ -125,6 +125,20 @@ impl Arrivals for ClosedLoop {
     }
 }
 
+impl Arrivals for Box<dyn Arrivals + Send> {
+    fn next_at(&self) -> Time {
+        self.as_ref().next_at()
+    }
+
+    fn take(&mut self) -> Arrival {
+        self.as_mut().take()
+    }
+
+    fn ended(&mut self, now: Time, function: u32) {
+        self.as_mut().ended(now, function);
+    }
+}
+
 /// No requests.
 pub struct Nothing;
 

@@ -41,6 +41,7 @@ mod record;
 mod reload;
 mod replay;
 mod serve;
+mod shared_core;
 mod simulate;
 mod snapshots;
 mod telemetry;

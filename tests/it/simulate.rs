@@ -289,3 +289,79 @@ fn a_report_is_one_file_with_every_figure_and_nothing_from_elsewhere() {
         text(&nowhere.stderr)
     );
 }
+
+#[test]
+fn functions_are_measured_as_they_are() {
+    let handler = "let starts = 0; export default { fetch(request) {
+        if (request.url.endsWith('/broken')) throw new Error('broken on purpose');
+        let sum = 0; for (let n = 0; n < 20000; n++) sum += n; return new Response(`${starts++} ${sum}`); } };";
+    let manifest = "[functions.sum]\nhttp = \"/sum/*\"\nmemory = \"256MB\"\nkeep_alive = \"5m\"\n[functions.plain]\nhttp = \"GET /plain/{id}\"\n";
+    let test = "[[step]]\nrequest = \"GET /sum/broken\"\nexpect.status = 502\n[[step]]\nrequest = \"GET /sum/1\"\nexpect.status = 200\n";
+    let project = Project::new(&[
+        ("emu.toml", manifest),
+        ("functions/sum.js", handler),
+        (
+            "functions/plain.js",
+            "export default { fetch() { return new Response('plain'); } };",
+        ),
+        ("sum.emu.toml", test),
+    ]);
+    let output = simulate(&project, &["--measure", "--print"]);
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    for part in [
+        "[functions.sum]\nservice = { ",
+        "\ncold_service = { ",
+        "memory = \"256MB\"\nkeep_alive = \"5m\"\n",
+        "[functions.plain.workload]\nrate = \"1/s\"\n",
+    ] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    assert!(
+        said.contains("plain: ") && said.contains("(medians of 20 and 20 runs)"),
+        "{said}"
+    );
+    assert!(
+        said.contains("sum: ") && said.contains("; 40 runs failed and do not count"),
+        "{said}"
+    );
+    assert!(said.contains("1/s is assumed"), "{said}");
+    // What is printed is a file that can be simulated.
+    project.write("measured.sim.toml", &printed);
+    let run = simulate(
+        &project,
+        &[
+            "measured.sim.toml",
+            "--json",
+            "--set",
+            "horizon=10m",
+            "--set",
+            "functions.plain.workload.rate=2/s",
+        ],
+    );
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let came: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    let names: Vec<&str> = came["points"][0]["functions"]
+        .as_array()
+        .expect("functions")
+        .iter()
+        .filter_map(|side| side["name"].as_str())
+        .collect();
+    assert_eq!(names, ["plain", "sum"]);
+
+    project.remove("sum.emu.toml");
+    project.write(
+        "functions/sum.js",
+        "export default { fetch() { throw new Error('always'); } };",
+    );
+    let broken = simulate(&project, &["--measure"]);
+    assert_eq!(broken.status.code(), Some(1));
+    let said = text(&broken.stderr);
+    assert!(
+        said.contains("sum cannot be measured") && said.contains("always"),
+        "{said}"
+    );
+    let alone = simulate(&project, &["--print"]);
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(text(&alone.stderr).contains("--from-history or --measure"));
+}

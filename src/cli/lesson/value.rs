@@ -86,11 +86,11 @@ pub fn side<'a>(point: &'a Point, name: &str) -> Option<&'a Side> {
 
 /// A figure of a side, or of `all` functions.
 pub fn interval(point: &Point, name: &str, figure: &str) -> Option<Interval> {
-    let figures = match (name, &point.all) {
+    let side = match (name, &point.all) {
         ("all", Some(all)) => all,
-        _ => &side(point, name)?.figures,
+        _ => side(point, name)?,
     };
-    figures.get(figure).copied()
+    side.figures.get(figure).copied()
 }
 
 fn bare(number: f64) -> String {

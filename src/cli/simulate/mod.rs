@@ -1,5 +1,6 @@
 //! `emu simulate`: the platform in virtual time.
 
+mod measure;
 mod project;
 mod sweep;
 
@@ -17,7 +18,7 @@ use crate::report::simulation::Simulation;
 use crate::report::{html, number};
 use crate::sim::file::{self, ENDING, Override, Plan};
 use crate::sim::recorded::Recorded;
-use crate::sim::{self, Scene, figures};
+use crate::sim::{self, figures};
 use sweep::{Settings, Sweep};
 
 /// Simulate functions and servers in virtual time: cold starts, latency, instances, cost
@@ -35,8 +36,13 @@ pub struct Args {
     #[arg(long, conflicts_with = "file")]
     pub history: bool,
 
-    /// Print what is simulated as a simulation file, and do no more; with --from-history
-    #[arg(long, requires = "from_history")]
+    /// The same with times that are measured now: each HTTP function is run, fresh and warm, with the requests of its test files or
+    /// a plain GET
+    #[arg(long, conflicts_with_all = ["file", "from_history", "history"])]
+    pub measure: bool,
+
+    /// Print what is simulated as a simulation file, and do no more; with --from-history or --measure
+    #[arg(long)]
     pub print: bool,
 
     /// Set a value of the file, such as `rate=20/s` or `functions.api.memory=1GB`; may be given again
@@ -86,11 +92,13 @@ workers = 8
 /// When there is no file, when it is wrong, or when stdout or a file cannot be written.
 pub fn run(args: &Args, global: &Global) -> Outcome {
     if args.print {
-        let (_, text, _) = project::read(global)?;
-        output::data(&text)?;
+        output::data(&printed(args, global)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let plans = if args.from_history || args.history {
+    let plans = if args.measure {
+        let (path, text) = measure::read(global)?;
+        plans(args, &path, &text, None)?
+    } else if args.from_history || args.history {
         let (path, text, recorded) = project::read(global)?;
         plans(args, &path, &text, args.history.then_some(&recorded))?
     } else {
@@ -107,11 +115,24 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         }
     }
     let runs = plans.first().map_or(0, |(_, plan)| replications(args, plan));
-    let bar = progress(plans.len() as u64 * u64::from(runs), global.quiet);
+    let parts: u64 = plans.iter().map(|(_, plan)| sim::parts(&plan.scene)).sum();
+    let bar = progress(parts * u64::from(runs), global.quiet);
     let simulation = simulation(args, &plans, &|| bar.inc(1))?;
     bar.finish_and_clear();
     show(&simulation, args)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file that a project comes to.
+fn printed(args: &Args, global: &Global) -> Result<String, Failure> {
+    match (args.measure, args.from_history) {
+        (true, _) => Ok(measure::read(global)?.1),
+        (_, true) => Ok(project::read(global)?.1),
+        _ => Err(
+            Failure::usage("--print shows what a project comes to as a simulation file")
+                .remedy("say --from-history or --measure with it"),
+        ),
+    }
 }
 
 /// What a file of this text comes to, without a word on the terminal.
@@ -126,7 +147,7 @@ fn replications(args: &Args, plan: &Plan) -> u32 {
     args.replications.unwrap_or(plan.replications)
 }
 
-/// `done` hears of each replication that has ended.
+/// `done` hears of each part of a replication that has ended.
 fn simulation(args: &Args, plans: &[(Settings, Plan)], done: &(dyn Fn() + Sync)) -> Result<Simulation, Failure> {
     let Some((_, first)) = plans.first() else {
         return Err(Failure::usage("there is nothing to simulate"));
@@ -147,7 +168,7 @@ fn simulation(args: &Args, plans: &[(Settings, Plan)], done: &(dyn Fn() + Sync))
         horizon_s: window.until.since(window.from).as_nanos() as f64 / 1e9,
         warmup_s: window.from.0 as f64 / 1e9,
         points,
-        assumptions: assumptions(&first.scene, replications),
+        assumptions: assumptions(first, replications),
     })
 }
 
@@ -232,9 +253,10 @@ fn progress(work: u64, quiet: bool) -> ProgressBar {
     bar
 }
 
-fn assumptions(scene: &Scene, replications: u32) -> Vec<String> {
+fn assumptions(plan: &Plan, replications: u32) -> Vec<String> {
+    let scene = &plan.scene;
     let billing = &scene.config.profile.billing;
-    let mut words = Vec::new();
+    let mut words = plan.assumptions.clone();
     if !scene.functions.is_empty() {
         words.push(format!(
             "list prices of {} ({}, {}); a month has 730 hours, and its free tier is taken off",

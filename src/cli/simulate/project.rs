@@ -71,39 +71,70 @@ fn measured<'a>(project: &'a Project, ran: &[Ran]) -> BTreeMap<&'a str, Vec<u64>
 }
 
 fn text(project: &Project, ran: &[Ran], seconds: f64) -> String {
-    let mut text = format!(
-        "# {}: its functions as emu.toml has them, with the times and rates of {} invocations in its history.\nname = {}\nprovider = {}\n",
-        project.name,
-        ran.len(),
-        quoted(&project.name),
-        quoted(&project.provider)
-    );
+    let of = format!("the times and rates of {} invocations in its history", ran.len());
+    let mut text = head(project, &of);
     for (name, durations) in measured(project, ran) {
         if let Some(function) = project.functions.get(name) {
-            text.push_str(&section(function, &durations, seconds));
+            let a_second = durations.len() as f64 / seconds;
+            let figures = Figures {
+                service: &durations,
+                cold_service: None,
+                rate: match a_second >= 1.0 {
+                    true => format!("{a_second:.3}/s"),
+                    false => format!("{:.3}/h", a_second * 3_600.0),
+                },
+            };
+            text.push_str(&section(function, &figures));
         }
     }
     text
 }
 
-fn section(function: &Function, durations: &[u64], seconds: f64) -> String {
+/// The beginning of a file of the project's functions; `with` says where their figures are from.
+pub fn head(project: &Project, with: &str) -> String {
+    format!(
+        "# {}: its functions as emu.toml has them, with {with}.\nname = {}\nprovider = {}\n",
+        project.name,
+        quoted(&project.name),
+        quoted(&project.provider)
+    )
+}
+
+/// What is known of a function besides emu.toml. Times are in microseconds, shortest first, at least one.
+pub struct Figures<'a> {
+    pub service: &'a [u64],
+    /// Of requests that wait for a cold start, beside it.
+    pub cold_service: Option<&'a [u64]>,
+    pub rate: String,
+}
+
+/// As a time, or as a table of quantiles.
+fn spread(durations: &[u64]) -> String {
     let quantile = |share: f64| {
-        let at = (share * (durations.len() - 1) as f64).round() as usize;
+        let at = (share * durations.len().saturating_sub(1) as f64).round() as usize;
         format!("{}us", durations.get(at).copied().unwrap_or(0))
     };
-    let service = match durations {
+    match durations {
         [only] => format!("\"{only}us\""),
         _ => {
             let points = QUANTILES.map(|(key, share)| format!("{key} = \"{}\"", quantile(share)));
             format!("{{ {} }}", points.join(", "))
         }
-    };
+    }
+}
+
+/// One function's tables.
+pub fn section(function: &Function, figures: &Figures<'_>) -> String {
     let name = bare_or_quoted(&function.name);
-    let mut text = format!(
-        "\n[functions.{name}]\nservice = {service}\nruntime = {}\nmemory = \"{}MB\"\n",
+    let mut text = format!("\n[functions.{name}]\nservice = {}\n", spread(figures.service));
+    if let Some(cold) = figures.cold_service {
+        text.push_str(&format!("cold_service = {}\n", spread(cold)));
+    }
+    text.push_str(&format!(
+        "runtime = {}\nmemory = \"{}MB\"\n",
         quoted(&function.runtime),
         function.memory_mb
-    );
+    ));
     let mut number = |key: &str, value: Option<u32>| {
         if let Some(value) = value {
             text.push_str(&format!("{key} = {value}\n"));
@@ -115,12 +146,7 @@ fn section(function: &Function, durations: &[u64], seconds: f64) -> String {
     if let Some(policy) = function.keep_alive {
         text.push_str(&format!("keep_alive = {}\n", keep_alive(policy)));
     }
-    let a_second = durations.len() as f64 / seconds;
-    let rate = match a_second >= 1.0 {
-        true => format!("{a_second:.3}/s"),
-        false => format!("{:.3}/h", a_second * 3_600.0),
-    };
-    text.push_str(&format!("\n[functions.{name}.workload]\nrate = \"{rate}\"\n"));
+    text.push_str(&format!("\n[functions.{name}.workload]\nrate = \"{}\"\n", figures.rate));
     text
 }
 

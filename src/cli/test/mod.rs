@@ -1,7 +1,7 @@
 //! `emu test`: test files, each on a fresh emulator of its own in this process, several at a time.
 
 mod check;
-mod files;
+pub mod files;
 pub(super) mod fits;
 mod junit;
 mod run;

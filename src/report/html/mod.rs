@@ -8,7 +8,7 @@ use super::number;
 use super::simulation::{
     FIGURES, Figure, Interval, Point, SHOWN_MAX, Side, Simulation, Unit, most_called, side_of, sides,
 };
-use plot::{FLEET, Line, TRAFFIC, WORKERS};
+use plot::{FLEET, Line, Series, TRAFFIC, WORKERS};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -63,9 +63,7 @@ fn facts(simulation: &Simulation) -> String {
 
 fn single(body: &mut String, point: &Point, horizon_s: f64) -> Result<(), String> {
     if let Some(all) = &point.all {
-        body.push_str("<section>\n<h2>All functions</h2>\n");
-        figures(body, all);
-        body.push_str("</section>\n");
+        side(body, all, &FLEET, horizon_s)?;
     }
     if point.functions.len() > SHOWN_MAX {
         let all = number::count(point.functions.len() as u64);
@@ -75,17 +73,22 @@ fn single(body: &mut String, point: &Point, horizon_s: f64) -> Result<(), String
     }
     let functions = most_called(&point.functions).into_iter().map(|side| (side, FLEET));
     let servers = point.servers.iter().map(|side| (side, WORKERS));
-    for (side, fleet) in functions.chain(servers) {
-        body.push_str(&format!(
-            "<section>\n<h2>{}</h2>\n<div class=\"side\">\n",
-            escaped(&side.name)
-        ));
-        figures(body, &side.figures);
-        body.push_str("<div class=\"plots\">\n");
-        body.push_str(&plot::over_time(side, &fleet, horizon_s)?);
-        body.push_str(&plot::over_time(side, &TRAFFIC, horizon_s)?);
-        body.push_str("</div>\n</div>\n</section>\n");
+    for (one, fleet) in functions.chain(servers) {
+        side(body, one, &fleet, horizon_s)?;
     }
+    Ok(())
+}
+
+fn side(body: &mut String, side: &Side, fleet: &[Series], horizon_s: f64) -> Result<(), String> {
+    body.push_str(&format!(
+        "<section>\n<h2>{}</h2>\n<div class=\"side\">\n",
+        escaped(&side.name)
+    ));
+    figures(body, &side.figures);
+    body.push_str("<div class=\"plots\">\n");
+    body.push_str(&plot::over_time(side, fleet, horizon_s)?);
+    body.push_str(&plot::over_time(side, &TRAFFIC, horizon_s)?);
+    body.push_str("</div>\n</div>\n</section>\n");
     Ok(())
 }
 

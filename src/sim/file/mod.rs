@@ -35,6 +35,8 @@ pub struct Plan {
     pub seed: u64,
     pub replications: u32,
     pub warnings: Vec<Diagnostic>,
+    /// What the figures rest on besides what the file says, in a sentence each.
+    pub assumptions: Vec<String>,
 }
 
 /// Reads a file's text.

@@ -41,14 +41,8 @@ pub fn plan(root: &Spanned<DeTable<'_>>, file_name: &str, sink: &mut Sink) -> Op
     }
     let replications = section.integer_u32("replications", sink).map_or(10, |n| n.value);
     let seed = section.integer("seed", sink).map_or(1, |n| n.value);
-    if let Some(limits) = section
-        .get("limits")
-        .and_then(|limits| Section::of(&limits, &keys::LIMITS, sink))
-    {
-        profile.rules = rules(&limits, profile.rules, sink);
-        limits.done();
-    }
     let (shared, trace) = requests(&section, sink);
+    let assumptions = limits(&section, &mut profile, trace.as_ref(), sink);
     let has_workload = section.get("workload").is_some() || section.get("trace").is_some();
     let profile = Arc::new(profile);
     let functions: Vec<(Function, FunctionSpec)> =
@@ -92,7 +86,28 @@ pub fn plan(root: &Spanned<DeTable<'_>>, file_name: &str, sink: &mut Sink) -> Op
         seed,
         replications,
         warnings: Vec::new(),
+        assumptions,
     })
+}
+
+/// `[limits]`; tells what the figures rest on because of them.
+fn limits(section: &Section<'_>, profile: &mut Profile, trace: Option<&Trace>, sink: &mut Sink) -> Vec<String> {
+    let mut own_account = false;
+    if let Some(limits) = section
+        .get("limits")
+        .and_then(|limits| Section::of(&limits, &keys::LIMITS, sink))
+    {
+        own_account = limits.get("account_concurrency").is_some();
+        profile.rules = rules(&limits, profile.rules.clone(), sink);
+        limits.done();
+    }
+    let is_account = !own_account && profile.rules.account_concurrency.is_some();
+    if is_account && trace.is_some_and(|trace| trace.many_accounts) {
+        profile.rules.account_concurrency = None;
+        let words = "the trace is of many accounts: no account's limit holds, unless `account_concurrency` is written";
+        return vec![words.to_owned()];
+    }
+    Vec::new()
 }
 
 /// `[workload]`, or `[trace]`: then functions have no requests of their own.

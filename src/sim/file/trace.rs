@@ -9,8 +9,8 @@ use super::keys;
 use crate::platform::config::FunctionSpec;
 use crate::project::read::{At, Field, Section, Sink};
 
-/// As many as fit: the latencies of each function take up to 100 KB.
-const FUNCTIONS_MAX: usize = 100_000;
+/// More than the public traces have; each takes some kilobytes.
+const FUNCTIONS_MAX: usize = 1_000_000;
 
 /// Reads the table, and the files through.
 pub fn read(field: &Field<'_>, sink: &mut Sink) -> Option<Trace> {

@@ -31,7 +31,7 @@ fn littles_law_holds() {
              service = {{ median = \"300ms\", p99 = \"2s\" }}\nkeep_alive = \"20s\"\n{extra}"
         );
         let came = super::alone(&plan(&text), 0);
-        let sums = &came.functions[0].meter.sums;
+        let sums = &came.functions[0].measured.sums;
         let (running, latency) = (sums.running_ns as f64, sums.latency_ns as f64);
         if extra.starts_with("concurrency") {
             // Several requests share the time of an instance.
@@ -112,10 +112,10 @@ fn cores_do_not_show() {
     let all = super::super::run(&plan.scene, plan.seed, 5, &|| ());
     for (came, replication) in all.iter().zip(0..) {
         let alone = super::alone(&plan, replication);
-        assert_eq!(came.functions[0].meter.sums, alone.functions[0].meter.sums);
+        assert_eq!(came.functions[0].measured.sums, alone.functions[0].measured.sums);
         assert_eq!(came.functions[0].usage, alone.functions[0].usage);
     }
-    assert_ne!(all[0].functions[0].meter.sums, all[1].functions[0].meter.sums);
+    assert_ne!(all[0].functions[0].measured.sums, all[1].functions[0].measured.sums);
 }
 
 fn every_half_an_hour(keep_alive: &str) -> crate::report::simulation::Point {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::random::Seeds;
 use super::super::replicate::together;
 use super::{alone, plan};
 
@@ -96,11 +97,9 @@ proptest! {
         let plan = plan(&case.text());
         prop_assert!(plan.scene.by_lanes());
         let fast = alone(&plan, 0).functions.remove(0);
-        let full = together(&plan.scene, plan.seed, 0).remove(0);
-        prop_assert_eq!(fast.meter.sums, full.meter.sums);
-        prop_assert_eq!(fast.meter.bins, full.meter.bins);
-        prop_assert_eq!(fast.meter.peak, full.meter.peak);
-        prop_assert_eq!(fast.meter.latency_us, full.meter.latency_us);
+        let seeds = Seeds { seed: plan.seed, replication: 0 };
+        let full = together(&plan.scene, seeds).0.remove(0);
+        prop_assert_eq!(fast.measured, full.measured);
         prop_assert_eq!(fast.usage, full.usage);
     }
 }

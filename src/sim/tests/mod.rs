@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::figures;
 use super::file;
+use super::random::Seeds;
 use super::{Replication, replicate};
 use crate::report::simulation::{Interval, Point};
 
@@ -29,5 +30,11 @@ pub(super) fn of(point: &Point, name: &str) -> Interval {
 
 /// One replication by itself, whatever the number of cores.
 pub(super) fn alone(plan: &file::Plan, replication: u32) -> Replication {
-    replicate::one(&plan.scene, plan.seed, replication)
+    replicate::one(
+        &plan.scene,
+        Seeds {
+            seed: plan.seed,
+            replication,
+        },
+    )
 }

@@ -1,19 +1,26 @@
 //! Azure's trace of 2019: a line for each function, a column for each minute of a day. What a minute holds is spread over it at
-//! random. A day is read an hour at a time: once through the file for each hour, with that hour's counts in memory.
+//! random, from a stream of each function's own. Of one function alone its lines are read, which the first reading has found; for all
+//! of them together a day is read an hour at a time: once through the file for each hour, with that hour's counts in memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::io::{BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rand_distr::{Distribution as _, Exp1};
+
 use super::super::Source;
 use super::super::distribution::Distribution;
-use super::super::random::Stream;
+use super::super::random::{Purpose, Seeds, Stream};
 use super::super::workload::{Arrival, Arrivals};
 use super::{Fault, Files, Trace, Traced, column, fault, headings, reader, short, unreadable};
 use crate::platform::time::{Span, Time};
 
 const MINUTE: u64 = 60_000_000_000;
+/// Invocations of one function in one minute, which are in memory at once.
+const COUNT_MAX: u32 = 10_000_000;
 /// Minutes that are in memory at once.
 const CHUNK: usize = 60;
 
@@ -31,6 +38,8 @@ const PERCENTILES: [(f64, &str); 7] = [
 struct Days {
     files: Vec<Day>,
     ids: Arc<HashMap<String, u32>>,
+    /// Where each function's lines begin: the day, and the byte.
+    lines: Vec<Vec<(u32, u64)>>,
 }
 
 #[derive(Clone)]
@@ -72,6 +81,7 @@ fn key(record: &csv::StringRecord, columns: &[usize]) -> String {
 pub fn open(files: &Files) -> Result<Trace, Fault> {
     let mut ids: HashMap<String, u32> = HashMap::new();
     let mut functions: Vec<Traced> = Vec::new();
+    let mut lines: Vec<Vec<(u32, u64)>> = Vec::new();
     let (mut days, mut requests, mut minutes) = (Vec::new(), 0u64, 0);
     for path in &files.requests {
         let mut reader = reader(path)?;
@@ -81,30 +91,30 @@ pub fn open(files: &Files) -> Result<Trace, Fault> {
             .read_record(&mut record)
             .map_err(|error| unreadable(path, &error))?
         {
-            let key = key(&record, &day.keys);
-            if let Entry::Vacant(vacant) = ids.entry(key) {
-                if functions.len() >= files.functions_max {
-                    continue;
+            let id = match ids.entry(key(&record, &day.keys)) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(_) if functions.len() >= files.functions_max => continue,
+                Entry::Vacant(vacant) => {
+                    let parts: Vec<&str> = vacant.key().split('/').skip(1).collect();
+                    functions.push(Traced {
+                        name: short(&parts),
+                        service: None,
+                        memory_mb: None,
+                    });
+                    lines.push(Vec::with_capacity(1));
+                    *vacant.insert(functions.len() as u32 - 1)
                 }
-                let parts: Vec<&str> = vacant.key().split('/').skip(1).collect();
-                functions.push(Traced {
-                    name: short(&parts),
-                    service: None,
-                    memory_mb: None,
-                });
-                vacant.insert(functions.len() as u32 - 1);
-            }
+            };
+            let begins = record.position().map_or(0, csv::Position::byte);
+            lines[id as usize].push((days.len() as u32, begins));
             for (text, minute) in record.iter().skip(day.minutes.0).take(day.minutes.1).zip(1..) {
                 let line = record.position().map(csv::Position::line);
                 requests += match text {
                     "0" => 0,
-                    text => u64::from(text.parse::<u32>().map_err(|_| {
-                        fault(
-                            path,
-                            line,
-                            format!("`{text}` in the column {minute} is no count of invocations"),
-                        )
-                    })?),
+                    text => u64::from(
+                        count(text)
+                            .map_err(|what| fault(path, line, format!("`{text}` in the column {minute} is {what}")))?,
+                    ),
                 };
             }
         }
@@ -121,13 +131,25 @@ pub fn open(files: &Files) -> Result<Trace, Fault> {
     let source = Arc::new(Days {
         files: days,
         ids: Arc::new(ids),
+        lines,
     });
     Ok(Trace {
         functions,
         requests,
         lasts,
+        many_accounts: true,
         source,
     })
+}
+
+/// # Errors
+/// What it is instead.
+fn count(text: &str) -> Result<u32, &'static str> {
+    match text.parse::<u32>() {
+        Ok(count) if count > COUNT_MAX => Err("more than a minute may have (10,000,000 invocations of one function)"),
+        Ok(count) => Ok(count),
+        Err(_) => Err("no count of invocations"),
+    }
 }
 
 fn durations(files: &[PathBuf], ids: &HashMap<String, u32>, functions: &mut [Traced]) -> Result<(), Fault> {
@@ -202,11 +224,12 @@ fn number(record: &csv::StringRecord, at: usize, name: &str, path: &Path) -> Res
 }
 
 impl Source for Days {
-    fn open(&self, _function: u32, stream: Stream) -> Box<dyn Arrivals + Send> {
+    fn open(&self, _function: u32, seeds: Seeds) -> Box<dyn Arrivals + Send> {
+        let functions = 0..self.lines.len() as u32;
         let mut arrivals = Minutes {
             days: self.files.clone(),
             ids: Arc::clone(&self.ids),
-            stream,
+            streams: functions.map(|id| seeds.stream(Purpose::Arrivals, id)).collect(),
             day: 0,
             chunk: 0,
             begins: 0,
@@ -216,12 +239,131 @@ impl Source for Days {
         arrivals.fill();
         Box::new(arrivals)
     }
+
+    fn open_one(&self, function: u32, seeds: Seeds) -> Option<Box<dyn Arrivals + Send>> {
+        let mut alone = Alone {
+            function,
+            stream: seeds.stream(Purpose::Arrivals, function),
+            cells: self.cells(function),
+            due: Vec::new(),
+            next: 0,
+        };
+        alone.fill();
+        Some(Box::new(alone))
+    }
+
+    fn opens_one(&self) -> bool {
+        true
+    }
+}
+
+impl Days {
+    /// Minutes of the whole trace in which the function was called, with its counts; the latest first.
+    fn cells(&self, function: u32) -> Vec<(u32, u32)> {
+        let mut cells = Vec::new();
+        let mut begins = 0;
+        for (at, day) in self.files.iter().enumerate() {
+            let lines = self.lines.get(function as usize).into_iter().flatten();
+            for (_, byte) in lines.filter(|(of, _)| *of as usize == at) {
+                let Some(record) = day.line(*byte) else { continue };
+                for (text, minute) in record.iter().skip(day.minutes.0).take(day.minutes.1).zip(begins..) {
+                    if text != "0" {
+                        cells.push((minute, count(text).unwrap_or(0)));
+                    }
+                }
+            }
+            begins += day.minutes.1 as u32;
+        }
+        cells.sort_unstable_by(|a, b| b.cmp(a));
+        cells
+    }
+}
+
+impl Day {
+    /// The line that begins at this byte; `None`: the file is no longer what it was.
+    fn line(&self, byte: u64) -> Option<csv::StringRecord> {
+        /// About a line.
+        const BUFFER: usize = 1 << 13;
+        let mut file = File::open(&self.path).ok()?;
+        file.seek(SeekFrom::Start(byte)).ok()?;
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .trim(csv::Trim::All)
+            .from_reader(BufReader::with_capacity(BUFFER, file));
+        let mut record = csv::StringRecord::new();
+        reader.read_record(&mut record).ok()?.then_some(record)
+    }
+}
+
+/// Spreads so many invocations over a minute, in order: independent instants are sums of exponential gaps, scaled.
+fn spread(stream: &mut Stream, count: u32, mut instant: impl FnMut(u64)) {
+    let mut before = stream.clone();
+    let gap = |stream: &mut Stream| -> f64 { Exp1.sample(stream) };
+    let all: f64 = (0..=count).map(|_| gap(stream)).sum();
+    let mut upto = 0.0;
+    for _ in 0..count {
+        upto += gap(&mut before);
+        instant(((upto / all * MINUTE as f64) as u64).min(MINUTE - 1));
+    }
+}
+
+/// One function's invocations.
+struct Alone {
+    function: u32,
+    stream: Stream,
+    /// Minute, count; the latest first.
+    cells: Vec<(u32, u32)>,
+    /// Of one minute, in order.
+    due: Vec<Time>,
+    next: usize,
+}
+
+impl Alone {
+    #[cold]
+    fn fill(&mut self) {
+        self.due.clear();
+        self.next = 0;
+        while self.due.is_empty()
+            && let Some(&(minute, _)) = self.cells.last()
+        {
+            let begins = u64::from(minute) * MINUTE;
+            let mut lines = 0;
+            while let Some((_, count)) = self.cells.pop_if(|(at, _)| *at == minute) {
+                let due = &mut self.due;
+                spread(&mut self.stream, count, |within| due.push(Time(begins + within)));
+                lines += 1;
+            }
+            if lines > 1 {
+                self.due.sort_unstable();
+            }
+        }
+    }
+}
+
+impl Arrivals for Alone {
+    #[inline]
+    fn next_at(&self) -> Time {
+        self.due.get(self.next).copied().unwrap_or(Time::NEVER)
+    }
+
+    #[inline]
+    fn take(&mut self) -> Arrival {
+        self.next += 1;
+        if self.next >= self.due.len() {
+            self.fill();
+        }
+        Arrival {
+            function: self.function,
+            service: None,
+        }
+    }
 }
 
 struct Minutes {
     days: Vec<Day>,
     ids: Arc<HashMap<String, u32>>,
-    stream: Stream,
+    /// By function.
+    streams: Vec<Stream>,
     day: usize,
     chunk: usize,
     /// Minutes of the days before.
@@ -243,9 +385,9 @@ impl Minutes {
             };
             while let Some((_, function, count)) = self.cells.pop_if(|(at, ..)| *at == minute) {
                 let begins = (self.begins + u64::from(minute)) * MINUTE;
-                for _ in 0..count {
-                    let within = (self.stream.unit() * MINUTE as f64) as u64;
-                    self.due.push((Time(begins + within), function));
+                let due = &mut self.due;
+                if let Some(stream) = self.streams.get_mut(function as usize) {
+                    spread(stream, count, |within| due.push((Time(begins + within), function)));
                 }
             }
             self.due.sort_unstable_by(|a, b| b.cmp(a));
@@ -278,7 +420,7 @@ impl Minutes {
             for minute in from..upto {
                 match record.get(day.minutes.0 + minute) {
                     None | Some("0") => {}
-                    Some(text) => self.cells.push((minute as u32, *function, text.parse().unwrap_or(0))),
+                    Some(text) => self.cells.push((minute as u32, *function, count(text).unwrap_or(0))),
                 }
             }
         }

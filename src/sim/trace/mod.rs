@@ -37,6 +37,8 @@ pub struct Trace {
     pub requests: u64,
     /// From its first request to the end of its last one.
     pub lasts: Span,
+    /// It is of a provider's customers, so that no account's limits hold for all of it.
+    pub many_accounts: bool,
     pub source: Arc<dyn Source>,
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::Source;
-use super::super::random::Stream;
+use super::super::random::Seeds;
 use super::super::workload::{Arrival, Arrivals};
 use super::{Fault, Files, Reader, Trace, Traced, column, fault, headings, reader, short, unreadable};
 use crate::platform::time::{Span, Time};
@@ -136,7 +136,9 @@ pub fn open(files: &Files) -> Result<Trace, Fault> {
     let mut functions: Vec<Traced> = Vec::new();
     let (mut first, mut newest, mut last, mut behind, mut requests) =
         (f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0f64, 0u64);
+    let mut many_accounts = false;
     while let Some(row) = lines.next()? {
+        many_accounts |= lines.open.as_ref().is_some_and(|(_, columns, _)| columns.ends);
         if !ids.contains_key(&lines.key) {
             if functions.len() >= files.functions_max {
                 continue;
@@ -163,6 +165,7 @@ pub fn open(files: &Files) -> Result<Trace, Fault> {
         functions,
         requests,
         lasts: nanos(last - first),
+        many_accounts,
         source: Arc::new(Rows {
             files: files.requests.clone(),
             ids: Arc::new(ids),
@@ -177,7 +180,7 @@ fn nanos(seconds: f64) -> Span {
 }
 
 impl Source for Rows {
-    fn open(&self, _function: u32, _stream: Stream) -> Box<dyn Arrivals + Send> {
+    fn open(&self, _function: u32, _seeds: Seeds) -> Box<dyn Arrivals + Send> {
         let mut stream = Ordered {
             lines: Lines::new(&self.files),
             ids: Arc::clone(&self.ids),

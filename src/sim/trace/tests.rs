@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::random::{Purpose, Stream};
+use super::super::random::Seeds;
+use super::super::workload::Arrivals;
 use super::synthetic::{Format, Wanted};
 use super::*;
 
@@ -22,7 +23,15 @@ fn of(requests: Vec<PathBuf>) -> Files {
 
 /// Every request: when in milliseconds, which function, how long in milliseconds.
 fn all(trace: &Trace) -> Vec<(u64, u32, Option<u64>)> {
-    let mut stream = trace.source.open(0, Stream::new(1, 0, Purpose::Arrivals, 0));
+    rest(trace.source.open(0, SEEDS))
+}
+
+const SEEDS: Seeds = Seeds {
+    seed: 1,
+    replication: 0,
+};
+
+fn rest(mut stream: Box<dyn Arrivals + Send>) -> Vec<(u64, u32, Option<u64>)> {
     let mut came = Vec::new();
     while stream.next_at() < crate::platform::time::Time::NEVER {
         let at = stream.next_at();
@@ -134,6 +143,13 @@ fn azure_2019_spreads_each_minutes_count_over_it() {
         (1_441, 1),
     ];
     assert_eq!(came, expect);
+    // Each function alone has the same requests at the same times.
+    let mut alone: Vec<(u64, u32, Option<u64>)> = Vec::new();
+    for function in 0..3 {
+        alone.extend(rest(trace.source.open_one(function, SEEDS).expect("it opens one")));
+    }
+    alone.sort_unstable();
+    assert_eq!(alone, all(&trace));
 }
 
 #[test]
