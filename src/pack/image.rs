@@ -140,7 +140,8 @@ fn one(
         1 => input.tag.to_owned(),
         _ => format!("{}-{}", image.name, input.tag),
     };
-    let descriptor = descriptor(&manifest, architecture, &reference);
+    let name = super::export::dns_name(&image.name);
+    let descriptor = descriptor(&manifest, architecture, &reference, &format!("{name}:{}", input.tag));
     let written = Written {
         name: image.name.clone(),
         reference,
@@ -151,13 +152,17 @@ fn one(
     Ok((written, descriptor))
 }
 
-fn descriptor(manifest: &Blob, architecture: &str, reference: &str) -> Value {
+fn descriptor(manifest: &Blob, architecture: &str, reference: &str, name: &str) -> Value {
     json!({
         "mediaType": MANIFEST,
         "digest": manifest.digest,
         "size": manifest.bytes,
         "platform": { "architecture": architecture, "os": "linux" },
-        "annotations": { "org.opencontainers.image.ref.name": reference },
+        "annotations": {
+            "org.opencontainers.image.ref.name": reference,
+            // What Docker and containerd call it when they load it.
+            "io.containerd.image.name": format!("docker.io/library/{name}"),
+        },
     })
 }
 
@@ -211,6 +216,8 @@ fn env(image: &Image, base: Option<&Base>) -> Vec<String> {
         ("HOME", "/home/emu".to_owned()),
         ("PORT", PORT.to_string()),
         ("EMU_HOST", "0.0.0.0".to_owned()),
+        // Where its own commands find it, the health check's too, when `.emu` cannot be written.
+        ("EMU_CONTROL_URL", "http://127.0.0.1:3681".to_owned()),
         ("EMU_CACHE_DIR", format!("/{CACHE}")),
         ("EMU_NO_BUILD", "1".to_owned()),
     ];

@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use docker_credential::DockerCredential;
 use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use serde_json::Value;
@@ -40,9 +41,12 @@ pub async fn push(blobs: &Path, digest: &str, to: &Reference) -> Result<String, 
         ..ClientConfig::default()
     };
     let client = Client::new(config);
-    let failed = |error: oci_client::errors::OciDistributionError| {
-        PackError::new(format!("{registry} does not take it: {error}"))
-            .remedy("log in with `docker login` or `podman login`, and see that you may write to this repository")
+    let failed = |error: OciDistributionError| {
+        let remedy = match &error {
+            OciDistributionError::RequestError(_) => "see that the registry's name is right and that it can be reached",
+            _ => "log in with `docker login` or `podman login`, and see that you may write to this repository",
+        };
+        PackError::new(format!("{registry} does not take it: {error}")).remedy(remedy)
     };
     let auth = credentials(&registry)?;
     client.auth(to, &auth, RegistryOperation::Push).await.map_err(failed)?;

@@ -63,3 +63,41 @@ fn the_counter_of_the_lesson_forgets_and_remembers() {
         assert_eq!(emu.get("/").json(), json!({"inMemory": 1, "stored": stored}));
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_box_of_the_lesson_changes_where_the_code_does() {
+    let project = Project::new(&[]);
+    assert!(project.emu(["lesson", "packaging", "--write", "box"]).status.success());
+    let package = |more: &[&str]| -> serde_json::Value {
+        let mut emu = crate::harness::emu(project.path());
+        emu.args([
+            "--project",
+            "box",
+            "package",
+            "-o",
+            "whole",
+            "--json",
+            "--compression",
+            "none",
+        ]);
+        let run = emu.args(more).output().expect("run emu");
+        assert!(run.status.success(), "{}", text(&run.stderr));
+        serde_json::from_slice(&run.stdout).expect("JSON")
+    };
+    let digests = |report: &serde_json::Value| -> Vec<String> {
+        let layers = report["packages"][0]["layers"].as_array().expect("layers").iter();
+        layers.map(|layer| layer["digest"].to_string()).collect()
+    };
+    let first = package(&[]);
+    assert_eq!(first, package(&[]));
+    project.edit("box/lib/products.js", "price: 9", "price: 10");
+    let changed = package(&[]);
+    let (before, after) = (digests(&first), digests(&changed));
+    assert_eq!(before[..before.len() - 1], after[..after.len() - 1]);
+    assert_ne!(before.last(), after.last());
+    assert_eq!(
+        package(&["--per-function"])["packages"].as_array().map(Vec::len),
+        Some(3)
+    );
+}

@@ -35,6 +35,15 @@ pub const LESSONS: &[Lesson] = &[
     lesson!("schedule", "nightly.sim.toml"),
     lesson!("chatbot", "chatbot.sim.toml"),
     lesson!("monolith", "monolith.sim.toml", "services.sim.toml"),
+    lesson!(
+        "packaging",
+        "box.sim.toml",
+        "emu.toml",
+        "functions/cart.js",
+        "functions/catalog.js",
+        "functions/reports.js",
+        "lib/products.js"
+    ),
     lesson!("limits", "limits.sim.toml", "neighbours.sim.toml"),
     lesson!("outage", "outage.sim.toml"),
     lesson!("updates", "updates.sim.toml"),

@@ -1,0 +1,3 @@
+import { products } from "../lib/products.js";
+
+export default { fetch: () => Response.json({ products: products.length }) };
