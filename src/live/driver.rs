@@ -488,6 +488,12 @@ impl Driver {
         }
     }
 
+    /// Lets go of what is kept for instances: a sandbox knows its run, and by that the driver, which would never go.
+    pub(super) fn let_go(&self) {
+        let kept = std::mem::take(&mut lock(&self.0.core).slots);
+        drop(kept);
+    }
+
     /// Keeps the sandbox for the instance's next invocation.
     pub(super) fn park(&self, entry: &Entry, instance: InstanceId, sandbox: Sandbox) {
         if entry.function.isolation == Isolation::Instance

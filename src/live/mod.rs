@@ -552,6 +552,7 @@ impl Live {
         });
         let finished = drained.await.is_ok();
         let left = if finished { 0 } else { inner.running.len() as u64 };
+        self.server.driver.let_go();
         inner.store.close().await;
         if let Some(telemetry) = &inner.telemetry {
             telemetry.close().await;
