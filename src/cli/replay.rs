@@ -13,7 +13,7 @@ use super::settings::{self, RunArgs};
 use super::test::fits;
 use super::{Global, json_line};
 use crate::live;
-use crate::live::api::{InvocationDetail, KeptBody, Replay, Replayed, Why};
+use crate::live::api::{InvocationDetail, KeptBody, Listed, Replay, Replayed, Why};
 use crate::report::number::millis;
 use crate::report::sanitize;
 use crate::report::style::{Style, Tone};
@@ -66,8 +66,16 @@ async fn running(args: &Args, global: &Global) -> Result<(InvocationDetail, Invo
     let client = find(global)?;
     let mut id = args.id.clone();
     if id.len() < 36 {
-        let why: Why = client.get(&["_emu", "why", &id], &[]).await?;
-        id = why.asked;
+        let all: Vec<Listed> = client.get(&["_emu", "invocations"], &[("limit", "10000")]).await?;
+        let mut ends = all
+            .into_iter()
+            .map(|one| one.invocation.id)
+            .filter(|one| one.ends_with(&id));
+        id = match (ends.next(), ends.next()) {
+            (Some(one), None) => one,
+            // None or several: the history says which, and what to give.
+            _ => client.get::<Why>(&["_emu", "why", &id], &[]).await?.asked,
+        };
     }
     let replayed: Replayed = client
         .post(&["_emu", "invocations", &id, "replay"], &Replay::default())

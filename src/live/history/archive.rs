@@ -77,7 +77,18 @@ impl Archive {
     /// # Errors
     /// When the database cannot be read.
     pub fn invocation(&self, id: &str) -> anyhow::Result<Result<Option<InvocationDetail>, NoWhy>> {
-        let read = || match super::why::whole_id(&self.0, id)? {
+        // A message may end so too, which is none.
+        let ends = "SELECT DISTINCT id FROM event WHERE kind = 'invocation' AND substr(id, -length(?1)) = ?1 LIMIT 2";
+        let one = || -> rusqlite::Result<Option<String>> {
+            let mut find = self.0.prepare(ends)?;
+            let found: Vec<String> = find.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(found.first().filter(|_| found.len() == 1).cloned())
+        };
+        let whole = |connection| match one()? {
+            Some(id) => Ok(Ok(id)),
+            None => super::why::whole_id(connection, id),
+        };
+        let read = || match whole(&self.0)? {
             Ok(id) => Ok(Ok(read::invocation(&self.0, &id)?)),
             Err(unclear) => Ok(Err(unclear)),
         };
