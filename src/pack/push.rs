@@ -43,7 +43,10 @@ pub async fn push(blobs: &Path, digest: &str, to: &Reference) -> Result<String, 
     let client = Client::new(config);
     let failed = |error: OciDistributionError| {
         let remedy = match &error {
-            OciDistributionError::RequestError(_) => "see that the registry's name is right and that it can be reached",
+            // Refusals of the registry are errors of this kind too.
+            OciDistributionError::RequestError(error) if error.is_connect() || error.is_timeout() => {
+                "see that the registry's name is right and that it can be reached"
+            }
             _ => "log in with `docker login` or `podman login`, and see that you may write to this repository",
         };
         PackError::new(format!("{registry} does not take it: {error}")).remedy(remedy)
