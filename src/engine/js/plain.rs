@@ -7,7 +7,7 @@ use std::path::Path;
 use super::loader::{FACADE, Format, Linked, Parsed, builtin_source};
 use super::sandbox::Version;
 
-/// What [`files`] makes.
+/// What `files` makes.
 #[derive(Clone, Debug, Default)]
 pub struct Plain {
     /// The file that is to be imported, without its extension.
