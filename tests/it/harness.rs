@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tempfile::TempDir;
+use warp::filters::BoxedFilter;
 
 /// How long anything may take before the test fails. Far above what it needs: a loaded machine that compiles the
 /// JavaScript runtime for the first time needs seconds.
@@ -504,4 +505,20 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(&from, &to).expect("copy a file");
         }
     }
+}
+
+/// Serves on a free port of this machine until the runtime is dropped.
+pub fn serve<T: warp::Reply + 'static>(routes: BoxedFilter<(T,)>) -> (SocketAddr, tokio::runtime::Runtime) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("threads");
+    let address = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(warp::serve(routes).incoming(listener).run());
+        address
+    });
+    (address, runtime)
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use warp::Filter as _;
 
-use crate::harness::Project;
+use crate::harness::{Project, serve};
 
 const MANIFEST: &str = r#"
 [functions.api]
@@ -358,17 +358,7 @@ fn registry() -> (String, Stored, tokio::runtime::Runtime) {
                 distribute(&kept, &method, path.as_str(), &query, auth.as_deref(), &body)
             },
         );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("threads");
-    let address = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(warp::serve(routes).incoming(listener).run());
-        address
-    });
+    let (address, runtime) = serve(routes.boxed());
     (address.to_string(), stored, runtime)
 }
 

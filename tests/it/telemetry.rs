@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 use warp::Filter as _;
 
-use crate::harness::{Project, request};
+use crate::harness::{Project, request, serve};
 
 const API: &str = r#"
 export default {
@@ -62,17 +62,7 @@ fn receiver() -> (String, Receiver<(String, Vec<u8>)>, tokio::runtime::Runtime) 
             warp::reply()
         },
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("threads");
-    let address = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(warp::serve(routes).incoming(listener).run());
-        address
-    });
+    let (address, runtime) = serve(routes.boxed());
     (format!("http://{address}"), from, runtime)
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
-use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
@@ -220,21 +219,9 @@ impl Inner {
         for _ in 0..TRIES {
             let (revision, found) = self.kv_read(&stream, &subject).await?;
             let found = found.filter(|entry| entry.expires_at.is_none_or(|at| at > now));
-            let before = found.unwrap_or(KvEntry {
-                value: Bytes::from_static(b"0"),
-                metadata: None,
-                expires_at,
-            });
-            let text = String::from_utf8_lossy(&before.value);
-            let Ok(number) = text.trim().parse::<u64>() else {
-                return Ok(Err("its value is no whole number".to_owned()));
-            };
-            let Some(sum) = number.checked_add(delta) else {
-                return Ok(Err(format!("{number} + {delta} is beyond 64 bits")));
-            };
-            let entry = KvEntry {
-                value: Bytes::from(sum.to_string()),
-                ..before
+            let (sum, entry) = match KvEntry::plus(found, delta, expires_at) {
+                Ok(changed) => changed,
+                Err(refused) => return Ok(Err(refused)),
             };
             if self.kv_write(&subject, &entry, Some(revision)).await? {
                 return Ok(Ok(sum));

@@ -14,6 +14,33 @@ pub struct Entry {
     pub expires_at: Option<Time>,
 }
 
+impl Entry {
+    /// What becomes of it when `delta` is added to its number; one that is not there counts as zero.
+    ///
+    /// # Errors
+    /// A fragment for the guest: it is no number, or the sum is none.
+    pub fn plus(
+        found: Option<Entry>,
+        delta: u64,
+        expires_at: Option<Time>,
+    ) -> std::result::Result<(u64, Entry), String> {
+        let before = found.unwrap_or(Entry {
+            value: Bytes::from_static(b"0"),
+            metadata: None,
+            expires_at,
+        });
+        let text = String::from_utf8_lossy(&before.value);
+        let Ok(number) = text.trim().parse::<u64>() else {
+            return Err("its value is no whole number".to_owned());
+        };
+        let Some(sum) = number.checked_add(delta) else {
+            return Err(format!("{number} + {delta} is beyond 64 bits"));
+        };
+        let value = Bytes::from(sum.to_string());
+        Ok((sum, Entry { value, ..before }))
+    }
+}
+
 /// A key in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -119,20 +146,11 @@ impl Store {
         let (store, key) = (store.to_owned(), key.to_owned());
         self.write(move |connection| {
             let found = get(connection, &store, &key)?.filter(|entry| !is_over(entry.expires_at, now));
-            let before = found.unwrap_or(Entry {
-                value: Bytes::from_static(b"0"),
-                metadata: None,
-                expires_at,
-            });
-            let text = String::from_utf8_lossy(&before.value);
-            let Ok(number) = text.trim().parse::<u64>() else {
-                return Ok(Err("its value is no whole number".to_owned()));
+            let (sum, entry) = match Entry::plus(found, delta, expires_at) {
+                Ok(changed) => changed,
+                Err(refused) => return Ok(Err(refused)),
             };
-            let Some(sum) = number.checked_add(delta) else {
-                return Ok(Err(format!("{number} + {delta} is beyond 64 bits")));
-            };
-            let value = Bytes::from(sum.to_string());
-            put(connection, &store, &key, &Entry { value, ..before })?;
+            put(connection, &store, &key, &entry)?;
             Ok(Ok(sum))
         })
         .await
