@@ -18,6 +18,15 @@ impl Place {
         self.start_with(files, &[])
     }
 
+    /// With hot reload.
+    fn watching(&self, files: &[(&str, &str)]) -> Emu {
+        let project = Project::new(files);
+        match self {
+            Place::Own => project.start(),
+            Place::Bus(nats) => project.start_with(&["--bus", &nats.url()]),
+        }
+    }
+
     fn start_with(&self, files: &[(&str, &str)], more: &[&str]) -> Emu {
         let project = Project::new(files);
         match self {
@@ -48,6 +57,7 @@ on_both! {
     a_key_is_taken_once
     a_delay_is_waited_for
     a_full_queue_refuses
+    a_queue_that_left_and_came_back_goes_on
     a_queue_is_looked_into_and_emptied
     a_topic_hands_on_to_all_that_want_it
     events_end_at_their_destinations
@@ -271,6 +281,32 @@ fn a_delay_is_waited_for(place: &Place) {
     let waited = (at("received") - at("sent")).num_milliseconds();
     assert!(waited >= 1_990, "received {waited} ms after it was sent");
     emu.wait("log", |e| e["text"] == r#"1 {"n":"late"}"#);
+}
+
+fn a_queue_that_left_and_came_back_goes_on(place: &Place) {
+    let manifest = "[functions.worker]\nsource = \"functions/worker.js\"\ntimeout = \"1m\"\n\
+        queue = { from = \"jobs\", batch_size = 1, max_concurrency = 1 }\n[queues.jobs]\nfifo = true\nvisibility_timeout = \"1m\"\n";
+    let worker = "export default { async queue(batch) {
+        const { n } = batch.messages[0].body;
+        console.log('did ' + n);
+        if (n === 1) await new Promise((done) => setTimeout(done, 3000));
+    } };";
+    let emu = place.watching(&[("emu.toml", manifest), ("functions/worker.js", worker)]);
+    send(
+        &emu,
+        "jobs",
+        &json!({"body": {"n": 1}, "group": "a", "deduplication": "1"}),
+    );
+    send(
+        &emu,
+        "jobs",
+        &json!({"body": {"n": 2}, "group": "b", "deduplication": "2"}),
+    );
+    emu.wait("log", |e| e["text"] == "did 1");
+    emu.project.write("emu.toml", "[queues.other]\n");
+    until(&emu, "/_emu/queues", |queues| queues[0]["name"] == "other");
+    emu.project.write("emu.toml", manifest);
+    emu.wait("log", |e| e["text"] == "did 2");
 }
 
 fn a_full_queue_refuses(place: &Place) {

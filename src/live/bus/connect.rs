@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// A server that is silent for two of these is away, and the next of the cluster is asked.
 const PING: Duration = Duration::from_secs(3);
 /// How long one request waits for its answer: also when the broker is away for a while, since it is sent when it is back.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The oldest server whose consumers do all that is asked of them.
 const VERSION_MIN: (u64, u64) = (2, 10);
 /// Ids of one member, as of one run with a database.

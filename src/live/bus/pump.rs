@@ -53,6 +53,7 @@ impl Inner {
         let mut running: Running = Vec::new();
         while let Some(driver) = self.driver() {
             let wanted = sources(&driver);
+            let before = running.len();
             running.retain(|(source, stop)| {
                 let stays = wanted.contains(source);
                 if !stays {
@@ -60,6 +61,9 @@ impl Inner {
                 }
                 stays
             });
+            if running.len() < before {
+                self.give_back_what_left(&driver).await;
+            }
             for source in wanted {
                 if running.iter().all(|(known, _)| *known != source) {
                     let stop = self.pumps.child_token();
@@ -72,6 +76,24 @@ impl Inner {
             tokio::select! {
                 () = self.pumps.cancelled() => return,
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    /// What the core has dropped with a queue or a function that left the manifest is another's, or waits until it comes back.
+    async fn give_back_what_left(&self, driver: &Driver) {
+        let left = {
+            let (table, names) = (driver.table(), driver.names());
+            let is_left = |of: &Of| match of {
+                Of::Queue(id, _) => !table.project.queues.contains_key(&*names.queue(*id)),
+                Of::Function { function, .. } => !table.functions.contains_key(function),
+                Of::Topic => false,
+            };
+            self.held().claims.take(|_, of| is_left(of))
+        };
+        for claim in left {
+            if let Err(error) = claim.acker.ack_with(AckKind::Nak(None)).await {
+                tracing::debug!("a claim was not given back: {error}");
             }
         }
     }

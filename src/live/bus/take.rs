@@ -1,7 +1,7 @@
 //! What comes in from outside: published, and acknowledged once the broker has it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishErrorKind;
@@ -10,6 +10,7 @@ use async_nats::jetstream::publish::PublishAck;
 use bytes::Bytes;
 use futures::future::try_join_all;
 
+use super::connect::ANSWER_MAX;
 use super::label::Label;
 use super::place::{Place, encode};
 use super::{Inner, away};
@@ -20,6 +21,8 @@ use crate::platform::effect::{Stored, StoredEvent};
 use crate::platform::ids::{InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
 
+/// Between two tries to publish.
+const AGAIN: Duration = Duration::from_millis(200);
 /// A queue that is fuller than this share of its maximum is counted before it takes more.
 const NEARLY_FULL: u64 = 10;
 
@@ -168,9 +171,8 @@ impl Inner {
 
     /// Returns when the broker has it. Done again within the stream's window it does nothing.
     pub async fn publish(&self, place: &Place, headers: HeaderMap, body: Bytes) -> Result<PublishAck, StoreError> {
-        let mut tries = 0;
+        let began = Instant::now();
         loop {
-            tries += 1;
             let sent = self
                 .context
                 .publish_with_headers(place.subject.clone(), headers.clone(), body.clone());
@@ -190,9 +192,10 @@ impl Inner {
                 )));
             }
             // A leader that fell is followed by another within a moment.
-            if tries == 2 || self.stop.is_cancelled() {
+            if began.elapsed() >= ANSWER_MAX || self.stop.is_cancelled() {
                 return Err(away(self, "a message was not taken", &error));
             }
+            tokio::time::sleep(AGAIN).await;
         }
     }
 }
