@@ -62,6 +62,10 @@ impl Driver {
         if let Some(input) = self.throttle(false) {
             self.step_locked(&mut core, input, &mut Own::default());
         }
+        drop(core);
+        if let Some(group) = inner.store.group() {
+            group.configured();
+        }
     }
 
     /// As [`Driver::restore`], beside everything else.

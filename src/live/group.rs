@@ -23,9 +23,12 @@ pub enum Carried {
 }
 
 impl Driver {
-    /// Messages that are this member's now.
-    pub fn hand_messages(&self, queue: QueueId, messages: Vec<(Stored, Arc<Content>)>) {
+    /// Messages that are this member's now; `false`: it has no such queue, and took none.
+    pub fn hand_messages(&self, queue: QueueId, messages: Vec<(Stored, Arc<Content>)>) -> bool {
         let mut core = lock(&self.0.core);
+        if core.platform.queue(queue).is_none() {
+            return false;
+        }
         let mut stored = Vec::with_capacity(messages.len());
         for (one, content) in messages {
             core.messages.put(one.message, content);
@@ -39,11 +42,15 @@ impl Driver {
             keys: Vec::new(),
         };
         self.step_locked(&mut core, input, &mut Own::default());
+        true
     }
 
-    /// An asynchronous invocation or a topic's delivery that is this member's now.
-    pub fn hand_event(&self, event: StoredEvent, carried: Carried) {
+    /// An asynchronous invocation or a topic's delivery that is this member's now; `false`: it cannot run it, and took it not.
+    pub fn hand_event(&self, event: StoredEvent, carried: Carried) -> bool {
         let mut core = lock(&self.0.core);
+        if !core.platform.can_run(event.function) {
+            return false;
+        }
         match (carried, event.topic) {
             (Carried::Payload(payload), _) => core.messages.put_event(event.first, payload),
             (Carried::Content(content), Some((_, message))) => core.messages.put(message, content),
@@ -52,6 +59,7 @@ impl Driver {
         self.step_locked(&mut core, Input::RestoreEvent(event), &mut Own::default());
         // It is due already.
         self.step_locked(&mut core, Input::Tick, &mut Own::default());
+        true
     }
 
     /// A topic's message that is this member's to hand on.

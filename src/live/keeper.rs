@@ -142,6 +142,8 @@ pub trait Keeper: Send + Sync {
 pub trait Group: Send + Sync {
     /// Begins to hand out to this member.
     fn join(&self, driver: &Driver);
+    /// The manifest in force has changed: what the core has dropped with a queue or a function is another's.
+    fn configured(&self);
     /// The core has taken a step: it may have room.
     fn stepped(&self);
     /// Hands up to so many messages of a queue to this member's core now, whether it asked for them or not.

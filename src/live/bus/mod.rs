@@ -267,6 +267,10 @@ impl Group for Bus {
         self.0.join(driver);
     }
 
+    fn configured(&self) {
+        self.0.configured();
+    }
+
     fn stepped(&self) {
         self.0.room.notify_waiters();
     }

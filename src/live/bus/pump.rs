@@ -32,6 +32,8 @@ const REQUEST: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// After a failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// What the core does not take comes again after this.
+const PUT_BACK: Duration = Duration::from_secs(1);
 /// Messages of one request.
 const REQUEST_MAX: u64 = 256;
 /// Events of one function that stand here.
@@ -53,7 +55,6 @@ impl Inner {
         let mut running: Running = Vec::new();
         while let Some(driver) = self.driver() {
             let wanted = sources(&driver);
-            let before = running.len();
             running.retain(|(source, stop)| {
                 let stays = wanted.contains(source);
                 if !stays {
@@ -61,9 +62,6 @@ impl Inner {
                 }
                 stays
             });
-            if running.len() < before {
-                self.give_back_what_left(&driver).await;
-            }
             for source in wanted {
                 if running.iter().all(|(known, _)| *known != source) {
                     let stop = self.pumps.child_token();
@@ -81,7 +79,8 @@ impl Inner {
     }
 
     /// What the core has dropped with a queue or a function that left the manifest is another's, or waits until it comes back.
-    async fn give_back_what_left(&self, driver: &Driver) {
+    pub fn configured(&self) {
+        let Some(driver) = self.driver() else { return };
         let left = {
             let (table, names) = (driver.table(), driver.names());
             let is_left = |of: &Of| match of {
@@ -92,9 +91,34 @@ impl Inner {
             self.held().claims.take(|_, of| is_left(of))
         };
         for claim in left {
-            if let Err(error) = claim.acker.ack_with(AckKind::Nak(None)).await {
+            self.put_back(claim.acker);
+        }
+    }
+
+    /// The core does not take it now: it comes again, here or elsewhere.
+    fn put_back(&self, acker: Arc<Acker>) {
+        self.tasks.spawn(async move {
+            if let Err(error) = acker.ack_with(AckKind::Nak(Some(PUT_BACK))).await {
                 tracing::debug!("a claim was not given back: {error}");
             }
+        });
+    }
+
+    /// Hands messages to the core; of a queue that it does not have they go back.
+    fn hand_messages(&self, driver: &Driver, id: QueueId, messages: Vec<(Stored, Arc<Content>)>) {
+        let keys: Vec<Key> = messages
+            .iter()
+            .map(|(stored, _)| Key::Message(stored.message))
+            .collect();
+        if messages.is_empty() || driver.hand_messages(id, messages) {
+            return;
+        }
+        let claims: Vec<Claim> = {
+            let mut held = self.held();
+            keys.into_iter().filter_map(|key| held.claims.remove(key)).collect()
+        };
+        for claim in claims {
+            self.put_back(claim.acker);
         }
     }
 
@@ -252,9 +276,7 @@ impl Inner {
                 tracing::warn!("a delay was not taken: {error}");
             }
         }
-        if !ready.is_empty() {
-            driver.hand_messages(id, ready);
-        }
+        self.hand_messages(&driver, id, ready);
     }
 
     /// Messages of a FIFO queue, as far as they may stand beside those of their group that are here.
@@ -281,9 +303,7 @@ impl Inner {
             // They wait here as long as it takes.
             behind.renew();
         }
-        if !ready.is_empty() {
-            driver.hand_messages(id, ready);
-        }
+        self.hand_messages(&driver, id, ready);
     }
 
     fn hand_event(&self, function: FunctionId, message: Message) {
@@ -332,7 +352,11 @@ impl Inner {
             at: driver.now(),
             cause: read.label.cause.map(InvocationId),
         };
-        driver.hand_event(event, carried);
+        if !driver.hand_event(event, carried)
+            && let Some(claim) = self.held().claims.remove(Key::Event(first))
+        {
+            self.put_back(claim.acker);
+        }
     }
 
     fn hand_publication(&self, message: Message) {
