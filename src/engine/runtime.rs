@@ -107,6 +107,14 @@ impl Engine {
         &self.0.images
     }
 
+    /// Waits for the bridges of a script's image.
+    #[cfg(test)]
+    pub(crate) async fn bridges_made(&self, version: &Version) {
+        if let Kind::Script(version) = &*version.0 {
+            js::bridges_made(version).await;
+        }
+    }
+
     /// Makes the memory image of a script's version whatever its imports have cost.
     #[cfg(test)]
     pub(crate) async fn make_image(&self, version: &Version, settings: Arc<super::Settings>) -> Result<(), String> {

@@ -58,6 +58,12 @@ impl Bridges {
     pub fn work(&self, work: AbortOnDropHandle<()>) {
         *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
     }
+
+    /// What works on the bridges, for a test to wait for.
+    #[cfg(test)]
+    pub fn working(&self) -> Option<AbortOnDropHandle<()>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Plain {

@@ -204,6 +204,16 @@ pub async fn make_image(engine: &Engine, version: &Arc<Version>, settings: Arc<S
     Ok(())
 }
 
+/// Waits until the version's image has the bridges that its use has asked for.
+#[cfg(test)]
+pub async fn bridges_made(version: &Version) {
+    let working = version.progress(|progress| match progress {
+        Progress::Made(image) => image.bridges.working(),
+        _ => None,
+    });
+    working.expect("bridges are made").await.expect("an end");
+}
+
 /// Imports the modules in an instance that can be looked into, and compiles what its memory has become.
 ///
 /// # Errors
