@@ -109,9 +109,10 @@ impl Engine {
 
     /// Waits for the bridges of a script's image.
     #[cfg(test)]
-    pub(crate) async fn bridges_made(&self, version: &Version) {
-        if let Kind::Script(version) = &*version.0 {
-            js::bridges_made(version).await;
+    pub(crate) async fn bridges_made(&self, version: &Version) -> bool {
+        match &*version.0 {
+            Kind::Script(version) => js::bridges_made(version).await,
+            _ => false,
         }
     }
 

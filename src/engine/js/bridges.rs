@@ -47,11 +47,19 @@ impl Bridges {
         }
     }
 
-    /// Counts a use. Once, when there have been enough: what to look at.
-    pub fn settled(&self) -> Option<Plain> {
+    /// Counts a use. Once, when there have been enough: what the image was made of, and the pages that were written. It looks at once, in a
+    /// millisecond: when many functions share the memories, this one's may be another's a moment later. Then it looks again after as
+    /// many uses.
+    pub fn settled(&self) -> Option<(Plain, BTreeSet<u64>)> {
         let uses = self.uses.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let settled = uses == USES_SETTLED;
-        settled.then(|| self.plain.lock().unwrap_or_else(PoisonError::into_inner).take())?
+        if !uses.is_multiple_of(USES_SETTLED) {
+            return None;
+        }
+        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = mapped::written(&plain.as_ref()?.memories);
+        let written = written.inspect_err(|error| tracing::debug!("no bridges: {error}"));
+        let written = written.ok().filter(|pages| !pages.is_empty())?;
+        Some((plain.take()?, written))
     }
 
     /// Keeps what works on the bridges.
@@ -70,10 +78,9 @@ impl Plain {
     /// The component with bridges; none where it does well without.
     ///
     /// # Errors
-    /// When the system does not tell which pages are written, or the component cannot be read.
-    pub fn bridged(&self) -> Result<Option<Vec<u8>>> {
-        let written = mapped::written(&self.memories)?;
-        let (stretches, bridges) = (pages::stretches(&written), pages::bridges(&written));
+    /// When the component cannot be read.
+    pub fn bridged(&self, written: &BTreeSet<u64>) -> Result<Option<Vec<u8>>> {
+        let (stretches, bridges) = (pages::stretches(written), pages::bridges(written));
         tracing::debug!(
             pages = written.len(),
             stretches,

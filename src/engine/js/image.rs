@@ -100,10 +100,10 @@ impl Shelf {
 
     /// Takes note of a use, and makes the image anew when it shows that invocations write here and there.
     pub fn used(&self, engine: &Engine, version: &Arc<Version>, image: &Arc<Image>) {
-        if let Some(plain) = image.bridges.settled() {
+        if let Some((plain, written)) = image.bridges.settled() {
             let (engine, version, of) = (engine.clone(), Arc::downgrade(version), Arc::downgrade(image));
             let work = async move {
-                let Some(runtime) = bridged(&engine, plain).await else {
+                let Some(runtime) = bridged(&engine, plain, written).await else {
                     return;
                 };
                 let (Some(version), Some(of)) = (version.upgrade(), of.upgrade()) else {
@@ -206,12 +206,14 @@ pub async fn make_image(engine: &Engine, version: &Arc<Version>, settings: Arc<S
 
 /// Waits until the version's image has the bridges that its use has asked for.
 #[cfg(test)]
-pub async fn bridges_made(version: &Version) {
+pub async fn bridges_made(version: &Version) -> bool {
     let working = version.progress(|progress| match progress {
         Progress::Made(image) => image.bridges.working(),
         _ => None,
     });
-    working.expect("bridges are made").await.expect("an end");
+    let Some(working) = working else { return false };
+    working.await.expect("an end");
+    true
 }
 
 /// Imports the modules in an instance that can be looked into, and compiles what its memory has become.
@@ -248,8 +250,8 @@ async fn compiled(engine: &Engine, frozen: Bytes) -> Result<(Runtime, BTreeSet<u
 }
 
 /// The same with bridges, where invocations need some.
-async fn bridged(engine: &Engine, plain: Plain) -> Option<Runtime> {
-    let bridged = tokio::task::spawn_blocking(move || plain.bridged()).await;
+async fn bridged(engine: &Engine, plain: Plain, written: BTreeSet<u64>) -> Option<Runtime> {
+    let bridged = tokio::task::spawn_blocking(move || plain.bridged(&written)).await;
     let made = match bridged.map_err(anyhow::Error::from).flatten() {
         Ok(component) => compiled(engine, component?.into()).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),

@@ -13,11 +13,13 @@ fn folder() -> PathBuf {
 /// Runs the tests of one file and fails with all that failed.
 async fn check(name: &str) {
     let read = |name: &str| std::fs::read_to_string(folder().join(format!("{name}.js"))).expect("a file of tests");
-    let project = Project::new(&[
+    let mut project = Project::new(&[
         ("f.js", &read(name)),
         ("check.js", &read("check")),
         ("vectors.js", &read("vectors")),
     ]);
+    // Some of them compute for long, beside all other tests.
+    project.settings.timeout = std::time::Duration::from_secs(120);
     let version = match project.load("f.js").await {
         Ok(version) => version,
         Err(error) => panic!("{name}: {}", load_error(&error)),

@@ -133,7 +133,7 @@ impl Project {
             settings: Settings {
                 function: "test".into(),
                 memory_bytes: 128 << 20,
-                timeout: Duration::from_secs(60),
+                timeout: Duration::from_secs(20),
                 env: vec![("GREETING".to_owned(), "hello".to_owned())],
                 bind: BTreeMap::from([
                     ("ORDERS".to_owned(), BindTarget::Queue("orders".to_owned())),
@@ -189,9 +189,9 @@ impl Project {
         }
     }
 
-    /// Waits for the bridges of the version's image.
-    pub async fn bridges_made(&self, version: &Version) {
-        engine().bridges_made(version).await;
+    /// Waits for the bridges of the version's image; false: nobody has begun.
+    pub async fn bridges_made(&self, version: &Version) -> bool {
+        engine().bridges_made(version).await
     }
 
     /// Makes the version's image now.
