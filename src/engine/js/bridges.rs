@@ -48,8 +48,7 @@ impl Bridges {
     }
 
     /// Counts a use. Once, when there have been enough: what the image was made of, and the pages that were written. It looks at once, in a
-    /// millisecond: when many functions share the memories, this one's may be another's a moment later. Then it looks again after as
-    /// many uses.
+    /// millisecond, and must be asked while the instance is there: its end unmaps what is more than wasmtime's scan tells of.
     pub fn settled(&self) -> Option<(Plain, BTreeSet<u64>)> {
         let uses = self.uses.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         if !uses.is_multiple_of(USES_SETTLED) {

@@ -183,6 +183,7 @@ impl Code {
         let fresh = handle.is_none();
         let settings = version.settings_json(&invocation.settings);
         let mut imports = false;
+        let mut used: Option<Arc<Image>> = None;
         let handle = match handle {
             Some(handle) => handle,
             None => {
@@ -191,11 +192,9 @@ impl Code {
                 let take = || version.progress(|progress| engine.images().take(progress, &settings));
                 let image: Option<Arc<Image>> = if steady { None } else { take() };
                 imports = image.is_none() && !steady;
-                if let Some(image) = &image {
-                    engine.images().used(engine, version, image);
-                }
                 let runtime = image.as_ref().map_or(&*version.runtime, |image| &image.runtime);
                 let instance = runtime.instantiate(&mut live.store).await;
+                used.clone_from(&image);
                 instance.map_err(|error| failure_of(&error, live))?
             }
         };
@@ -218,6 +217,10 @@ impl Code {
             }
         }
         let (answer,) = answer.map_err(|error| failure_of(&error, live))?;
+        if let Some(image) = &used {
+            // While its memory is there with all that was written.
+            engine.images().used(engine, version, image);
+        }
         let guest = script(live.store.data_mut()).map_err(Failure::internal)?;
         if let wire::Reply::Failed(thrown) = &answer {
             // What a failed batch acknowledged by name stays acknowledged.
