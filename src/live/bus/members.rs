@@ -135,10 +135,19 @@ impl Inner {
         let own = self.describe(&driver);
         let bucket = self.bucket(&self.places.members(), SILENCE).await?;
         let failed = |error: &dyn std::fmt::Display| away(self, "the members cannot be read", error);
-        let keys = bucket.keys().await.map_err(|error| failed(&error))?;
-        let keys: Vec<String> = futures::TryStreamExt::try_collect(keys)
+        // A list of keys would leave a consumer behind each time.
+        let asked = bucket
+            .stream
+            .info_with_subjects(format!("{}member.>", bucket.prefix))
+            .await;
+        let subjects = asked.map_err(|error| failed(&error))?;
+        let subjects: Vec<(String, usize)> = futures::TryStreamExt::try_collect(subjects)
             .await
             .map_err(|error| failed(&error))?;
+        let keys = subjects
+            .iter()
+            .filter_map(|(subject, _)| subject.strip_prefix(&bucket.prefix));
+        let keys: Vec<String> = keys.map(str::to_owned).collect();
         let own_key = format!("member.{}", self.member);
         let others = keys
             .into_iter()
