@@ -184,10 +184,13 @@ impl Task {
 
     /// An event and all that wait behind it, so that what came together is folded together.
     fn events(&mut self, first: Raw) {
-        let mut next = Some(first);
-        while let Some(event) = next {
+        self.event(first);
+        self.waiting_events();
+    }
+
+    fn waiting_events(&mut self) {
+        while let Some(event) = self.events.as_mut().and_then(|events| events.raw.try_recv().ok()) {
             self.event(event);
-            next = self.events.as_mut().and_then(|events| events.raw.try_recv().ok());
         }
         if self
             .events
@@ -434,6 +437,8 @@ impl Task {
             return self.root_is_gone().await;
         }
         self.after_watching(looked.insufficient, looked.truncated).await;
+        // What has happened until the look: its outcome is in what was seen, and would pass as known.
+        self.waiting_events();
         let mut files = BTreeMap::new();
         for Seen { path, real, print } in looked.seen {
             if self.ledger.contains(&path) || (print == Print::Folder && !self.interest.files.contains(&path)) {
@@ -452,15 +457,16 @@ impl Task {
         }
     }
 
-    /// Whether a file that was not watched yet may have changed after it was read: by its events or, if its folder was
-    /// not watched either, by its time.
+    /// Whether a file that was not watched yet may have changed after it was read: by its events, which may still be on their
+    /// way, or by its time. If its folder was not watched either, a time that is not exact has to do.
     fn changed_since(&self, path: &Path, print: &Print, since: Instant, by_time: bool) -> bool {
         if self.recent.get(path).is_some_and(|&at| at >= since) {
             return true;
         }
         let modified = print.stamp().and_then(|stamp| stamp.modified);
         let age = modified.map(|modified| modified.elapsed().unwrap_or_default());
-        by_time && age.is_some_and(|age| age < since.elapsed() + TICK)
+        let slack = if by_time { TICK } else { Duration::ZERO };
+        age.is_some_and(|age| age < since.elapsed() + slack)
     }
 
     /// Reads the contents of all files that are known by their stamps alone, behind everything else.
@@ -520,5 +526,43 @@ impl Task {
             }
         }
         self.calm.send_replace(self.fold.calm_at());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::print::Stamp;
+    use super::*;
+
+    #[test]
+    fn what_changed_after_it_was_read_is_a_change_whether_its_event_has_come_or_not() {
+        let (_sender, updates) = mpsc::unbounded_channel();
+        let task = Task::new(
+            PathBuf::from("/project"),
+            true,
+            updates,
+            mpsc::channel(1).0,
+            watch::channel(None).0,
+        );
+        let read = Instant::now();
+        let modified = |modified: std::time::SystemTime| Print::File {
+            stamp: Stamp {
+                bytes: 1,
+                modified: Some(modified),
+                identity: 1,
+            },
+            hash: None,
+        };
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let now = file
+            .as_file()
+            .metadata()
+            .and_then(|file| file.modified())
+            .expect("a time");
+        let path = Path::new("/project/tsconfig.json");
+        for by_time in [false, true] {
+            assert!(task.changed_since(path, &modified(now + Duration::from_secs(60)), read, by_time));
+            assert!(!task.changed_since(path, &modified(now - Duration::from_secs(60)), read, by_time));
+        }
     }
 }
