@@ -13,6 +13,12 @@ use crate::platform::ids::{InvocationId, MessageId};
 /// Bodies kept in memory; older ones are read from the store when their turn comes.
 const BYTES_MAX: u64 = 16 << 20;
 
+/// Names and values, as JSON writes these.
+pub fn attribute_bytes(attributes: &BTreeMap<String, Value>) -> usize {
+    let one = |(name, value): (&String, &Value)| name.len() + value.to_string().len();
+    attributes.iter().map(one).sum()
+}
+
 /// A message's content, shared by its copies in several queues.
 #[derive(Debug, Default)]
 pub struct Content {
@@ -24,12 +30,7 @@ pub struct Content {
 impl Content {
     /// Body and attributes, as providers count.
     pub fn size_bytes(&self) -> u64 {
-        let attributes: usize = self
-            .attributes
-            .iter()
-            .map(|(name, value)| name.len() + value.to_string().len())
-            .sum();
-        (self.body.len() + attributes) as u64
+        (self.body.len() + attribute_bytes(&self.attributes)) as u64
     }
 
     /// The body as JSON, or its text when it is none.

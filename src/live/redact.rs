@@ -29,11 +29,13 @@ impl Redactor {
         self.values.is_empty()
     }
 
-    /// [`Redactor::apply`] in place.
-    pub fn clean(&self, text: &mut String) {
-        if let Cow::Owned(clean) = self.apply(text) {
-            *text = clean;
-        }
+    /// [`Redactor::apply`] in place. Whether there was anything to take out.
+    pub fn clean(&self, text: &mut String) -> bool {
+        let Cow::Owned(clean) = self.apply(text) else {
+            return false;
+        };
+        *text = clean;
+        true
     }
 
     pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {

@@ -50,16 +50,19 @@ impl Secrets {
         known.now.clone_from(values);
     }
 
-    pub fn text(&self, text: &mut String) {
-        if self.any.load(Ordering::Acquire) {
+    /// Whether there was anything to take out.
+    pub fn text(&self, text: &mut String) -> bool {
+        self.any.load(Ordering::Acquire) && {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            known.redactor.clean(text);
+            known.redactor.clean(text)
         }
     }
 
     pub fn failure(&self, failure: &mut Failure) {
         self.text(&mut failure.message);
-        failure.stack.iter_mut().for_each(|line| self.text(line));
+        for line in &mut failure.stack {
+            self.text(line);
+        }
     }
 
     pub fn event(&self, what: &mut What) {
@@ -67,7 +70,7 @@ impl Secrets {
             return;
         }
         match what {
-            What::Log { text, .. } => self.text(text),
+            What::Log { text, .. } => _ = self.text(text),
             What::Invocation(done) => {
                 if let Some(failure) = &mut done.failure {
                     self.failure(failure);
@@ -77,9 +80,13 @@ impl Secrets {
                 }
             }
             What::Made(event) => match &mut **event {
-                Event::Log(log) => self.text(&mut log.text),
-                Event::Notice(notice) => self.text(&mut notice.message),
-                Event::Reload(reload) => reload.error.iter_mut().for_each(|error| self.text(error)),
+                Event::Log(log) => _ = self.text(&mut log.text),
+                Event::Notice(notice) => _ = self.text(&mut notice.message),
+                Event::Reload(reload) => {
+                    if let Some(error) = &mut reload.error {
+                        self.text(error);
+                    }
+                }
                 _ => {}
             },
             What::Note(_) => {}

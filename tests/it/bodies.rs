@@ -35,6 +35,9 @@ const API: &str = "export default { async fetch(request) {
         } }));
     }
     if (new URL(request.url).pathname === '/long') return new Response('x'.repeat(100000));
+    if (new URL(request.url).pathname === '/key-and-bytes') {
+        return new Response(new Uint8Array([255, ...new TextEncoder().encode('the key is sk-1234567890')]));
+    }
     if (new URL(request.url).pathname === '/key') return new Response('the key is sk-1234567890');
     return Response.json({ got: body.byteLength }, { status: 201, headers: { 'x-own': 'yes' } });
 } };";
@@ -169,6 +172,19 @@ fn secrets_are_taken_out_of_what_is_kept() {
     assert_eq!(
         (&kept["request"]["redacted"], &kept["response"]["redacted"]),
         (&json!(true), &json!(true))
+    );
+
+    // A secret in what is no text is as secret; what is without stays as it is.
+    let kept = asked(&emu, Method::GET, "/key-and-bytes", &[], "");
+    assert_eq!(kept["response"]["body"], "\u{fffd}the key is [redacted]");
+    assert_eq!(
+        (&kept["response"]["redacted"], &kept["response"]["base64"]),
+        (&json!(true), &Value::Null)
+    );
+    let kept = asked(&emu, Method::GET, "/bytes", &[], "");
+    assert_eq!(
+        (&kept["response"]["redacted"], &kept["response"]["base64"]),
+        (&json!(false), &json!("/wAB"))
     );
 }
 

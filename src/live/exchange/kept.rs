@@ -67,11 +67,9 @@ struct Clean<'a> {
 
 impl Clean<'_> {
     fn text(&mut self, text: impl Into<String>) -> String {
-        let before = text.into();
-        let mut after = before.clone();
-        self.secrets.text(&mut after);
-        self.redacted |= before != after;
-        after
+        let mut text = text.into();
+        self.redacted |= self.secrets.text(&mut text);
+        text
     }
 
     fn headers(&mut self, headers: &HeaderMap) -> Vec<(String, String)> {
@@ -101,7 +99,21 @@ impl Clean<'_> {
                 body: Some(self.text(text)),
                 ..body
             },
-            None => KeptBody {
+            None => self.binary(head, body),
+        }
+    }
+
+    /// What is no text may hold secrets all the same, such as a form with a file; then what can be read of it is kept.
+    fn binary(&mut self, head: &[u8], body: KeptBody) -> KeptBody {
+        let mut text = String::from_utf8_lossy(head).into_owned();
+        let redacted = self.secrets.text(&mut text);
+        self.redacted |= redacted;
+        match redacted {
+            true => KeptBody {
+                body: Some(text),
+                ..body
+            },
+            false => KeptBody {
                 base64: Some(STANDARD.encode(head)),
                 ..body
             },
@@ -163,9 +175,9 @@ impl Clean<'_> {
             .map(|(message, length)| KeptMessage {
                 id: message.id.clone(),
                 content: self.bytes(&message.body, *length as u64, message.body.len() < *length),
-                content_type: message.content_type.clone(),
+                content_type: message.content_type.as_ref().map(|kind| self.text(kind)),
                 attributes: self.attributes(&message.attributes),
-                group: message.group.as_deref().map(str::to_owned),
+                group: message.group.as_deref().map(|group| self.text(group)),
                 receive_count: message.receive_count,
                 sent_at: rfc3339(message.sent_at),
                 first_received_at: rfc3339(message.first_received_at),
@@ -202,7 +214,7 @@ impl Clean<'_> {
             name: Some(sent.name.clone()),
             content: self.bytes(&sent.head, sent.bytes as u64, sent.head.len() < sent.bytes),
             delay_ms: sent.delay.map(Span::as_millis_f64),
-            group: sent.group.clone(),
+            group: sent.group.as_ref().map(|group| self.text(group)),
             attributes: sent.attributes as u64,
             ..KeptRequest::default()
         }
@@ -236,7 +248,7 @@ impl Clean<'_> {
             method: one.method.to_string(),
             url: self.text(&one.url),
             status: one.status,
-            content_type: one.content_type.clone(),
+            content_type: one.content_type.as_ref().map(|kind| self.text(kind)),
             content: self.body(&one.body),
         }
     }

@@ -20,7 +20,7 @@ use crate::platform::ids::{InvocationId, MessageId};
 use crate::platform::time::{Span, Time};
 
 use super::events::Hub;
-use super::messages::Content;
+use super::messages::{Content, attribute_bytes};
 use super::names::PublicIds;
 use tape::{Tape, Taped};
 
@@ -253,6 +253,8 @@ struct Messages {
     lengths: Vec<usize>,
     /// Beyond the room.
     left_out: usize,
+    /// What is held of them.
+    bytes: usize,
 }
 
 impl Messages {
@@ -261,17 +263,24 @@ impl Messages {
         let mut kept = Vec::new();
         let mut lengths = Vec::new();
         for message in &batch.messages {
-            if room == 0 {
-                break;
-            }
-            let head = message.body.len().min(room);
             // What a message costs beside its body counts as well.
-            room = room.saturating_sub(head + 64);
+            let beside = 64 + attribute_bytes(&message.attributes);
+            let Some(left) = room.checked_sub(beside) else { break };
+            let head = message.body.len().min(left);
+            room = left - head;
             lengths.push(message.body.len());
             kept.push(InMessage {
                 // A copy: a slice would keep the whole body in memory.
                 body: bytes::Bytes::copy_from_slice(&message.body[..head]),
-                ..message.clone()
+                // Good for its batch only.
+                receipt: String::new(),
+                id: message.id.clone(),
+                content_type: message.content_type.clone(),
+                attributes: message.attributes.clone(),
+                sent_at: message.sent_at,
+                first_received_at: message.first_received_at,
+                receive_count: message.receive_count,
+                group: message.group.clone(),
             });
         }
         Messages {
@@ -281,6 +290,7 @@ impl Messages {
                 messages: kept,
             },
             lengths,
+            bytes: BODY_BYTES_MAX - room,
         }
     }
 }
@@ -290,7 +300,7 @@ impl Asked {
     fn bytes(&self) -> usize {
         match self {
             Asked::Http { target, headers, .. } => target.len() + header_bytes(headers),
-            Asked::Batch(messages) => messages.batch.messages.iter().map(|one| one.body.len() + 64).sum(),
+            Asked::Batch(messages) => messages.bytes,
             Asked::Cron { .. } => 64,
             Asked::Event(tape) => tape.held(),
             Asked::Sent(sent) => sent.head.len(),
@@ -493,6 +503,44 @@ impl Drop for Hold {
     fn drop(&mut self) {
         if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.1.exchanged(self.0.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::engine::BatchSource;
+
+    #[test]
+    fn what_is_held_of_a_batch_is_bounded_attributes_included() {
+        let message = |body: usize, attribute: usize| InMessage {
+            id: "m".to_owned(),
+            receipt: "r".to_owned(),
+            body: vec![b'x'; body].into(),
+            content_type: None,
+            attributes: BTreeMap::from([("a".to_owned(), "y".repeat(attribute).into())]),
+            sent_at: Time::ZERO,
+            first_received_at: Time::ZERO,
+            receive_count: 1,
+            group: None,
+        };
+        for (messages, kept, heads) in [
+            (vec![message(10, 10), message(10, 10)], 2, vec![10, 10]),
+            (vec![message(10, 200_000), message(10, 10)], 0, vec![]),
+            (vec![message(10, 10), message(10, 200_000)], 1, vec![10]),
+            (vec![message(60_000, 10), message(60_000, 10)], 2, vec![60_000, 5_382]),
+        ] {
+            let held = Messages::of(&Batch {
+                source: BatchSource::Queue("jobs".into()),
+                messages: messages.clone(),
+            });
+            let lengths: Vec<usize> = held.batch.messages.iter().map(|message| message.body.len()).collect();
+            assert_eq!((held.batch.messages.len(), lengths), (kept, heads));
+            assert_eq!(held.left_out, messages.len() - kept);
+            assert!(held.bytes <= BODY_BYTES_MAX);
         }
     }
 }
