@@ -11,6 +11,7 @@ use super::client::{block_on, find};
 use super::failure::{FAILURE, Failure, Outcome};
 use super::logs::{archive, runs};
 use super::output::say;
+use super::settings::{self, RunArgs};
 use super::signals::Signals;
 use super::test::trial;
 use crate::live;
@@ -18,7 +19,7 @@ use crate::live::api::{Health, Recording};
 use crate::live::recording::{Draft, Expected, Seen};
 use crate::project::diagnostic::Source;
 use crate::project::testfile::{SUFFIX, TestFile};
-use crate::project::{ClockSetting, Target, testfile};
+use crate::project::{ClockSetting, Function, Target, testfile};
 use crate::report::number::plural;
 use crate::report::style::Tone;
 
@@ -101,12 +102,23 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     Ok(ExitCode::from(if doubts.is_empty() { 0 } else { FAILURE }))
 }
 
+/// Queues and topics of a function, as far as the project is still there: its history may outlive it.
+fn reads(function: &str, global: &Global) -> Vec<String> {
+    let opened = settings::open(global.project.as_deref(), &RunArgs::default());
+    let found = opened
+        .ok()
+        .and_then(|opened| opened.loaded.project.functions.get(function).map(Function::reads));
+    found.unwrap_or_default()
+}
+
 /// From a running emulator, or from what a folder's history holds.
 fn recording(args: &Args, global: &Global) -> Result<Recording, Failure> {
     let past = args.since.is_some() || args.last.is_some();
     let last = args.last.map_or(STEPS_MAX, usize::from);
     if let (true, false, Some(archive)) = (past, runs(global)?, archive(global)) {
-        return Ok(archive.recording(args.function.as_deref(), args.since.as_deref(), last)?);
+        let function = args.function.as_deref();
+        let reads = function.map_or_else(Vec::new, |name| reads(name, global));
+        return Ok(archive.recording(function, reads, args.since.as_deref(), last)?);
     }
     block_on(async {
         let client = find(global)?;

@@ -110,7 +110,11 @@ impl Driver {
             intake,
             coming,
         } = self.stage(id, spec, window, contents.into_iter().zip(&options), cause)?;
-        if let Taken::There(kept) = self.0.store.take_in(intake).await.map_err(store_error)? {
+        let taken = self.0.store.take_in(intake).await.map_err(store_error)?;
+        for (Coming { id: message, content }, options) in &coming {
+            self.keep_sent(queue, *message, content, options, cause);
+        }
+        if let Taken::There(kept) = taken {
             let messages = coming.iter().map(|(coming, _)| coming.id);
             return Ok(self.sent_on(id, messages, &kept, cause));
         }
@@ -120,7 +124,6 @@ impl Driver {
                 queue: id,
                 message: run::message(message, &content, cause, options),
             };
-            self.keep_sent(queue, message, &content, options, cause);
             core.messages.put(message, content);
             let mut own = Own {
                 message: Some(message),
@@ -255,18 +258,18 @@ impl Driver {
             content: coming.content.clone(),
         };
         let intake = coming.iter().map(publication).collect();
-        if let Taken::There(kept) = self.0.store.take_in(intake).await.map_err(store_error)? {
+        let taken = self.0.store.take_in(intake).await.map_err(store_error)?;
+        for (topic, Coming { id, content }) in coming.iter().filter(|_| cause.is_none()) {
+            let name = self.names().topic(*topic);
+            let sent = || Sent::new(false, &name, content);
+            self.0.exchanges.sent(self.now(), *id, sent);
+        }
+        if let Taken::There(kept) = taken {
             return Ok(kept.into_iter().map(|id| self.0.ids.message(MessageId(id))).collect());
         }
         let mut ids = Vec::with_capacity(coming.len());
         for (topic, one) in coming {
             ids.push(self.0.ids.message(one.id));
-            if cause.is_none() {
-                let name = self.names().topic(topic);
-                self.0
-                    .exchanges
-                    .sent(self.now(), one.id, || Sent::new(false, &name, &one.content));
-            }
             self.fan_out(topic, one.id, one.content, cause);
         }
         Ok(ids)

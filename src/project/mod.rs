@@ -103,6 +103,16 @@ pub struct Function {
     pub args: Vec<String>,
 }
 
+impl Function {
+    /// The queue and the topic whose messages it gets.
+    #[must_use]
+    pub fn reads(&self) -> Vec<String> {
+        let queue = self.queue.iter().map(|queue| queue.from.clone());
+        let topic = self.topic.iter().map(|topic| topic.from.clone());
+        queue.chain(topic).collect()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// JavaScript or TypeScript, with or without JSX.

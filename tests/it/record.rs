@@ -165,6 +165,35 @@ fn recording_goes_on_until_it_is_interrupted() {
 }
 
 #[test]
+fn messages_of_a_functions_queue_are_its_too_also_without_an_emulator() {
+    let emu = Project::new(&[
+        (
+            "emu.toml",
+            "[functions.worker]\nsource = \"worker.js\"\nqueue = \"jobs\"\n[queues.jobs]\n[queues.others]\n",
+        ),
+        ("worker.js", "export default { queue() {} };"),
+    ])
+    .start();
+    emu.control_post("/_emu/queues/others/messages", &json!({"body": "not for the worker"}));
+    emu.control_post("/_emu/queues/jobs/messages", &json!({"body": "for the worker"}));
+    emu.wait("invocation", |event| event["function"] == "worker");
+    // Whoever asks the database is answered after all that was before.
+    emu.control("/_emu/history?limit=1");
+    let served = emu.command(["record", "served.emu.toml", "--last", "5", "--function", "worker"]);
+    assert!(served.status.success(), "{}", text(&served));
+    let project = emu.kill();
+    let alone = project.emu(["record", "alone.emu.toml", "--last", "5", "--function", "worker"]);
+    assert!(alone.status.success(), "{}", text(&alone));
+    for file in ["served.emu.toml", "alone.emu.toml"] {
+        let file = project.read(file);
+        assert!(
+            file.contains("for the worker") && !file.contains("not for the worker"),
+            "{file}"
+        );
+    }
+}
+
+#[test]
 fn mistakes_are_told() {
     let emu = notes().start();
     for (args, part) in [

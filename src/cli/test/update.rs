@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::failure::Failure;
 use crate::project::testfile::Act;
-use crate::project::testfile::write::{quoted, value as toml};
+use crate::project::testfile::write::{is_toml, quoted, value as toml};
 
 use super::run::Ended;
 use super::stage::Answer;
@@ -76,9 +76,9 @@ fn recorded(ended: &Ended) -> String {
             text.push_str(&format!("headers = {{ content-type = {} }}\n", quoted(kind)));
         }
         let body = String::from_utf8_lossy(&held.answer.body);
-        // TOML has no null: such a body is kept as text.
+        // What TOML has no words for is kept as text.
         match serde_json::from_str::<Value>(&body) {
-            Ok(value) if (value.is_object() || value.is_array()) && !body.contains("null") => {
+            Ok(value) if (value.is_object() || value.is_array()) && is_toml(&value) => {
                 text.push_str(&format!("json = {}\n", toml(&value)));
             }
             _ => text.push_str(&format!("body = {}\n", quoted(&body))),

@@ -194,13 +194,10 @@ pub async fn history(server: &Server, text: &HashMap<String, String>) -> Answer<
 /// What came from outside, and a test file of it.
 pub async fn recording(server: &Server, text: &HashMap<String, String>) -> Answer<api::Recording> {
     let query = query(server, text)?;
-    let mut reads = Vec::new();
-    if let Some(name) = &query.function {
-        let entry = handlers::entry(server, name)?;
-        let function = &entry.function;
-        reads.extend(function.queue.iter().map(|queue| queue.from.clone()));
-        reads.extend(function.topic.iter().map(|topic| topic.from.clone()));
-    }
+    let reads = match &query.function {
+        Some(name) => handlers::entry(server, name)?.function.reads(),
+        None => Vec::new(),
+    };
     let ids = text.get("ids").map_or("", String::as_str).split(',');
     let wanted = history::Wanted {
         since: query.since,
@@ -220,9 +217,18 @@ pub async fn recording(server: &Server, text: &HashMap<String, String>) -> Answe
     let found = ask(server, move |connection| history::recorded(connection, &wanted)).await?;
     let mut recording = found.unwrap_or_default();
     recording.exact = server.driver.0.clock.manual().is_some();
-    let file = Draft::new(&recording).text(None, &Expected::Recorded);
-    recording.file = file;
-    Ok(recording)
+    let drafted = tokio::task::spawn_blocking(move || {
+        recording.file = Draft::new(&recording).text(None, &Expected::Recorded);
+        recording
+    });
+    let failed = |error| {
+        ApiFailure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "draft-failed",
+            format!("emu: {error}"),
+        )
+    };
+    drafted.await.map_err(failed)
 }
 
 pub async fn why(server: &Server, id: &str) -> Answer<api::Why> {

@@ -96,13 +96,14 @@ impl Archive {
         found.context("the history cannot be read")
     }
 
-    /// What came from outside: the newest, oldest first.
+    /// What came from outside: the newest, oldest first. `reads`: the queues and topics of that function.
     ///
     /// # Errors
     /// When `since_text` is neither a span nor an instant, or the database cannot be read.
     pub fn recording(
         &self,
         function: Option<&str>,
+        reads: Vec<String>,
         since_text: Option<&str>,
         last: usize,
     ) -> anyhow::Result<Recording> {
@@ -111,6 +112,7 @@ impl Archive {
         let wanted = Wanted {
             since: since.map_err(|error| anyhow::anyhow!("--since: {error}"))?,
             function: function.map(str::to_owned),
+            reads,
             last,
             ..Wanted::default()
         };

@@ -61,11 +61,16 @@ pub fn recorded(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Re
         let Some(Row { step, calls, is_root }) = row? else {
             continue;
         };
+        let is_full = recording.steps.len() == wanted.last.min(STEPS_MAX);
+        if is_full && recording.steps.last().is_some_and(|oldest| step.time < oldest.time) {
+            // Older ones are neither steps nor of their time.
+            break;
+        }
         outbound.extend(calls.into_iter().rev().map(|call| (step.time.clone(), call)));
         if wanted.ids.contains(&step.id) {
             handed.extend(step.request.messages.iter().map(|message| message.id.clone()));
         }
-        if is_root && recording.steps.len() < wanted.last.min(STEPS_MAX) && wanted.has(&step, &handed) {
+        if is_root && !is_full && wanted.has(&step, &handed) {
             recording.steps.push(step);
         }
     }

@@ -7,10 +7,13 @@
 mod stable;
 mod text;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::api::{KeptRequest, RecordedStep, Recording};
 use super::history::millis_between;
+use crate::project::testfile::write::is_toml;
 
 pub use text::{Expected, Seen};
 
@@ -111,9 +114,12 @@ impl<'a> Draft<'a> {
         let mut acts: Vec<&mut Act<'a>> = self.acts().collect();
         let texts: Vec<String> = acts.iter().map(|act| words_of(&act.of.request)).collect();
         let mut names: Vec<String> = Vec::new();
-        let mut known: Vec<String> = Vec::new();
+        let mut known: HashSet<String> = HashSet::new();
         for at in 0..acts.len() {
             for (path, value) in given(acts[at].of) {
+                if known.contains(&value) {
+                    continue;
+                }
                 let before = texts[..=at].iter().any(|text| has_word(text, &value));
                 // A number in a body stays one, which no text stands for.
                 let is_number = value.bytes().all(|b| b.is_ascii_digit());
@@ -124,12 +130,12 @@ impl<'a> Draft<'a> {
                 let later: Vec<usize> = (at + 1..acts.len())
                     .filter(|at| sends(acts[*at], &texts[*at]))
                     .collect();
-                if before || later.is_empty() || known.contains(&value) {
+                if before || later.is_empty() {
                     continue;
                 }
                 let name = name_for(&path, &names);
                 names.push(name.clone());
-                known.push(value.clone());
+                known.insert(value.clone());
                 acts[at].saves.push((name.clone(), path));
                 for later in later {
                     acts[later].sends.push((name.clone(), value.clone()));
@@ -179,8 +185,16 @@ fn cannot_be_said(request: &KeptRequest) -> Option<&'static str> {
     match request {
         request if request.content.truncated => Some("only the head of its body is kept"),
         request if request.content.base64.is_some() => Some("its body is no text"),
+        request if request.kind == "event" => event_cannot(request.content.body.as_deref()?),
         _ => None,
     }
+}
+
+/// An event goes as JSON, which other requests may have as text.
+fn event_cannot(body: &str) -> Option<&'static str> {
+    let value: Value = serde_json::from_str(body).ok()?;
+    let can = value.is_null() || is_toml(&value);
+    (!can).then_some("TOML has no words for null, nor for so great a number")
 }
 
 pub(super) fn title(step: &RecordedStep) -> String {

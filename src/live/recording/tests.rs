@@ -196,3 +196,19 @@ fn messages_crons_events_and_the_outside() {
 }
 
 type KeptOutboundOf = crate::live::api::KeptOutbound;
+
+#[test]
+fn an_event_that_toml_has_no_words_for_is_left_out() {
+    for (event, can) in [
+        (json!({"a": 1}), true),
+        (json!(null), true),
+        (json!({"a": [null]}), false),
+        (json!(u64::MAX), false),
+    ] {
+        let mut step = request(1, "POST /", &event.to_string(), "");
+        step.request.kind = "event".to_owned();
+        let text = Draft::new(&recording(vec![step])).text(None, &Expected::Recorded);
+        assert_eq!(text.contains("TOML has no words"), !can, "{text}");
+        read(&text);
+    }
+}

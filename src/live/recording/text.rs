@@ -8,7 +8,7 @@ use crate::live::api::{KeptOutbound, KeptRequest, RecordedStep};
 use crate::live::clock::instant;
 use crate::live::redact::MARK;
 use crate::project::testfile::pattern::ANY;
-use crate::project::testfile::write::{key, quoted, value as toml};
+use crate::project::testfile::write::{is_toml, key, quoted, value as toml};
 
 /// Longest body that is expected.
 const BODY_BYTES_MAX: usize = 4_000;
@@ -280,16 +280,7 @@ fn headers(request: &KeptRequest, act: &Act<'_>) -> String {
 /// A body that TOML can say, null being none.
 fn json_body(request: &KeptRequest) -> Option<Value> {
     let value: Value = serde_json::from_str(request.content.body.as_deref()?).ok()?;
-    (has_no_null(&value) && (value.is_object() || value.is_array())).then_some(value)
-}
-
-fn has_no_null(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Array(items) => items.iter().all(has_no_null),
-        Value::Object(members) => members.values().all(has_no_null),
-        _ => true,
-    }
+    (is_toml(&value) && (value.is_object() || value.is_array())).then_some(value)
 }
 
 fn content(request: &KeptRequest, act: &Act<'_>) -> String {
@@ -355,7 +346,7 @@ fn outbound(calls: &[KeptOutbound]) -> String {
             out.push_str(&format!("headers = {{ content-type = {} }}\n", quoted(kind)));
         }
         match serde_json::from_str::<Value>(body) {
-            Ok(value) if (value.is_object() || value.is_array()) && has_no_null(&value) => {
+            Ok(value) if (value.is_object() || value.is_array()) && is_toml(&value) => {
                 out.push_str(&format!("json = {}\n", toml(&value)));
             }
             _ if body.is_empty() => {}

@@ -21,6 +21,18 @@ pub fn value(value_of: &Value) -> String {
     }
 }
 
+/// Whether TOML has words for all of it: it has none for null, nor for integers beyond 64 bits with a sign.
+#[must_use]
+pub fn is_toml(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Number(number) => number.is_f64() || number.is_i64(),
+        Value::Array(items) => items.iter().all(is_toml),
+        Value::Object(members) => members.values().all(is_toml),
+        Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
 /// A key, bare where it may be.
 #[must_use]
 pub fn key(name: &str) -> String {
@@ -54,6 +66,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_toml_has_no_words_for_is_told() {
+        for value in [json!({"a": [1, -2.5, "x", true]}), json!(i64::MIN), json!(1e300)] {
+            assert!(is_toml(&value), "{value}");
+        }
+        for value in [json!(null), json!({"a": [null]}), json!([u64::MAX])] {
+            assert!(!is_toml(&value), "{value}");
+        }
+    }
 
     #[test]
     fn values_are_written_as_toml_reads_them() {
