@@ -116,15 +116,11 @@ impl Compiler {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Code that is kept has been used, if there it is.
+    /// Takes note that a component's code was used, where it is kept.
     fn note(&self, key: &Key) {
-        let path = self
-            .cache
-            .as_ref()
-            .map(|cache| cache.path(key))
-            .filter(|path| path.is_file());
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = path {
+        let path = self.cache.as_ref().map(|cache| cache.path(key));
+        if let Some(path) = path.filter(|path| path.is_file()) {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             used.retain(|known| *known != path);
             used.push(path);
         }
@@ -137,35 +133,30 @@ impl Compiler {
     pub async fn component(&self, wasm: Bytes) -> Result<Compiled, CompileError> {
         let started = Instant::now();
         let key = Key::new(&wasm, &self.engine);
-        if let Some(component) = self.cached(&key).await? {
-            self.note(&key);
-            return Ok(Compiled {
-                component,
-                cached: true,
-                took: started.elapsed(),
-            });
-        }
-        let _turn = self.turn.acquire().await.map_err(std::io::Error::other)?;
-        // Another task may have compiled the same meanwhile.
-        if let Some(component) = self.cached(&key).await? {
-            self.note(&key);
-            return Ok(Compiled {
-                component,
-                cached: true,
-                took: started.elapsed(),
-            });
-        }
-        let code = match &self.place {
-            CompileIn::Child(executable) => self.in_child(executable, &wasm, &key).await?,
-            CompileIn::Process => self.in_process(wasm, &key).await?,
-        };
-        let component = self.deserialize(code).await?;
+        let (component, cached) = self.cached_or_new(wasm, &key).await?;
         self.note(&key);
         Ok(Compiled {
             component,
-            cached: false,
+            cached,
             took: started.elapsed(),
         })
+    }
+
+    /// Whether it was kept already.
+    async fn cached_or_new(&self, wasm: Bytes, key: &Key) -> Result<(Component, bool), CompileError> {
+        if let Some(component) = self.cached(key).await? {
+            return Ok((component, true));
+        }
+        let _turn = self.turn.acquire().await.map_err(std::io::Error::other)?;
+        // Another task may have compiled the same meanwhile.
+        if let Some(component) = self.cached(key).await? {
+            return Ok((component, true));
+        }
+        let code = match &self.place {
+            CompileIn::Child(executable) => self.in_child(executable, &wasm, key).await?,
+            CompileIn::Process => self.in_process(wasm, key).await?,
+        };
+        Ok((self.deserialize(code).await?, false))
     }
 
     /// Machine code that nobody waits for, and that no other run of emu will find: what went in may hold secrets. Dropping

@@ -121,13 +121,13 @@ pub(super) async fn send_within(
     connect_timeout: Option<Duration>,
 ) -> Result<Response<Body>, OutboundError> {
     let call = Call::begin(&run).await?;
-    if let Some(trace) = run.host.traceparent() {
-        request.headers_mut().entry("traceparent").or_insert(trace);
-    }
     let destination = Destination::of(request.uri())?;
     let response = match internal::Target::parse(&destination.host) {
         Some(target) => internal::send(&run, target, request).await?,
         None => {
+            if let Some(trace) = run.host.traceparent() {
+                request.headers_mut().entry("traceparent").or_insert(trace);
+            }
             let connect_timeout = connect_timeout.unwrap_or(CONNECT_TIMEOUT);
             let sent = match run.clock.pace() {
                 Some(pace) => {

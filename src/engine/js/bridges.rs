@@ -55,10 +55,16 @@ impl Bridges {
             return None;
         }
         let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = mapped::written(&plain.as_ref()?.memories);
-        let written = written.inspect_err(|error| tracing::debug!("no bridges: {error}"));
-        let written = written.ok().filter(|pages| !pages.is_empty())?;
-        Some((plain.take()?, written))
+        match mapped::written(&plain.as_ref()?.memories) {
+            Ok(written) if written.is_empty() => None,
+            Ok(written) => Some((plain.take()?, written)),
+            Err(error) => {
+                tracing::debug!("no bridges: {error}");
+                // Nor will it be told later.
+                *plain = None;
+                None
+            }
+        }
     }
 
     /// Keeps what works on the bridges.

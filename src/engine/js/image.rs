@@ -237,7 +237,10 @@ pub async fn image(
         runtime,
         settings: json,
         used_ms: AtomicU64::new(0),
-        bridges: Bridges::new(Plain { frozen, memories }),
+        bridges: match memories.is_empty() {
+            true => Bridges::default(),
+            false => Bridges::new(Plain { frozen, memories }),
+        },
     })
 }
 

@@ -182,19 +182,17 @@ impl Code {
         let (engine, version) = (&self.engine, &self.version);
         let fresh = handle.is_none();
         let settings = version.settings_json(&invocation.settings);
-        let mut imports = false;
-        let mut used: Option<Arc<Image>> = None;
+        // An image comes when the machine finds the time for it: in virtual time every run is like the first.
+        let may_have_image = fresh && live.store.data().run.clock.pace().is_none();
+        let image: Option<Arc<Image>> = match may_have_image {
+            true => version.progress(|progress| engine.images().take(progress, &settings)),
+            false => None,
+        };
         let handle = match handle {
             Some(handle) => handle,
             None => {
-                // An image comes when the machine finds the time for it: in virtual time every run is like the first.
-                let steady = live.store.data().run.clock.pace().is_some();
-                let take = || version.progress(|progress| engine.images().take(progress, &settings));
-                let image: Option<Arc<Image>> = if steady { None } else { take() };
-                imports = image.is_none() && !steady;
                 let runtime = image.as_ref().map_or(&*version.runtime, |image| &image.runtime);
                 let instance = runtime.instantiate(&mut live.store).await;
-                used.clone_from(&image);
                 instance.map_err(|error| failure_of(&error, live))?
             }
         };
@@ -211,13 +209,13 @@ impl Code {
         if fresh && let Ok(script) = script(live.store.data_mut()) {
             let entered = script.entered.unwrap_or_else(|| run.clock.elapsed());
             meter.initialised_at(entered);
-            if imports {
+            if may_have_image && image.is_none() {
                 let cost = entered.saturating_sub(called);
                 engine.images().imported(engine, version, &of, cost);
             }
         }
         let (answer,) = answer.map_err(|error| failure_of(&error, live))?;
-        if let Some(image) = &used {
+        if let Some(image) = &image {
             // While its memory is there with all that was written.
             engine.images().used(engine, version, image);
         }
