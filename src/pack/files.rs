@@ -24,12 +24,19 @@ pub struct Files {
     pub env_files: Vec<String>,
 }
 
-/// Looks through the project. `read`: absolute files that functions read, which go along wherever they lie. `out`: what is being
-/// written; the last one of its name stays out of the next, as all images do.
+/// Looks through the project. `read`: absolute files that functions read, which go along wherever they lie. `env`: absolute env
+/// files, which stay out whatever their name. `out`: what is being written; the last one of its name stays out of the next, as
+/// all images do.
 ///
 /// # Errors
 /// When a folder cannot be read.
-pub fn collect(root: &Path, read: &BTreeSet<PathBuf>, out: Option<&Path>) -> Result<Files, PackError> {
+pub fn collect(root: &Path, read: &BTreeSet<PathBuf>, env: &[PathBuf], out: Option<&Path>) -> Result<Files, PackError> {
+    // A link to one, or a way to it through `..`, is the same file.
+    let env: BTreeSet<PathBuf> = env.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let is_env = |path: &str| {
+        is_env_file(path.rsplit('/').next().unwrap_or_default())
+            || !env.is_empty() && root.join(path).canonicalize().is_ok_and(|path| env.contains(&path))
+    };
     let ignore = match std::fs::read_to_string(root.join(IGNORE_FILE)) {
         Ok(text) => Ignore::parse(&text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ignore::default(),
@@ -42,7 +49,7 @@ pub fn collect(root: &Path, read: &BTreeSet<PathBuf>, out: Option<&Path>) -> Res
             let name = path.rsplit('/').next().unwrap_or_default();
             if name == PACKAGES && kind.is_dir() {
                 links(root, &path, &mut packages)?;
-            } else if is_env_file(name) {
+            } else if is_env(&path) {
                 env_files.insert(path);
             } else if ignored(Path::new(name)) || ignore.leaves_out(&path, kind.is_dir()) || is_image(root, &path, out)
             {
@@ -59,9 +66,8 @@ pub fn collect(root: &Path, read: &BTreeSet<PathBuf>, out: Option<&Path>) -> Res
             continue;
         };
         let relative = slashed(relative);
-        let name = relative.rsplit('/').next().unwrap_or_default();
         // Of what was looked for only what is there; folders come with their files.
-        if !path.is_file() || is_env_file(name) {
+        if !path.is_file() || is_env(&relative) {
             continue;
         }
         match relative.split('/').any(|part| part == PACKAGES) {
@@ -193,6 +199,7 @@ mod tests {
             ("functions/api.ts~", ""),
             ("shop.tar", ""),
             ("image/oci-layout", ""),
+            ("deploy/production.vars", "API_KEY=2"),
         ] {
             let path = root.join(path);
             std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
@@ -203,9 +210,11 @@ mod tests {
             "node_modules/zod/index.js",
             "node_modules/gone.js",
             ".env",
+            "deploy/production.vars",
         ];
         let read = read.iter().map(|path| root.join(path)).collect();
-        let files = collect(root, &read, Some(&root.join("shop.tar"))).expect("files");
+        let env = [".env.local", "deploy/../deploy/production.vars", "gone"].map(|path| root.join(path));
+        let files = collect(root, &read, &env, Some(&root.join("shop.tar"))).expect("files");
         assert_eq!(
             files.own,
             [
@@ -217,6 +226,6 @@ mod tests {
             ]
         );
         assert_eq!(files.packages, ["node_modules/zod/index.js"]);
-        assert_eq!(files.env_files, [".env", ".env.local"]);
+        assert_eq!(files.env_files, [".env", ".env.local", "deploy/production.vars"]);
     }
 }

@@ -144,6 +144,21 @@ fn an_image_has_what_it_needs_and_no_secrets() {
 }
 
 #[test]
+fn a_named_env_file_stays_out_and_its_names_are_passed() {
+    let project = project();
+    project.write("deploy/production.vars", "\u{feff}DB_PASSWORD=pg-12345678\nLAST=x");
+    let vars = project.path().join("deploy/production.vars");
+    let (report, _) = package(&project, &["--env-file", vars.to_str().expect("UTF-8")]);
+    let files = layer(&project, &report, "project");
+    assert!(!files.contains_key("app/deploy/production.vars"), "{files:?}");
+    let warning = report["warnings"][0].as_str().expect("a warning");
+    assert!(
+        warning.contains("deploy/production.vars") && warning.contains("API_KEY, DB_PASSWORD, LAST"),
+        "{warning}"
+    );
+}
+
+#[test]
 fn digests_depend_on_the_input_only_and_code_is_the_last_layer() {
     let (one, two) = (project(), project());
     let (first, _) = package(&one, &["--tag", "v1"]);

@@ -23,7 +23,7 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
     let compiled = runtime
         .block_on(live::compile(project))
         .map_err(|(name, error)| not_built(&name, &error))?;
-    let files = files::collect(&project.root, &compiled.read, layout.out())?;
+    let files = files::collect(&project.root, &compiled.read, &project.env_files, layout.out())?;
     let passed = variables(project);
     let input = Input {
         program: &program,
