@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
 use super::output::{data, say};
-use super::package::variables;
 use super::probe::not_built;
 use super::settings::{self, RunArgs};
 use super::{Global, json_line};
@@ -78,7 +77,6 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     };
     let input = Input {
         project: &project,
-        secret: variables(&project).into_iter().collect(),
         image: args
             .image
             .clone()

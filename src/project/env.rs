@@ -113,6 +113,7 @@ impl EnvFiles {
                 .extend(values.map(|(name, value)| (name.clone(), value.clone())));
         }
         project.env_files = self.paths;
+        project.env_names = self.values.into_keys().collect();
         Ok(loaded)
     }
 }

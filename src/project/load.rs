@@ -288,6 +288,7 @@ fn load_file(file: &Path, options: &LoadOptions) -> Result<Loaded, Diagnostics> 
         secrets: Default::default(),
         secret_values: Default::default(),
         env_files: Vec::new(),
+        env_names: Default::default(),
         manifest: None,
     };
     Ok(Loaded {

@@ -58,6 +58,8 @@ pub struct Project {
     pub secret_values: SecretValues,
     /// Where values of the functions' environment come from besides emu.toml; absolute, also those that are not there.
     pub env_files: Vec<PathBuf>,
+    /// What these files set.
+    pub env_names: BTreeSet<String>,
     /// `emu.toml`, when there is one.
     pub manifest: Option<PathBuf>,
 }

@@ -12,8 +12,6 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-pub use oci::variables;
-
 use super::failure::{Failure, Outcome};
 use super::output::{data, say};
 use super::probe::function;

@@ -24,7 +24,7 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
         .block_on(live::compile(project))
         .map_err(|(name, error)| not_built(&name, &error))?;
     let files = files::collect(&project.root, &compiled.read, &project.env_files, layout.out())?;
-    let passed = variables(project);
+    let passed: Vec<String> = project.env_names.iter().cloned().collect();
     let input = Input {
         program: &program,
         root: &project.root,
@@ -70,25 +70,18 @@ fn images(args: &Args, project: &Project, compiled: &Compiled, passed: &[String]
     vec![image(&project.name, functions)]
 }
 
-/// Names that env files set.
-pub fn variables(project: &Project) -> Vec<String> {
-    let mut names = BTreeSet::new();
-    for path in project.env_files.iter().filter(|path| path.is_file()) {
-        // A line that cannot be read was told when the project was loaded.
-        let lines = dotenvy::from_path_iter(path).into_iter().flatten();
-        names.extend(lines.filter_map(Result::ok).map(|(name, _)| name));
-    }
-    names.into_iter().collect()
-}
-
 fn warnings(args: &Args, project: &Project, compiled: &Compiled, files: &Files, passed: &[String]) -> Vec<String> {
     let mut warnings = Vec::new();
+    let mut absent = Vec::new();
     if !files.env_files.is_empty() {
-        let mut text = format!("not in the image: {}", files.env_files.join(", "));
-        if !passed.is_empty() {
-            text.push_str(&format!("; give the container {}", passed.join(", ")));
-        }
-        warnings.push(text);
+        absent.push(format!("not in the image: {}", files.env_files.join(", ")));
+    }
+    // Their file may lie elsewhere.
+    if !passed.is_empty() {
+        absent.push(format!("give the container {}", passed.join(", ")));
+    }
+    if !absent.is_empty() {
+        warnings.push(absent.join("; "));
     }
     let own = |function: &Function| -> Vec<String> {
         let names = function.env.keys().filter(|name| project.secrets.contains(*name));

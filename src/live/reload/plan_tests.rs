@@ -64,6 +64,7 @@ fn project(functions: Vec<Function>) -> Project {
         secrets: Default::default(),
         secret_values: Default::default(),
         env_files: vec!["/p/.env".into()],
+        env_names: Default::default(),
         manifest: None,
     }
 }

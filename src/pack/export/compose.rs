@@ -65,7 +65,7 @@ pub fn export(input: &Input<'_>) -> Export {
 }
 
 fn environment(text: &mut Text, input: &Input<'_>, export: &mut Export) {
-    let mut secret: Vec<String> = input.secret.iter().cloned().collect();
+    let mut secret: Vec<String> = input.project.env_names.iter().cloned().collect();
     for function in input.project.functions.values() {
         secret.extend(input.secret_names(function));
     }

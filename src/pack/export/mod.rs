@@ -36,8 +36,6 @@ impl Target {
 /// What the descriptors are made from.
 pub struct Input<'a> {
     pub project: &'a Project,
-    /// Names of variables whose values come from env files, and stay out.
-    pub secret: BTreeSet<String>,
     /// Where images or artefacts are: `ghcr.io/me/shop:v1`.
     pub image: String,
     /// Lambda: what is to be called in each function's archive, or why it has none.
@@ -88,10 +86,9 @@ pub fn export(target: Target, input: &Input<'_>) -> Export {
 impl Input<'_> {
     /// What emu.toml itself says.
     fn open_env<'f>(&self, function: &'f Function) -> Vec<(&'f str, &'f str)> {
-        let open = function
-            .env
-            .iter()
-            .filter(|(name, value)| !self.secret.contains(*name) && !self.project.secret_values.0.contains(*value));
+        let (from_files, secret) = (&self.project.env_names, &self.project.secret_values.0);
+        let open = function.env.iter();
+        let open = open.filter(|(name, value)| !from_files.contains(*name) && !secret.contains(*value));
         open.map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 

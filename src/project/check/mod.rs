@@ -136,6 +136,7 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
         secrets: secrets(manifest, sink),
         secret_values: Default::default(),
         env_files: Vec::new(),
+        env_names: Default::default(),
         manifest: None,
     }
 }
