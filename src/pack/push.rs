@@ -17,12 +17,30 @@ use super::layout::MANIFEST;
 const DOCKER: &str = "https://index.docker.io/v1/";
 
 /// Where to push: `ghcr.io/me/shop:v1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub registry: String,
+    pub repository: String,
+    /// As it was typed.
+    pub tag: Option<String>,
+}
+
+/// Reads where to push.
 ///
 /// # Errors
 /// When it names no repository.
-pub fn reference(text: &str) -> Result<Reference, String> {
-    text.parse()
-        .map_err(|error| format!("{error}: expected REGISTRY/REPOSITORY[:TAG], such as ghcr.io/me/shop:v1"))
+pub fn target(text: &str) -> Result<Target, String> {
+    let read: Reference = text
+        .parse()
+        .map_err(|error| format!("{error}: expected REGISTRY/REPOSITORY[:TAG], such as ghcr.io/me/shop:v1"))?;
+    // Without a tag the reference has `latest`, which nobody asked for.
+    let last = text.rsplit('/').next().unwrap_or_default();
+    let has_tag = last.split('@').next().is_some_and(|name| name.contains(':'));
+    Ok(Target {
+        registry: read.registry().to_owned(),
+        repository: read.repository().to_owned(),
+        tag: read.tag().filter(|_| has_tag).map(str::to_owned),
+    })
 }
 
 /// Pushes a manifest and all it refers to; what is there already is not sent again. The digest's reference.
@@ -114,11 +132,15 @@ mod tests {
     #[test]
     fn where_to() {
         assert!(is_local("localhost:5000") && is_local("127.0.0.1:5000") && !is_local("ghcr.io"));
-        let to = reference("ghcr.io/me/shop:v1").expect("a reference");
-        assert_eq!(
-            (to.registry(), to.repository(), to.tag()),
-            ("ghcr.io", "me/shop", Some("v1"))
-        );
-        assert!(reference("Shop:!").is_err());
+        let read = |text: &str| {
+            let to = target(text).expect("a reference");
+            (to.registry, to.repository, to.tag)
+        };
+        let expect = |registry: &str, repository: &str, tag: Option<&str>| {
+            (registry.to_owned(), repository.to_owned(), tag.map(str::to_owned))
+        };
+        assert_eq!(read("ghcr.io/me/shop:v1"), expect("ghcr.io", "me/shop", Some("v1")));
+        assert_eq!(read("localhost:5000/shop"), expect("localhost:5000", "shop", None));
+        assert!(target("Shop:!").is_err());
     }
 }

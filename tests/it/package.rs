@@ -381,10 +381,10 @@ fn registry() -> (String, Stored, tokio::runtime::Runtime) {
 fn artefacts_of_components_go_to_a_registry() {
     let project = project();
     let (address, stored, _runtime) = registry();
-    let to = format!("{address}/me/shop:v1");
+    let to = format!("{address}/me/shop");
     let push = |docker: &Path| {
         let mut emu = crate::harness::emu(project.path());
-        let emu = emu.args(["package", "--format", "wasm", "--json", "--push", &to]);
+        let emu = emu.args(["package", "--format", "wasm", "--json", "--tag", "v1", "--push", &to]);
         emu.env("DOCKER_CONFIG", docker).output().expect("run emu")
     };
     let nothing = push(&project.path().join("none"));

@@ -45,7 +45,9 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
     if report.packages.is_empty() {
         return Err(Failure::new(report.warnings.join("\n")));
     }
-    send(args, &layout, &mut report.packages, runtime)?;
+    // One of several keeps its own repository when the others are left out.
+    let alone = project.functions.len() == 1;
+    send(args, &layout, &mut report.packages, alone, runtime)?;
     report.path = layout.finish(&index)?.map(|path| shorter(&path));
     Ok(report)
 }

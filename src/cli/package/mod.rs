@@ -53,8 +53,8 @@ pub struct Args {
     format: Format,
 
     /// Send it to a registry, with the credentials of `docker login` or `podman login`. Several go to REPOSITORY/FUNCTION
-    #[arg(long, value_name = "REGISTRY/REPOSITORY[:TAG]", value_parser = push::reference)]
-    push: Option<oci_client::Reference>,
+    #[arg(long, value_name = "REGISTRY/REPOSITORY[:TAG]", value_parser = push::target)]
+    push: Option<push::Target>,
 
     /// One image for each function
     #[arg(long)]
@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(long, value_name = "LAYOUT")]
     base: Option<PathBuf>,
 
-    /// Name of the image within the layout [default: latest]
+    /// Name of the image within the layout, and in the registry unless --push has one [default: latest]
     #[arg(long, value_name = "TAG", value_parser = tag)]
     tag: Option<String>,
 
@@ -265,22 +265,22 @@ fn bound(function: &Function) -> Vec<String> {
     function.bind.iter().map(one).collect()
 }
 
-/// Sends what the layout holds, before it moves to its place.
+/// Sends what the layout holds, before it moves to its place. `alone`: the repository is the package's own.
 fn send(
     args: &Args,
     layout: &Layout,
     packages: &mut [Shown],
+    alone: bool,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<(), Failure> {
     let Some(to) = &args.push else { return Ok(()) };
-    let alone = packages.len() == 1;
     for package in packages {
-        let tag = to.tag().or(args.tag.as_deref()).unwrap_or("latest").to_owned();
+        let tag = to.tag.as_deref().or(args.tag.as_deref()).unwrap_or("latest");
         let repository = match alone {
-            true => to.repository().to_owned(),
-            false => format!("{}/{}", to.repository(), package.name.to_lowercase()),
+            true => to.repository.clone(),
+            false => format!("{}/{}", to.repository, package.name.to_lowercase()),
         };
-        let to = oci_client::Reference::with_tag(to.registry().to_owned(), repository, tag);
+        let to = oci_client::Reference::with_tag(to.registry.clone(), repository, tag.to_owned());
         package.pushed = Some(runtime.block_on(push::push(&layout.blobs(), &package.digest, &to))?);
     }
     Ok(())

@@ -39,7 +39,8 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
     let written = image::write(&input, &layout)?;
     let index: Vec<Value> = written.iter().map(|(_, descriptor)| descriptor.clone()).collect();
     let mut packages: Vec<Shown> = written.into_iter().map(|(written, _)| shown(written)).collect();
-    send(args, &layout, &mut packages, runtime)?;
+    let alone = packages.len() == 1;
+    send(args, &layout, &mut packages, alone, runtime)?;
     Ok(Report {
         path: layout.finish(&index)?.map(|path| shorter(&path)),
         packages,
