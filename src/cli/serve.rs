@@ -1,12 +1,12 @@
 //! `emu serve`: a project for others than its developer. Nothing watches, there is no page, every request has a line, and
 //! a stop lets what runs end.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -27,7 +27,7 @@ use crate::report::number::plural;
 const HEALTH_PATH: &str = "/healthz";
 /// Container engines kill after 10 s.
 const DRAIN: Duration = Duration::from_secs(8);
-/// Lines that wait for stdout. Beyond it requests are counted, not kept.
+/// Lines that wait for stdout. Beyond it they are counted, not kept.
 const LINES_MAX: usize = 16_384;
 /// Bytes written at once.
 const WRITE_BYTES_MAX: usize = 64 << 10;
@@ -130,7 +130,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     let seed = getrandom::u64().unwrap_or(0);
     let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, seed)?;
     let lines = Lines::new(args.log_format.unwrap_or_default(), global.style().verbosity);
-    let log = Log::start(lines)?;
+    let log = Log::start(lines, std::io::stdout())?;
     options.telemetry = settings::telemetry(&opened.loaded.project)?;
     options.drain = args.drain_timeout.unwrap_or(DRAIN);
     options.serving = Some(Serving {
@@ -222,29 +222,40 @@ async fn stop(live: Live, log: &Log, signals: &mut Signals) -> Outcome {
     }
 }
 
-/// Lines on their way to stdout, which may be slow: a thread writes them.
+/// Lines on their way to stdout, which may be slow or stand still: a thread writes them, and nobody else waits for it.
 #[derive(Clone)]
 struct Log {
     lines: Lines,
     to: SyncSender<Line>,
-    missing: Arc<AtomicU64>,
+    state: Arc<State>,
     ended: Arc<std::sync::Mutex<Receiver<()>>>,
+}
+
+/// What the log tells its writer besides lines.
+#[derive(Default)]
+struct State {
+    /// Lines that found no room since the writer last said so.
+    missing: AtomicU64,
+    /// No line comes any more.
+    is_ending: AtomicBool,
 }
 
 enum Line {
     Text(String),
+    /// Wakes the writer, so that it sees the end.
     End,
 }
 
 impl Log {
-    fn start(lines: Lines) -> std::io::Result<Log> {
+    fn start(lines: Lines, out: impl Write + Send + 'static) -> std::io::Result<Log> {
         let (to, from) = sync_channel(LINES_MAX);
         let (end, ended) = sync_channel(1);
-        let missing = Arc::new(AtomicU64::new(0));
+        let state = Arc::new(State::default());
         let writer = Writer {
             from,
             lines: lines.clone(),
-            missing: missing.clone(),
+            state: state.clone(),
+            out,
         };
         std::thread::Builder::new().name("log".into()).spawn(move || {
             writer.run();
@@ -254,32 +265,32 @@ impl Log {
         Ok(Log {
             lines,
             to,
-            missing,
+            state,
             ended: Arc::new(std::sync::Mutex::new(ended)),
         })
     }
 
-    /// Takes requests without ever making a connection wait.
     fn accesses(&self) -> live::serve::AccessLog {
-        let (lines, to, missing) = (self.lines.clone(), self.to.clone(), self.missing.clone());
-        Arc::new(move |access: Access| {
-            if let Err(TrySendError::Full(_)) = to.try_send(Line::Text(lines.access(&access))) {
-                missing.fetch_add(1, Ordering::Relaxed);
-            }
-        })
+        let log = self.clone();
+        Arc::new(move |access: Access| log.put(Line::Text(log.lines.access(&access))))
     }
 
     fn say(&self, level: Level, text: &str) {
-        self.put(self.lines.words(level, &machine_time(), text));
+        self.put(Line::Text(self.lines.words(level, &machine_time(), text)));
     }
 
-    /// Waits for room. A writer that has gone wants no more lines.
-    fn put(&self, line: String) {
-        let _ = self.to.send(Line::Text(line));
+    /// Never waits: neither a connection, nor those who hear of events, nor the end may hang on a reader of stdout.
+    fn put(&self, line: Line) {
+        // A writer that has gone wants no more lines.
+        if let Err(TrySendError::Full(_)) = self.to.try_send(line) {
+            self.state.missing.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Lets the last lines out.
     fn end(self) {
+        self.state.is_ending.store(true, Ordering::Release);
+        // Where there is no room the writer is awake.
         let _ = self.to.try_send(Line::End);
         let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = ended.recv_timeout(LAST_LINES);
@@ -289,7 +300,7 @@ impl Log {
 impl Sink for Log {
     fn event(&mut self, event: &Stamped) {
         if let Some(line) = self.lines.event(event) {
-            self.put(line);
+            self.put(Line::Text(line));
         }
     }
 
@@ -302,34 +313,48 @@ impl Sink for Log {
     }
 }
 
-struct Writer {
+struct Writer<W> {
     from: Receiver<Line>,
     lines: Lines,
-    missing: Arc<AtomicU64>,
+    state: Arc<State>,
+    out: W,
 }
 
-impl Writer {
-    fn run(self) {
-        let mut stdout = std::io::stdout();
-        while let Ok(Line::Text(mut text)) = self.from.recv() {
-            let mut is_last = false;
-            while text.len() < WRITE_BYTES_MAX {
-                match self.from.try_recv() {
-                    Ok(Line::Text(more)) => text.push_str(&more),
-                    Ok(Line::End) => is_last = true,
-                    Err(_) => break,
-                }
+impl<W: Write> Writer<W> {
+    fn run(mut self) {
+        let mut text = String::new();
+        while let Some(first) = self.next() {
+            text.clear();
+            self.add(&mut text, first);
+            while text.len() < WRITE_BYTES_MAX
+                && let Ok(more) = self.from.try_recv()
+            {
+                self.add(&mut text, more);
             }
-            let missing = self.missing.swap(0, Ordering::Relaxed);
+            let missing = self.state.missing.swap(0, Ordering::Relaxed);
             if missing > 0 {
-                let said = format!("{missing} requests have no line here: stdout is read too slowly");
+                let many = plural(missing, "line is", "lines are");
+                let said = format!("{many} missing here: stdout is read too slowly");
                 text.push_str(&self.lines.words(Level::Warning, &machine_time(), &said));
             }
             // Without a reader emu serves on: a log is not worth an outage.
-            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-            if is_last {
-                return;
-            }
+            let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        }
+    }
+
+    /// Waits for a line; `None` when the last one has been written.
+    fn next(&self) -> Option<Line> {
+        match self.from.try_recv() {
+            Ok(line) => Some(line),
+            Err(TryRecvError::Empty) if !self.state.is_ending.load(Ordering::Acquire) => self.from.recv().ok(),
+            Err(_) => None,
+        }
+    }
+
+    fn add(&self, text: &mut String, line: Line) {
+        match line {
+            Line::Text(line) => text.push_str(&line),
+            Line::End => {}
         }
     }
 }
@@ -347,5 +372,60 @@ mod tests {
         assert!(drain("soon").is_err());
         assert_eq!(log_format("json"), Ok(LogFormat::Json));
         assert!(log_format("logfmt").is_err());
+    }
+
+    /// Tells that it is written to, and then stands still until it may go on.
+    struct Stalled {
+        entered: SyncSender<()>,
+        go: Receiver<()>,
+        said: Arc<std::sync::Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.entered.try_send(());
+            // Once nobody holds the other end, all of it goes out.
+            let _ = self.go.recv();
+            self.said.lock().expect("nobody panics with it").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_makes_nobody_wait_and_what_is_missing_is_told() {
+        let (entered, is_entered) = sync_channel(1);
+        let (go, may_go) = sync_channel(0);
+        let said = Arc::<std::sync::Mutex<Vec<u8>>>::default();
+        let stalled = Stalled {
+            entered,
+            go: may_go,
+            said: said.clone(),
+        };
+        let log = Log::start(
+            Lines::new(LogFormat::Text, crate::report::style::Verbosity::Normal),
+            stalled,
+        );
+        let log = log.expect("a thread");
+        log.say(Level::Info, "first");
+        is_entered.recv().expect("the writer is stuck");
+        let accesses = log.accesses();
+        for n in 0..LINES_MAX {
+            log.say(Level::Info, &format!("line {n}"));
+        }
+        log.say(Level::Warning, "too many");
+        accesses(Access::default());
+        log.clone().put(Line::Text("too many\n".to_owned()));
+        drop(go);
+        // The queue may still be full when the end comes: it must not be missed.
+        log.end();
+        let said = String::from_utf8(said.lock().expect("nobody panics with it").clone()).expect("text");
+        assert!(
+            said.contains(&format!("line {}\n", LINES_MAX - 1)),
+            "all that found room"
+        );
+        assert!(said.contains("3 lines are missing here") && !said.contains("too many"));
     }
 }

@@ -10,7 +10,7 @@ use super::style::{Style, Verbosity, Zone};
 use crate::engine::Stream;
 
 /// One request and its answer, as the functions' port saw them.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Access {
     /// RFC 3339, when it came.
     pub time: String,
