@@ -134,10 +134,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     options.telemetry = settings::telemetry(&opened.loaded.project)?;
     options.drain = args.drain_timeout.unwrap_or(DRAIN);
     options.serving = Some(Serving {
-        access: match args.no_access_log {
-            false => log.accesses(),
-            true => Arc::new(|_| {}),
-        },
+        access: (!args.no_access_log).then(|| log.accesses()),
         health: HealthPath {
             path: args.health_path.clone().unwrap_or_else(|| HEALTH_PATH.to_owned()),
             wins: args.health_path.is_some(),
@@ -242,6 +239,8 @@ struct State {
 
 enum Line {
     Text(String),
+    /// The writer makes its words, not the connection.
+    Access(Box<Access>),
     /// Wakes the writer, so that it sees the end.
     End,
 }
@@ -272,7 +271,7 @@ impl Log {
 
     fn accesses(&self) -> live::serve::AccessLog {
         let log = self.clone();
-        Arc::new(move |access: Access| log.put(Line::Text(log.lines.access(&access))))
+        Arc::new(move |access: Access| log.put(Line::Access(Box::new(access))))
     }
 
     fn say(&self, level: Level, text: &str) {
@@ -354,6 +353,7 @@ impl<W: Write> Writer<W> {
     fn add(&self, text: &mut String, line: Line) {
         match line {
             Line::Text(line) => text.push_str(&line),
+            Line::Access(access) => text.push_str(&self.lines.access(&access)),
             Line::End => {}
         }
     }

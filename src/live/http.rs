@@ -126,7 +126,8 @@ async fn serve(
         if let Some(health) = serving.health.answer(&driver, &table, &request) {
             return health;
         }
-        pending = Some(Pending::begin(serving, &driver, &table, &request, peer));
+        let log = serving.access.as_ref();
+        pending = log.map(|log| Pending::begin(log, &driver, &table, &request, peer));
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match cors::preflight(&table, &request) {

@@ -31,7 +31,8 @@ pub type AccessLog = Arc<dyn Fn(Access) + Send + Sync>;
 /// How a project is served to others than its developer.
 #[derive(Clone)]
 pub struct Serving {
-    pub access: AccessLog,
+    /// `None`: nobody wants a line for each request.
+    pub access: Option<AccessLog>,
     pub health: HealthPath,
 }
 
@@ -97,7 +98,7 @@ pub struct Pending {
 
 impl Pending {
     /// Notes what the request says of itself. The query stays out of it: it may hold secrets.
-    pub fn begin<B>(serving: &Serving, driver: &Driver, table: &Table, request: &Request<B>, peer: IpAddr) -> Pending {
+    pub fn begin<B>(log: &AccessLog, driver: &Driver, table: &Table, request: &Request<B>, peer: IpAddr) -> Pending {
         let path = request.uri().path();
         let function = match table.router.find(request.method().as_str(), path) {
             Lookup::Found(found) => Some(found.target.entry.name().to_string()),
@@ -105,7 +106,7 @@ impl Pending {
         };
         let headers = request.headers();
         Pending {
-            log: serving.access.clone(),
+            log: log.clone(),
             began: Instant::now(),
             length: None,
             access: Access {
@@ -145,7 +146,7 @@ impl Drop for Pending {
             self.access.status = 499;
         }
         self.access.duration_ms = self.began.elapsed().as_secs_f64() * 1e3;
-        (self.log)(self.access.clone());
+        (self.log)(std::mem::take(&mut self.access));
     }
 }
 
