@@ -99,6 +99,35 @@ fn sam() {
 }
 
 #[test]
+fn sam_refers_to_nothing_that_is_left_out() {
+    let project = Project::new(&[
+        (
+            "emu.toml",
+            "[functions.api]\nsource = \"functions/api.js\"\non_failure = \"function:page\"\nbind = { PAGE = \"function:page\" }\n\
+             [functions.both]\nsource = \"functions/api.js\"\non_failure = \"function:page\"\non_success = \"function:api\"\n",
+        ),
+        ("functions/api.js", "export const handler = async () => {};\n"),
+        ("functions/page.js", "export default { fetch: () => new Response() };\n"),
+    ]);
+    let run = project.emu(["export", "--target", "sam", "out", "--json"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let text = project.read("out/template.yaml");
+    assert!(
+        !text.contains("!GetAtt PageFunction") && !text.contains("!Ref PageFunction"),
+        "{text}"
+    );
+    assert_eq!(
+        text.matches("EventInvokeConfig:").count(),
+        1,
+        "api has nothing for it: {text}"
+    );
+    has(&text, &["OnSuccess:", "Destination: !GetAtt ApiFunction.Arn"]);
+    let report: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("on_failure: page is left out"), "{notes}");
+}
+
+#[test]
 fn knative_and_compose() {
     let (text, _) = export("knative", "knative.yaml");
     has(

@@ -135,7 +135,12 @@ fn lambda(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Fu
     environment(text, input, export, function);
     policies(text, export, function);
     events(text, input.project, export, function);
-    asynchronous(text, export, function);
+    asynchronous(text, input, export, function);
+}
+
+/// Whether the template has the function.
+fn is_there(input: &Input<'_>, name: &str) -> bool {
+    matches!(input.handlers.get(name), Some(Ok(_)))
 }
 
 fn environment(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Function) {
@@ -147,11 +152,10 @@ fn environment(text: &mut Text, input: &Input<'_>, export: &mut Export, function
         .filter_map(|(name, binding)| match binding {
             Binding::Queue(to) => Some((name.clone(), format!("!Ref {}Queue", id(to)))),
             Binding::Topic(to) => Some((name.clone(), format!("!Ref {}Topic", id(to)))),
-            Binding::Function(to) => Some((name.clone(), format!("!Ref {}Function", id(to)))),
-            Binding::Kv(_) => None,
+            Binding::Function(to) if is_there(input, to) => Some((name.clone(), format!("!Ref {}Function", id(to)))),
+            Binding::Function(_) | Binding::Kv(_) => None,
         })
         .filter(|(name, _)| !function.env.contains_key(name))
-        .filter(|(name, _)| callee(function, name).is_none_or(|to| matches!(input.handlers.get(to), Some(Ok(_)))))
         .collect();
     if open.is_empty() && secret.is_empty() && addresses.is_empty() {
         return;
@@ -170,14 +174,6 @@ fn environment(text: &mut Text, input: &Input<'_>, export: &mut Export, function
     }
     for (name, value) in addresses {
         text.line(10, format!("{name}: {value}"));
-    }
-}
-
-/// The function that a binding calls.
-fn callee<'a>(function: &'a Function, name: &str) -> Option<&'a str> {
-    match function.bind.get(name)? {
-        Binding::Function(to) => Some(to),
-        _ => None,
     }
 }
 
@@ -310,12 +306,23 @@ fn schedule(text: &mut Text, export: &mut Export, n: usize, cron: &CronTrigger) 
 }
 
 /// What becomes of asynchronous invocations.
-fn asynchronous(text: &mut Text, export: &mut Export, function: &Function) {
-    if function.max_retries.is_none()
-        && function.max_age.is_none()
-        && function.on_failure.is_none()
-        && function.on_success.is_none()
-    {
+fn asynchronous(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Function) {
+    let mut to: Vec<(&str, &Destination)> = Vec::new();
+    let written = [
+        ("OnFailure", "on_failure", &function.on_failure),
+        ("OnSuccess", "on_success", &function.on_success),
+    ];
+    for (key, name, destination) in written {
+        match destination {
+            Some(Destination::Function(gone)) if !is_there(input, gone) => {
+                let why = format!("{name}: {gone} is left out, and this destination with it");
+                text.comment(6, export.note(&function.name, why));
+            }
+            Some(destination) => to.push((key, destination)),
+            None => {}
+        }
+    }
+    if function.max_retries.is_none() && function.max_age.is_none() && to.is_empty() {
         return;
     }
     text.line(6, "EventInvokeConfig:");
@@ -331,11 +338,6 @@ fn asynchronous(text: &mut Text, export: &mut Export, function: &Function) {
         }
         text.line(8, format!("MaximumRetryAttempts: {}", retries.min(2)));
     }
-    let to = [("OnFailure", &function.on_failure), ("OnSuccess", &function.on_success)];
-    let to: Vec<(&str, &Destination)> = to
-        .into_iter()
-        .filter_map(|(key, to)| Some((key, to.as_ref()?)))
-        .collect();
     if to.is_empty() {
         return;
     }
