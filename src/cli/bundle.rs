@@ -100,7 +100,8 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let name = function.name.clone();
-    let made = runtime.block_on(live::bundle(project, function, args.intl));
+    let engine = live::engine().map_err(|error| not_built(&name, &error))?;
+    let made = runtime.block_on(live::bundle(&engine, &project, &function, args.intl));
     runtime.shutdown_background();
     let made = match made {
         Ok(made) => made.map_err(|message| Failure::new(format!("{name} cannot be bundled: {message}")))?,

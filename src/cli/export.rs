@@ -102,9 +102,10 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
 /// What Lambda would call in each function's archive.
 fn handlers(project: &Project) -> Result<BTreeMap<String, Result<String, String>>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let engine = live::engine().map_err(|error| not_built(&project.name, &error))?;
     let mut handlers = BTreeMap::new();
     for (name, function) in &project.functions {
-        let plain = runtime.block_on(live::plain_files(project, function));
+        let plain = runtime.block_on(live::plain_files(&engine, project, function));
         let plain = plain.map_err(|error| not_built(name, &error))?;
         handlers.insert(name.clone(), plain.map(|plain| format!("{}.handler", plain.entry)));
     }

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::build;
-use super::reload::source;
-use crate::engine::{Engine, EngineOptions, LoadError};
+use super::alone::{built, engine};
+use crate::engine::LoadError;
 use crate::project::{Project, SourceKind};
 
 /// Files on the disk of this machine.
@@ -25,39 +23,21 @@ pub struct Compiled {
 /// # Errors
 /// With the first function that does not build or load.
 pub async fn compile(project: &Project) -> Result<Compiled, (String, LoadError)> {
-    let plain = |message: String| LoadError {
-        message,
-        place: None,
-        detail: None,
-        watch: Vec::new(),
-    };
-    let engine =
-        Engine::new(EngineOptions::default()).map_err(|error| (project.name.clone(), plain(format!("{error:#}"))))?;
+    let engine = engine().map_err(|error| (project.name.clone(), error))?;
     let mut compiled = Compiled::default();
-    let mut known = BTreeSet::new();
     for function in project.functions.values() {
-        let failed = |error| (function.name.clone(), error);
-        if let Some(command) = &function.build {
-            build::run(command, &project.root, Arc::new(|_, _| {}))
-                .await
-                .map_err(failed)?;
-        }
-        let loaded = engine.load(&source(project, function)).await.map_err(failed)?;
+        let loaded = built(&engine, project, function).await;
+        let loaded = loaded.map_err(|error| (function.name.clone(), error))?;
         compiled.read.extend(loaded.watch);
         compiled.read.insert(project.root.join(&function.source));
-        let code = engine.compiled_code();
-        let new: BTreeSet<PathBuf> = match function.kind {
-            // Two functions may be the same component.
-            SourceKind::Wasm => engine.last_compiled().into_iter().collect(),
-            SourceKind::Script => code.difference(&known).cloned().collect(),
-        };
-        match function.kind {
-            SourceKind::Script => compiled.runtime.extend(new),
-            SourceKind::Wasm => {
-                compiled.functions.insert(function.name.clone(), new);
-            }
+        if function.kind == SourceKind::Wasm {
+            // Its own though another may be the same component.
+            let code = engine.last_compiled().into_iter().collect();
+            compiled.functions.insert(function.name.clone(), code);
         }
-        known = code;
     }
+    let own: BTreeSet<&PathBuf> = compiled.functions.values().flatten().collect();
+    let code = engine.compiled_code();
+    compiled.runtime = code.into_iter().filter(|code| !own.contains(code)).collect();
     Ok(compiled)
 }

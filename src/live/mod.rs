@@ -88,6 +88,7 @@ use listen::{Bound, bind, network_url, url};
 use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
 
+pub use alone::engine;
 pub use bundle::{bundle, component, plain_files};
 pub use clock::{instant, since};
 pub use compiled::{Compiled, compile};

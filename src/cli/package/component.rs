@@ -7,6 +7,7 @@ use super::super::bundle::environment;
 use super::super::failure::Failure;
 use super::super::probe::not_built;
 use super::{Args, Report, Shown, bound, labels, left_out, send, shorter, source_date};
+use crate::engine::Engine;
 use crate::live;
 use crate::pack::image::rfc3339;
 use crate::pack::layout::Layout;
@@ -16,10 +17,11 @@ use crate::project::{Function, Project, SourceKind};
 pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report, Failure> {
     let layout = Layout::begin(args.output.as_deref())?;
     let created = rfc3339(source_date()?);
+    let engine = live::engine().map_err(|error| not_built(&project.name, &error))?;
     let mut report = Report::default();
     let mut index: Vec<Value> = Vec::new();
     for function in project.functions.values() {
-        let component = match component(project, function, runtime, &mut report.warnings)? {
+        let component = match component(&engine, project, function, runtime, &mut report.warnings)? {
             Ok(component) => component,
             Err(why) => {
                 report.warnings.push(left_out(args, project, function, &why)?);
@@ -54,6 +56,7 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
 
 /// The function as a component, or why there is none.
 fn component(
+    engine: &Engine,
     project: &Project,
     function: &Function,
     runtime: &Runtime,
@@ -65,7 +68,7 @@ fn component(
         warnings.push(format!("{name}: a call of {} fails outside of emu", bound.join(", ")));
     }
     if function.kind == SourceKind::Wasm {
-        let component = runtime.block_on(live::component(project, function));
+        let component = runtime.block_on(live::component(engine, project, function));
         let component = component.map_err(|error| not_built(name, &error))?;
         return Ok(Ok(component.to_vec()));
     }
@@ -77,7 +80,7 @@ fn component(
             secrets.join(", ")
         ));
     }
-    let made = runtime.block_on(live::bundle(project.clone(), function, None));
+    let made = runtime.block_on(live::bundle(engine, project, &function, None));
     let made = made.map_err(|error| not_built(name, &error))?;
     Ok(made.map(|bundle| bundle.component))
 }

@@ -26,10 +26,11 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
         return Err(Failure::usage("one file cannot hold several functions")
             .remedy("name one function, or give a folder: each function has an archive there"));
     }
+    let engine = live::engine().map_err(|error| not_built(&project.name, &error))?;
     let mut report = Report::default();
     for function in project.functions.values() {
         let name = &function.name;
-        let plain = runtime.block_on(live::plain_files(project, function));
+        let plain = runtime.block_on(live::plain_files(&engine, project, function));
         let plain = match plain.map_err(|error| not_built(name, &error))? {
             Ok(plain) => plain,
             Err(why) => {
