@@ -2,6 +2,7 @@
 //! the configuration by which engines run it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -83,15 +84,24 @@ pub fn write(input: &Input<'_>, layout: &Layout) -> Result<Vec<(Written, Value)>
     if !packages.is_empty() {
         shared.push(layer(&packages, "packages")?);
     }
+    let mut project = Tree::default();
+    files::add(&mut project, input.root, &input.files.own, APP)?;
+    // What functions send and store.
+    project.folder(&format!("{APP}/.emu"), 0o700, USER);
     let mut written = Vec::new();
+    // Images of the same code have the same layer: all those of scripts.
+    let mut made: BTreeMap<&[PathBuf], Layer> = BTreeMap::new();
     for image in &input.images {
-        let mut project = Tree::default();
-        files::add(&mut project, input.root, &input.files.own, APP)?;
-        // What functions send and store.
-        project.folder(&format!("{APP}/.emu"), 0o700, USER);
-        cache(&mut project, &image.code);
+        let last = match made.entry(&image.code) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let mut project = project.clone();
+                cache(&mut project, &image.code);
+                new.insert(layer(&project, "project")?)
+            }
+        };
         let mut layers = shared.clone();
-        layers.push(layer(&project, "project")?);
+        layers.push(last.clone());
         written.push(one(input, image, layers, base.as_ref(), layout)?);
     }
     Ok(written)
