@@ -1,5 +1,5 @@
 //! Traces and metrics for others' tools, by OTLP over HTTP, when somebody has named a receiver in the environment. Off, it costs
-//! nothing; on, a run makes one span and hands it to a task that sends.
+//! nothing; on, a run makes one span and hands it to a task that sends; one that is not kept is a context only.
 //!
 //! W3C trace context comes in with requests and messages, and goes out with what functions ask and send: `context` reads and writes it,
 //! `span` is one run's, `run` where runs meet them, `export` sends.

@@ -21,14 +21,20 @@ const LINKS_MAX: usize = 128;
 pub struct Active {
     telemetry: Telemetry,
     context: SpanContext,
+    function: String,
+    trigger: &'static str,
+    /// `None`: nobody keeps the span, only its context goes on.
+    draft: Option<Box<Draft>>,
+}
+
+/// What is known of a span at its beginning.
+struct Draft {
     parent: SpanId,
     is_remote: bool,
     links: Vec<Link>,
     began: SystemTime,
     name: String,
     kind: SpanKind,
-    function: String,
-    trigger: &'static str,
     attributes: Vec<KeyValue>,
 }
 
@@ -48,27 +54,34 @@ pub struct Ended {
 impl Telemetry {
     /// A run begins. A request shows its own context to the function from here on.
     pub fn begin(&self, function: &str, invocation: &str, event: &mut Event, summary: &Summary, at: Time) -> Active {
-        let (parent, links) = origin(event);
+        let parent = parent(event);
         let own = context::child(parent.as_ref(), self.0.ratio);
+        let trigger = trigger(summary);
+        let is_kept = own.is_sampled() && self.0.spans.is_some();
+        let draft = is_kept.then(|| {
+            let (name, kind, mut attributes) = describe(function, summary);
+            attributes.push(KeyValue::new("faas.name", function.to_owned()));
+            attributes.push(KeyValue::new("faas.trigger", trigger));
+            attributes.push(KeyValue::new("faas.invocation_id", invocation.to_owned()));
+            Box::new(Draft {
+                parent: parent.as_ref().map_or(SpanId::INVALID, SpanContext::span_id),
+                is_remote: parent.is_some(),
+                links: links(event),
+                began: system_time(at),
+                name,
+                kind,
+                attributes,
+            })
+        });
         if let (Event::Http(http), Some(header)) = (event, context::header(&own)) {
             http.request.headers_mut().insert(context::HEADER, header);
         }
-        let (name, kind, trigger, mut attributes) = describe(function, summary);
-        attributes.push(KeyValue::new("faas.name", function.to_owned()));
-        attributes.push(KeyValue::new("faas.trigger", trigger));
-        attributes.push(KeyValue::new("faas.invocation_id", invocation.to_owned()));
         Active {
             telemetry: self.clone(),
-            parent: parent.as_ref().map_or(SpanId::INVALID, SpanContext::span_id),
-            is_remote: parent.is_some(),
             context: own,
-            links,
-            began: system_time(at),
-            name,
-            kind,
             function: function.to_owned(),
             trigger,
-            attributes,
+            draft,
         }
     }
 }
@@ -79,10 +92,15 @@ impl Active {
         context::header(&self.context)
     }
 
-    pub fn end(mut self, ended: &Ended) {
-        if !self.context.is_sampled() {
-            return self.telemetry.ended(None, &self.function, self.trigger, ended);
-        }
+    pub fn end(self, ended: &Ended) {
+        let context = self.context;
+        let span = self.draft.map(|draft| draft.end(context, ended));
+        self.telemetry.ended(span, &self.function, self.trigger, ended);
+    }
+}
+
+impl Draft {
+    fn end(mut self, context: SpanContext, ended: &Ended) -> SpanData {
         self.attributes.push(KeyValue::new("faas.coldstart", ended.cold));
         if let Some(status) = ended.status {
             self.attributes
@@ -97,8 +115,8 @@ impl Active {
         };
         let mut links = SpanLinks::default();
         links.links = self.links;
-        let span = SpanData {
-            span_context: self.context,
+        SpanData {
+            span_context: context,
             parent_span_id: self.parent,
             parent_span_is_remote: self.is_remote,
             span_kind: self.kind,
@@ -111,26 +129,33 @@ impl Active {
             links,
             status,
             instrumentation_scope: InstrumentationScope::builder("emu").build(),
-        };
-        self.telemetry.ended(Some(span), &self.function, self.trigger, ended);
+        }
     }
 }
 
-/// Where a run comes from: the request's context, that of the only message, or those of several as links.
-fn origin(event: &Event) -> (Option<SpanContext>, Vec<Link>) {
+/// What a run goes on with: the request's context, or that of the only message.
+fn parent(event: &Event) -> Option<SpanContext> {
     match event {
         Event::Http(http) => {
-            let header = http.request.headers().get(context::HEADER);
-            (header.and_then(|text| context::parse(text.to_str().ok()?)), Vec::new())
+            let header = http.request.headers().get(context::HEADER)?;
+            context::parse(header.to_str().ok()?)
         }
-        Event::Batch(batch) => {
-            let mut found: Vec<SpanContext> = batch.messages.iter().filter_map(of_message).take(LINKS_MAX).collect();
-            match batch.messages.len() {
-                1 => (found.pop(), Vec::new()),
-                _ => (None, found.into_iter().map(Link::with_context).collect()),
-            }
+        Event::Batch(batch) => match batch.messages.as_slice() {
+            [message] => of_message(message),
+            _ => None,
+        },
+        Event::Scheduled(_) | Event::Json(_) => None,
+    }
+}
+
+/// The contexts of several messages, none of which is more the parent than the others.
+fn links(event: &Event) -> Vec<Link> {
+    match event {
+        Event::Batch(batch) if batch.messages.len() > 1 => {
+            let found = batch.messages.iter().filter_map(of_message).take(LINKS_MAX);
+            found.map(Link::with_context).collect()
         }
-        Event::Scheduled(_) | Event::Json(_) => (None, Vec::new()),
+        _ => Vec::new(),
     }
 }
 
@@ -144,32 +169,37 @@ fn of_message(message: &InMessage) -> Option<SpanContext> {
     context::parse(text)
 }
 
-/// Name, kind, trigger and attributes of its own, by the semantic conventions.
-fn describe(function: &str, summary: &Summary) -> (String, SpanKind, &'static str, Vec<KeyValue>) {
+/// By the semantic conventions.
+fn trigger(summary: &Summary) -> &'static str {
+    match summary {
+        Summary::Request { .. } => "http",
+        Summary::Batch { .. } | Summary::Topic { .. } => "pubsub",
+        Summary::Cron { .. } => "timer",
+        Summary::Event | Summary::Unknown(_) => "other",
+    }
+}
+
+/// Name, kind and attributes of its own, by the semantic conventions.
+fn describe(function: &str, summary: &Summary) -> (String, SpanKind, Vec<KeyValue>) {
     match summary {
         Summary::Request { method, path, .. } => {
             let attributes = vec![
                 KeyValue::new("http.request.method", method.to_string()),
                 KeyValue::new("url.path", path.clone()),
             ];
-            (format!("{method} {function}"), SpanKind::Server, "http", attributes)
+            (format!("{method} {function}"), SpanKind::Server, attributes)
         }
         Summary::Batch { queue, messages } => {
             let count = i64::try_from(*messages).unwrap_or(i64::MAX);
             let attributes = messaging(queue, Some(count));
-            (format!("process {queue}"), SpanKind::Consumer, "pubsub", attributes)
+            (format!("process {queue}"), SpanKind::Consumer, attributes)
         }
-        Summary::Topic { topic } => (
-            format!("process {topic}"),
-            SpanKind::Consumer,
-            "pubsub",
-            messaging(topic, None),
-        ),
+        Summary::Topic { topic } => (format!("process {topic}"), SpanKind::Consumer, messaging(topic, None)),
         Summary::Cron { name, .. } => {
             let attributes = vec![KeyValue::new("faas.cron", name.to_string())];
-            (format!("cron {name}"), SpanKind::Server, "timer", attributes)
+            (format!("cron {name}"), SpanKind::Server, attributes)
         }
-        Summary::Event | Summary::Unknown(_) => (format!("event {function}"), SpanKind::Consumer, "other", Vec::new()),
+        Summary::Event | Summary::Unknown(_) => (format!("event {function}"), SpanKind::Consumer, Vec::new()),
     }
 }
 
