@@ -13,7 +13,7 @@ use super::probe::{function, not_built};
 use super::settings::{self, RunArgs};
 use super::{Global, json_line};
 use crate::live;
-use crate::project::{Binding, Function, Project, SourceKind};
+use crate::project::{Function, Project, SourceKind};
 use crate::report::number::{megabytes, plural};
 use crate::report::style::{Style, Tone, Verbosity};
 
@@ -130,7 +130,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
 }
 
 /// Under another name first, so that whoever serves the file never sees half of it.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(format!("{} cannot be written: {error}", path.display())).remedy("give another file with --output")
     };
@@ -140,30 +140,13 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         .unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(mode).map_err(failed)?;
-    }
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    Ok(crate::pack::layer::keep(file, path)?)
 }
 
 /// What the function has in emu and not in a bundle.
 fn warnings(function: &Function) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (name, binding) in &function.bind {
-        let (kind, target) = match binding {
-            Binding::Queue(target) => ("queue", target),
-            Binding::Topic(target) => ("topic", target),
-            Binding::Kv(target) => ("key-value store", target),
-            Binding::Function(target) => ("function", target),
-        };
-        warnings.push(format!(
-            "env.{name} ({kind} {target}) is the emulator's: a call of it fails in the bundle"
-        ));
-    }
+    let lost = |bound: &String| format!("{bound} is the emulator's: a call of it fails in the bundle");
+    let mut warnings: Vec<String> = function.bound().iter().map(lost).collect();
     let triggers = [
         (function.queue.is_some(), "queue"),
         (function.topic.is_some(), "topic"),

@@ -106,6 +106,19 @@ pub struct Function {
 }
 
 impl Function {
+    /// What its bindings call, in words: `env.ORDERS (queue orders)`.
+    pub fn bound(&self) -> Vec<String> {
+        let one = |(name, binding): (&String, &Binding)| match binding {
+            Binding::Queue(to) => format!("env.{name} (queue {to})"),
+            Binding::Topic(to) => format!("env.{name} (topic {to})"),
+            Binding::Kv(to) => format!("env.{name} (key-value store {to})"),
+            Binding::Function(to) => format!("env.{name} (function {to})"),
+        };
+        self.bind.iter().map(one).collect()
+    }
+}
+
+impl Function {
     /// The queue and the topic whose messages it gets.
     #[must_use]
     pub fn reads(&self) -> Vec<String> {

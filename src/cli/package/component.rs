@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 use super::super::bundle::environment;
 use super::super::failure::Failure;
 use super::super::probe::not_built;
-use super::{Args, Report, Shown, bound, labels, left_out, send, shorter, source_date};
+use super::{Args, Report, Shown, labels, left_out, send, shorter, source_date};
 use crate::engine::Engine;
 use crate::live;
 use crate::pack::image::rfc3339;
@@ -63,7 +63,7 @@ fn component(
     warnings: &mut Vec<String>,
 ) -> Result<Result<Vec<u8>, String>, Failure> {
     let name = &function.name;
-    let bound = bound(function);
+    let bound = function.bound();
     if !bound.is_empty() {
         warnings.push(format!("{name}: a call of {} fails outside of emu", bound.join(", ")));
     }

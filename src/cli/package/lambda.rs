@@ -6,9 +6,10 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Runtime;
 
+use super::super::bundle;
 use super::super::failure::Failure;
 use super::super::probe::not_built;
-use super::{Args, Report, Shown, bound, left_out, shorter};
+use super::{Args, Report, Shown, left_out, shorter};
 use crate::live;
 use crate::pack::archive;
 use crate::pack::layer::hex;
@@ -38,7 +39,7 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
                 continue;
             }
         };
-        let bound = bound(function);
+        let bound = function.bound();
         if !bound.is_empty() {
             let bound = bound.join(", ");
             report.warnings.push(format!(
@@ -71,15 +72,11 @@ pub fn make(args: &Args, project: &Project, runtime: &Runtime) -> Result<Report,
     }
 }
 
-/// Whole or not at all.
+/// With the folder that it goes to.
 fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::new(format!("{} cannot be written: {error}", file.display()));
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut scratch = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    std::io::Write::write_all(&mut scratch, bytes).map_err(failed)?;
-    Ok(crate::pack::layer::keep(scratch, file)?)
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::new(format!("{} cannot be made: {error}", folder.display())))?;
+    }
+    bundle::write(file, bytes)
 }

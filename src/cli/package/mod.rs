@@ -20,7 +20,7 @@ use super::{Global, env, json_line};
 use crate::pack::layer::{Compression, Layer};
 use crate::pack::layout::Layout;
 use crate::pack::{PackError, push};
-use crate::project::{Binding, Function, Project};
+use crate::project::{Function, Project};
 use crate::report::number::{megabytes, plural};
 use crate::report::style::{Style, Tone, Verbosity};
 
@@ -252,17 +252,6 @@ fn labels(args: &Args, name: &str, functions: &[&str]) -> BTreeMap<String, Strin
     ]);
     labels.extend(args.label.iter().cloned());
     labels
-}
-
-/// What a function calls that stays behind.
-fn bound(function: &Function) -> Vec<String> {
-    let one = |(name, binding): (&String, &Binding)| match binding {
-        Binding::Queue(to) => format!("env.{name} (queue {to})"),
-        Binding::Topic(to) => format!("env.{name} (topic {to})"),
-        Binding::Kv(to) => format!("env.{name} (key-value store {to})"),
-        Binding::Function(to) => format!("env.{name} (function {to})"),
-    };
-    function.bind.iter().map(one).collect()
 }
 
 /// Sends what the layout holds, before it moves to its place. `alone`: the repository is the package's own.

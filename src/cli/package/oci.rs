@@ -8,8 +8,9 @@ use tokio::runtime::Runtime;
 
 use super::super::failure::Failure;
 use super::super::probe::not_built;
-use super::{Args, Report, Shown, bound, labels, send, shorter, source_date};
+use super::{Args, Report, Shown, labels, send, shorter, source_date};
 use crate::live::{self, Compiled};
+use crate::pack::export::of_emu_alone;
 use crate::pack::files::{self, Files};
 use crate::pack::image::{self, Image, Input};
 use crate::pack::layout::Layout;
@@ -107,9 +108,7 @@ fn warnings(args: &Args, project: &Project, compiled: &Compiled, files: &Files, 
 
 /// What a function alone in its image has lost.
 fn apart(function: &Function) -> Option<String> {
-    let mut shared = bound(function);
-    shared.extend(function.queue.as_ref().map(|queue| format!("queue {}", queue.from)));
-    shared.extend(function.topic.as_ref().map(|topic| format!("topic {}", topic.from)));
+    let shared = of_emu_alone(function);
     (!shared.is_empty()).then(|| {
         let name = &function.name;
         let shared = shared.join(", ");

@@ -11,7 +11,7 @@ mod wasmcloud;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::project::{Binding, Function, Project};
+use crate::project::{Function, Project};
 
 /// Who is to run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,17 +113,8 @@ impl Input<'_> {
 }
 
 /// What a function has that a host of nothing but components does not give it.
-fn of_emu_alone(function: &Function) -> Vec<String> {
-    let mut list: Vec<String> = function
-        .bind
-        .iter()
-        .map(|(name, binding)| match binding {
-            Binding::Queue(to) => format!("env.{name} (queue {to})"),
-            Binding::Topic(to) => format!("env.{name} (topic {to})"),
-            Binding::Kv(to) => format!("env.{name} (key-value store {to})"),
-            Binding::Function(to) => format!("env.{name} (function {to})"),
-        })
-        .collect();
+pub fn of_emu_alone(function: &Function) -> Vec<String> {
+    let mut list = function.bound();
     list.extend(function.queue.as_ref().map(|queue| format!("queue {}", queue.from)));
     list.extend(function.topic.as_ref().map(|topic| format!("topic {}", topic.from)));
     list
