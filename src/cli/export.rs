@@ -83,7 +83,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
             .unwrap_or_else(|| format!("{}:latest", export::dns_name(&project.name))),
         handlers,
     };
-    let mut export = export::export(args.target, &input);
+    let mut export = export::export(args.target, &input)?;
     once(&mut export.notes);
     let files = write(args, &export)?;
     let report = Report {

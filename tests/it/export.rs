@@ -196,6 +196,27 @@ fn mistakes() {
             .status
             .success()
     );
+    let twins = Project::new(&[
+        ("functions/a_b.js", "export const handler = async () => {};\n"),
+        ("functions/a-b.js", "export const handler = async () => {};\n"),
+    ]);
+    for (target, key) in [("knative", "a-b"), ("sam", "AB")] {
+        let run = twins.emu(["export", "--target", target, "out"]);
+        let said = String::from_utf8_lossy(&run.stderr);
+        let expect = format!("the functions a-b and a_b are both called {key} there");
+        assert!(run.status.code() == Some(1) && said.contains(&expect), "{said}");
+    }
+    assert!(twins.emu(["export", "--target", "compose", "out"]).status.success());
+    let twins = Project::new(&[
+        ("functions/api.js", "export const handler = async () => {};\n"),
+        (".env", "DB_URL=a\nDBURL=b\n"),
+    ]);
+    let run = twins.emu(["export", "--target", "sam", "out"]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        said.contains("the variables DBURL and DB_URL are both called DBURL there"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub fn export(input: &Input<'_>) -> Export {
 }
 
 /// Functions that would miss each other's messages, state or calls, and those that nobody wakes.
-fn shared(project: &Project) -> BTreeSet<String> {
+pub fn shared(project: &Project) -> BTreeSet<String> {
     let mut shared = BTreeSet::new();
     for function in project.functions.values() {
         let calls = function.bind.values().filter_map(|binding| match binding {
@@ -80,8 +80,12 @@ fn service(text: &mut Text, input: &Input<'_>, export: &mut Export, name: &str, 
     text.line(2, "template:");
     text.line(4, "metadata:");
     text.line(6, "annotations:");
-    if scales {
-        bounds(text, functions);
+    let alone = match functions {
+        [function] if scales => Some(*function),
+        _ => None,
+    };
+    if let Some(function) = alone {
+        bounds(text, function);
     } else {
         let why = "queues, topics, stores and crons live in one emulator: exactly one replica, which does not scale to zero (several need EMU_BUS)";
         text.comment(8, export.note(&names.join(", "), why));
@@ -89,9 +93,7 @@ fn service(text: &mut Text, input: &Input<'_>, export: &mut Export, name: &str, 
         text.line(8, "autoscaling.knative.dev/max-scale: \"1\"");
     }
     text.line(4, "spec:");
-    if let ([function], true) = (functions, scales)
-        && let Some(concurrency) = function.concurrency
-    {
+    if let Some(concurrency) = alone.and_then(|function| function.concurrency) {
         text.line(6, format!("containerConcurrency: {concurrency}"));
     }
     let longest = functions
@@ -136,39 +138,15 @@ fn service(text: &mut Text, input: &Input<'_>, export: &mut Export, name: &str, 
     }
 }
 
-fn bounds(text: &mut Text, functions: &[&Function]) {
-    let least: u32 = functions
-        .iter()
-        .map(|function| function.min_instances)
-        .max()
-        .unwrap_or(0);
+fn bounds(text: &mut Text, function: &Function) {
+    let least = function.min_instances;
     text.line(8, format!("autoscaling.knative.dev/min-scale: \"{least}\""));
-    if let Some(most) = functions
-        .iter()
-        .map(|function| function.max_concurrency)
-        .max()
-        .flatten()
-    {
-        let concurrency = functions
-            .iter()
-            .filter_map(|function| function.concurrency)
-            .max()
-            .unwrap_or(1)
-            .max(1);
+    if let Some(most) = function.max_concurrency {
+        let replicas = most.div_ceil(function.concurrency.unwrap_or(1).max(1)).max(1);
         text.comment(8, "max_concurrency, by what a replica takes at once.");
-        text.line(
-            8,
-            format!(
-                "autoscaling.knative.dev/max-scale: \"{}\"",
-                most.div_ceil(concurrency).max(1)
-            ),
-        );
+        text.line(8, format!("autoscaling.knative.dev/max-scale: \"{replicas}\""));
     }
-    if let Some(keep) = functions
-        .iter()
-        .filter_map(|function| function.keep_alive.as_ref())
-        .next()
-    {
+    if let Some(keep) = &function.keep_alive {
         // Knative takes up to an hour.
         let seconds = seconds(keep.typical()).clamp(1, 3_600);
         text.comment(8, "keep_alive");

@@ -11,6 +11,7 @@ mod wasmcloud;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::pack::PackError;
 use crate::project::{Function, Project};
 
 /// Who is to run it.
@@ -73,14 +74,58 @@ impl Export {
     }
 }
 
-pub fn export(target: Target, input: &Input<'_>) -> Export {
+/// # Errors
+/// When the target cannot tell two names apart.
+pub fn export(target: Target, input: &Input<'_>) -> Result<Export, PackError> {
+    let project = input.project;
+    let functions = || project.functions.values();
     match target {
+        Target::Compose => {}
+        Target::Knative => {
+            let shared = knative::shared(project);
+            differ(
+                "functions",
+                functions().filter(|f| !shared.contains(&f.name)).map(|f| &f.name),
+                dns_name,
+            )?;
+        }
+        Target::Spin | Target::WasmCloud => differ(
+            "functions",
+            functions().filter(|f| !f.routes.is_empty()).map(|f| &f.name),
+            dns_name,
+        )?,
+        Target::Sam => {
+            differ(
+                "functions",
+                functions().filter(|f| sam::is_there(input, &f.name)).map(|f| &f.name),
+                sam::id,
+            )?;
+            differ("queues", project.queues.keys(), sam::id)?;
+            differ("topics", project.topics.keys(), sam::id)?;
+            let variables: BTreeSet<String> = functions().flat_map(|f| input.secret_names(f)).collect();
+            differ("variables", variables.iter(), sam::id)?;
+        }
+    }
+    Ok(match target {
         Target::Compose => compose::export(input),
         Target::Knative => knative::export(input),
         Target::Sam => sam::export(input),
         Target::Spin => spin::export(input),
         Target::WasmCloud => wasmcloud::export(input),
+    })
+}
+
+/// Fails where two names become one, of which the target would keep but the last.
+fn differ<'a>(kind: &str, names: impl Iterator<Item = &'a String>, key: fn(&str) -> String) -> Result<(), PackError> {
+    let mut seen: BTreeMap<String, &String> = BTreeMap::new();
+    for name in names {
+        let key = key(name);
+        if let Some(other) = seen.insert(key.clone(), name) {
+            let message = format!("the {kind} {other} and {name} are both called {key} there");
+            return Err(PackError::new(message).remedy("rename one of them"));
+        }
     }
+    Ok(())
 }
 
 impl Input<'_> {

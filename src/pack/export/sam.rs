@@ -139,7 +139,7 @@ fn lambda(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Fu
 }
 
 /// Whether the template has the function.
-fn is_there(input: &Input<'_>, name: &str) -> bool {
+pub fn is_there(input: &Input<'_>, name: &str) -> bool {
     matches!(input.handlers.get(name), Some(Ok(_)))
 }
 
@@ -433,7 +433,7 @@ fn path(route: &Route) -> String {
 }
 
 /// Letters and digits, each word with a capital: `orders-dead` is `OrdersDead`.
-fn id(name: &str) -> String {
+pub fn id(name: &str) -> String {
     let words = name
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty());
