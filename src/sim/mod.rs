@@ -172,7 +172,8 @@ impl Scene {
     }
 
     /// Functions that are apart, each of which a lane can serve.
-    pub fn by_lanes(&self) -> bool {
+    #[cfg(test)]
+    fn by_lanes(&self) -> bool {
         self.apart() && (0..self.functions.len()).all(|at| self.fits_lane(at))
     }
 

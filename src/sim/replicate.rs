@@ -24,8 +24,12 @@ pub struct Replication {
 
 /// How many parts a replication of the scene has: each is one unit of work.
 pub fn parts(scene: &Scene) -> u64 {
-    let functions = if scene.apart() { scene.functions.len() } else { 1 };
-    (functions + scene.servers.len()) as u64
+    (function_parts(scene, scene.apart()) + scene.servers.len()) as u64
+}
+
+/// `apart`: what [`Scene::apart`] says, which looks at every function and so is asked once for all parts.
+fn function_parts(scene: &Scene, apart: bool) -> usize {
+    if apart { scene.functions.len() } else { 1 }
 }
 
 /// What a part came to.
@@ -37,7 +41,8 @@ enum Came {
 
 /// Runs the replications; `done` hears of each part that has ended, from whichever thread.
 pub fn run(scene: &Scene, seed: u64, replications: u32, done: &(dyn Fn() + Sync)) -> Vec<Replication> {
-    let parts = parts(scene);
+    let apart = scene.apart();
+    let parts = (function_parts(scene, apart) + scene.servers.len()) as u64;
     let work = parts * u64::from(replications);
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores.min(usize::try_from(work).unwrap_or(cores)).max(1);
@@ -50,7 +55,7 @@ pub fn run(scene: &Scene, seed: u64, replications: u32, done: &(dyn Fn() + Sync)
                 return;
             }
             let replication = (at / parts) as u32;
-            let came = part(scene, Seeds { seed, replication }, (at % parts) as usize);
+            let came = part(scene, apart, Seeds { seed, replication }, (at % parts) as usize);
             if let Some(whole) = ended.get(replication as usize) {
                 enter(scene, &mut whole.lock().unwrap_or_else(PoisonError::into_inner), came);
             }
@@ -73,8 +78,9 @@ pub fn run(scene: &Scene, seed: u64, replications: u32, done: &(dyn Fn() + Sync)
 #[cfg(test)]
 pub(super) fn one(scene: &Scene, seeds: Seeds) -> Replication {
     let mut whole = empty(scene);
-    for at in 0..parts(scene) {
-        enter(scene, &mut whole, part(scene, seeds, at as usize));
+    let apart = scene.apart();
+    for at in 0..function_parts(scene, apart) + scene.servers.len() {
+        enter(scene, &mut whole, part(scene, apart, seeds, at));
     }
     whole
 }
@@ -86,10 +92,8 @@ fn empty(scene: &Scene) -> Replication {
     whole
 }
 
-fn part(scene: &Scene, seeds: Seeds, at: usize) -> Came {
-    let apart = scene.apart();
-    let functions = if apart { scene.functions.len() } else { 1 };
-    match at.checked_sub(functions) {
+fn part(scene: &Scene, apart: bool, seeds: Seeds, at: usize) -> Came {
+    match at.checked_sub(function_parts(scene, apart)) {
         Some(server) => {
             let group = &scene.servers[server];
             Came::Server(server, Box::new(server::run(group, scene.window, seeds, server as u32)))
