@@ -84,6 +84,47 @@ fn a_sweep_is_a_table_and_a_file() {
 }
 
 #[test]
+fn each_output_goes_where_it_is_asked_for() {
+    let project = Project::new(&[("shop.sim.toml", SHOP)]);
+    let run = |args: &[&str]| {
+        let output = simulate(&project, args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    // The table is written although the page is on stdout, and JSON is on stdout although the others are files.
+    assert!(run(&["--html", "-", "--csv", "out.csv"]).starts_with("<!doctype html>"));
+    assert!(project.read("out.csv").starts_with("side,name,requests,"));
+    let json = run(&["--json", "--html", "one.html", "--csv", "again.csv"]);
+    assert!(serde_json::from_str::<Value>(&json).expect("JSON")["points"].is_array());
+    assert!(project.read("one.html").starts_with("<!doctype html>"));
+    assert_eq!(project.read("again.csv"), project.read("out.csv"));
+    assert_eq!(run(&["--csv", "-"]), project.read("out.csv"));
+    // Said before anything is read, and so before anything is simulated.
+    for (args, said, remedy) in [
+        (
+            &["--html", "-", "--json"][..],
+            "`--html -` and `--json`",
+            "--html report.html",
+        ),
+        (
+            &["--html", "-", "--csv", "-"],
+            "`--html -` and `--csv -`",
+            "--html report.html",
+        ),
+        (&["--csv", "-", "--json"], "`--csv -` and `--json`", "--csv figures.csv"),
+    ] {
+        let output = simulate(&project, &[&["none.sim.toml"], args].concat());
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(2), String::new()),
+            "{args:?}"
+        );
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(said) && stderr.contains(remedy), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
 fn mistakes_are_answered() {
     let project = Project::new(&[]);
     let none = simulate(&project, &[]);

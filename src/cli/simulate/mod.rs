@@ -66,13 +66,16 @@ pub struct Args {
     pub json: bool,
 
     /// Write a table of all figures to this file; `-` is stdout
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
     /// Write a report with tables and plots to this file, for a browser; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
+
+/// As the path of `--csv` and `--html`.
+const STDOUT: &str = "-";
 
 /// A file of a few lines, for those who have none.
 const EXAMPLE: &str = "\
@@ -95,6 +98,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         output::data(&printed(args, global)?)?;
         return Ok(ExitCode::SUCCESS);
     }
+    one_on_stdout(args)?;
     let plans = if args.measure {
         let (path, text) = measure::read(global)?;
         plans(args, &path, &text, None)?
@@ -165,32 +169,61 @@ fn simulation(args: &Args, plans: &[(Settings, Plan)], done: &(dyn Fn() + Sync))
         provider: first.scene.config.profile.name.clone(),
         seed,
         replications,
-        horizon_s: window.until.since(window.from).as_nanos() as f64 / 1e9,
+        horizon_s: window.seconds(),
         warmup_s: window.from.0 as f64 / 1e9,
         points,
         assumptions: assumptions(first, replications),
     })
 }
 
+/// Of what is asked for stdout takes one thing.
+fn one_on_stdout(args: &Args) -> Result<(), Failure> {
+    let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(STDOUT));
+    let asked = [
+        (is_stdout(&args.html), "`--html -`", "`--html report.html`"),
+        (is_stdout(&args.csv), "`--csv -`", "`--csv figures.csv`"),
+        (args.json, "`--json`", ""),
+    ];
+    let asked: Vec<(&str, &str)> = asked
+        .into_iter()
+        .filter_map(|(on_stdout, flag, into_file)| on_stdout.then_some((flag, into_file)))
+        .collect();
+    match asked.as_slice() {
+        [(_, into_file), _, ..] => {
+            let flags: Vec<&str> = asked.iter().map(|(flag, _)| *flag).collect();
+            Err(
+                Failure::usage(format!("stdout takes only one of {}", flags.join(" and ")))
+                    .remedy(format!("name a file, such as {into_file}")),
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the text into a file, or onto stdout, which is `taken` then.
+fn put(path: &Path, text: &str, taken: &mut bool) -> Result<(), Failure> {
+    if path == Path::new(STDOUT) {
+        *taken = true;
+        return Ok(output::data(text)?);
+    }
+    std::fs::write(path, text).map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))
+}
+
 fn show(simulation: &Simulation, args: &Args) -> Result<(), Failure> {
+    let mut taken = false;
     if let Some(path) = &args.html {
         let page =
             html::page(simulation).map_err(|fault| Failure::new(format!("the report cannot be made: {fault}")))?;
-        if path == Path::new("-") {
-            return Ok(output::data(&page)?);
-        }
-        std::fs::write(path, page)
-            .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))?;
+        put(path, &page, &mut taken)?;
     }
     if let Some(path) = &args.csv {
         let csv = simulation
             .csv()
             .map_err(|error| Failure::new(format!("the table cannot be made: {error}")))?;
-        if path == Path::new("-") {
-            return Ok(output::data(&csv)?);
-        }
-        std::fs::write(path, csv)
-            .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))?;
+        put(path, &csv, &mut taken)?;
+    }
+    if taken {
+        return Ok(());
     }
     let text = if args.json {
         json_line(simulation)?
