@@ -335,9 +335,27 @@ fn a_report_is_one_file_with_every_figure_and_nothing_from_elsewhere() {
 fn functions_are_measured_as_they_are() {
     let handler = "let starts = 0; export default { fetch(request) {
         if (request.url.endsWith('/broken')) throw new Error('broken on purpose');
+        if (request.headers.get('authorization')) throw new Error('the token is not known here');
+        if (request.method === 'POST' && request.headers.get('content-type') !== 'application/json') throw new Error('no JSON');
         let sum = 0; for (let n = 0; n < 20000; n++) sum += n; return new Response(`${starts++} ${sum}`); } };";
     let manifest = "[functions.sum]\nhttp = \"/sum/*\"\nmemory = \"256MB\"\nkeep_alive = \"5m\"\n[functions.plain]\nhttp = \"GET /plain/{id}\"\n";
-    let test = "[[step]]\nrequest = \"GET /sum/broken\"\nexpect.status = 502\n[[step]]\nrequest = \"GET /sum/1\"\nexpect.status = 200\n";
+    // The last two want what an earlier answer held: they are left out.
+    let test = r#"
+[[step]]
+request = "GET /sum/broken"
+expect.status = 502
+[[step]]
+request = "GET /sum/1"
+expect.status = 200
+[[step]]
+request = "POST /sum/2"
+json = { a = 1 }
+[[step]]
+request = "GET /sum/3"
+headers = { authorization = "Bearer ${token}" }
+[[step]]
+request = "GET /sum/${token}/broken"
+"#;
     let project = Project::new(&[
         ("emu.toml", manifest),
         ("functions/sum.js", handler),

@@ -11,13 +11,13 @@ use tokio::sync::mpsc;
 use super::project::{Figures, head, section};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
-use crate::cli::settings::{self, RunArgs};
+use crate::cli::settings::{self, Opened, RunArgs};
 use crate::cli::{Global, output, test};
 use crate::live::api::{Answered, SendRequest};
 use crate::live::{self, Live, Sink};
 use crate::platform::scaling::keep_alive::Policy;
 use crate::platform::time::Span;
-use crate::project::testfile::{Act, Content};
+use crate::project::testfile::Act;
 use crate::project::{ClockSetting, Project};
 use crate::report::event::{Event, Invocation, Stamped};
 use crate::report::number;
@@ -72,17 +72,14 @@ pub fn read(global: &Global) -> Result<(PathBuf, String), Failure> {
 
 async fn measured(global: &Global) -> Result<(PathBuf, String), Failure> {
     let requests = requests(global)?;
+    let opened = settings::open(global.project.as_deref(), &RunArgs::default())?;
+    let project = &opened.loaded.project;
+    let plain = plain(project)?;
     let mut times: BTreeMap<String, Times> = BTreeMap::new();
     for fresh in [true, false] {
-        round(global, &requests, fresh, &mut times).await?;
+        round(&opened, &requests, &plain, fresh, &mut times).await?;
     }
-    let project = settings::open(global.project.as_deref(), &RunArgs::default())?
-        .loaded
-        .project;
-    let mut text = head(
-        &project,
-        "the times that they took on this machine, and an assumed rate",
-    );
+    let mut text = head(project, "the times that they took on this machine, and an assumed rate");
     for (name, times) in &times {
         let Some(function) = project.functions.get(name) else {
             continue;
@@ -131,36 +128,27 @@ fn requests(global: &Global) -> Result<Vec<SendRequest>, Failure> {
             let Act::Request {
                 method,
                 path,
-                headers,
+                mut headers,
                 content,
             } = step.act.value
             else {
                 continue;
             };
-            let mut request = SendRequest {
+            let body = content.text();
+            let varies = |text: &String| text.contains("${");
+            if varies(&path) || headers.iter().any(|(_, value)| varies(value)) || body.as_ref().is_some_and(varies) {
+                continue;
+            }
+            if let Some(implied) = content.implied_type(headers.iter().map(|(name, _)| name.as_str())) {
+                headers.push(("content-type".to_owned(), implied.to_owned()));
+            }
+            requests.push(SendRequest {
                 method: Some(method),
                 path,
                 headers,
-                body: None,
+                body,
                 base64: None,
-            };
-            match content {
-                Content::None => {}
-                Content::Text(text) => request.body = Some(text),
-                Content::Json(value) => {
-                    let typed = |(name, _): &(String, String)| name.eq_ignore_ascii_case("content-type");
-                    if !request.headers.iter().any(typed) {
-                        request
-                            .headers
-                            .push(("content-type".to_owned(), "application/json".to_owned()));
-                    }
-                    request.body = Some(value.to_string());
-                }
-            }
-            let varies = |text: &str| text.contains("${");
-            if !varies(&request.path) && !request.body.as_deref().is_some_and(varies) {
-                requests.push(request);
-            }
+            });
         }
     }
     Ok(requests)
@@ -168,8 +156,9 @@ fn requests(global: &Global) -> Result<Vec<SendRequest>, Failure> {
 
 /// All requests on an emulator of their own, some times over.
 async fn round(
-    global: &Global,
+    opened: &Opened,
     requests: &[SendRequest],
+    plain: &[(String, SendRequest)],
     fresh: bool,
     times: &mut BTreeMap<String, Times>,
 ) -> Result<(), Failure> {
@@ -177,19 +166,17 @@ async fn round(
         clock: Some(ClockSetting::Real),
         ..RunArgs::default()
     };
-    let mut opened = settings::open(global.project.as_deref(), &run)?;
-    let project = &mut opened.loaded.project;
+    let mut project = opened.loaded.project.clone();
     // Nobody asks for its past.
     project.history.bytes_max = 0;
     for function in project.functions.values_mut() {
         function.min_instances = 0;
         function.keep_alive = Some(Policy::Fixed(if fresh { Span::ZERO } else { Span::MAX }));
     }
-    let plain = plain(project)?;
     let options = settings::private(&run, None, &project.dev, 0);
     let (sender, mut ended) = mpsc::unbounded_channel();
-    let live = live::start(opened.loaded.project, opened.read, options, Box::new(Ended(sender))).await?;
-    let sent = send_all(&live, requests, &plain, fresh, &mut ended, times).await;
+    let live = live::start(project, opened.read.clone(), options, Box::new(Ended(sender))).await?;
+    let sent = send_all(&live, requests, plain, fresh, &mut ended, times).await;
     live.shutdown().await;
     sent
 }
@@ -202,8 +189,8 @@ async fn send_all(
     ended: &mut mpsc::UnboundedReceiver<Invocation>,
     times: &mut BTreeMap<String, Times>,
 ) -> Result<(), Failure> {
-    if let Some((name, error)) = live.functions().into_iter().find_map(|f| Some((f.name, f.error?))) {
-        return Err(Failure::new(format!("{name} does not build\n{error}")));
+    if let Some(broken) = test::stage::broken(live) {
+        return Err(broken);
     }
     let client = Client::to(&live.control_url, None)?;
     for _ in 0..TIMES {

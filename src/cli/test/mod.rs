@@ -6,7 +6,7 @@ pub(super) mod fits;
 mod junit;
 mod run;
 mod show;
-mod stage;
+pub mod stage;
 mod swarm;
 pub(super) mod trial;
 mod update;

@@ -99,6 +99,24 @@ pub enum Content {
     Json(Value),
 }
 
+impl Content {
+    /// As it goes over HTTP; `None`: there is no body.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Content::None => None,
+            Content::Text(text) => Some(text.clone()),
+            Content::Json(value) => Some(value.to_string()),
+        }
+    }
+
+    /// The content type of what is written as JSON, unless one of the headers with these names says it.
+    pub fn implied_type<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+        let is_json = matches!(self, Content::Json(_));
+        let is_typed = names.any(|name| name.eq_ignore_ascii_case("content-type"));
+        (is_json && !is_typed).then_some("application/json")
+    }
+}
+
 /// What is expected; all of it may be absent.
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
@@ -249,6 +267,23 @@ mod tests {
         assert_eq!(file.always.queues.len(), 1);
         assert_eq!((file.outbound.len(), file.outbound[0].status), (2, 201));
         assert_eq!((file.faults.rules.len(), file.faults.seed), (8, Some(7)));
+    }
+
+    #[test]
+    fn json_has_its_type_unless_a_header_says_it() {
+        let json = Content::Json(serde_json::json!({ "a": 1 }));
+        assert_eq!(json.text().as_deref(), Some(r#"{"a":1}"#));
+        assert_eq!(json.implied_type(["x-a"].into_iter()), Some("application/json"));
+        assert_eq!(json.implied_type(["x-a", "Content-Type"].into_iter()), None);
+        let text = Content::Text("{}".to_owned());
+        assert_eq!(
+            (text.text().as_deref(), text.implied_type([].into_iter())),
+            (Some("{}"), None)
+        );
+        assert_eq!(
+            (Content::None.text(), Content::None.implied_type([].into_iter())),
+            (None, None)
+        );
     }
 
     #[test]
