@@ -135,22 +135,34 @@ impl Unit {
     }
 }
 
+impl Interval {
+    /// `899 to 901`, from nothing on; `None`: a single replication has no interval.
+    pub fn range(&self, unit: Unit) -> Option<String> {
+        let half = self.half_width?;
+        let low = (self.mean - half).max(0.0);
+        Some(format!("{} to {}", unit.show(low), unit.show(self.mean + half)))
+    }
+}
+
 impl Simulation {
-    /// Tables for a terminal, each line ended.
-    pub fn text(&self) -> String {
-        let mut out = format!(
-            "{}: {} of {}{}, seed {}, {}\n",
-            self.name,
+    /// `10 replications of 1 d after 1 h of warm-up, seed 1, AWS Lambda`
+    pub fn facts(&self) -> String {
+        let warmup = match self.warmup_s {
+            0.0 => String::new(),
+            warmup => format!(" after {} of warm-up", number::long(warmup * 1e3)),
+        };
+        format!(
+            "{} of {}{warmup}, seed {}, {}",
             number::plural(u64::from(self.replications), "replication", "replications"),
             number::long(self.horizon_s * 1e3),
-            if self.warmup_s > 0.0 {
-                format!(" after {} of warm-up", number::long(self.warmup_s * 1e3))
-            } else {
-                String::new()
-            },
             self.seed,
             self.provider
-        );
+        )
+    }
+
+    /// Tables for a terminal, each line ended.
+    pub fn text(&self) -> String {
+        let mut out = format!("{}: {}\n", self.name, self.facts());
         match self.points.as_slice() {
             [only] if only.settings.is_empty() => {
                 for side in most_called(&only.functions).into_iter().chain(&only.servers) {
@@ -235,22 +247,32 @@ fn lines(figures: &BTreeMap<&'static str, Interval>) -> String {
         let Some(interval) = figures.get(figure.name) else {
             continue;
         };
-        let show = |value| figure.unit.show(value);
-        let range = interval.half_width.map_or_else(
-            || "-".to_owned(),
-            |half| {
-                let low = (interval.mean - half).max(0.0);
-                format!("{} to {}", show(low), show(interval.mean + half))
-            },
-        );
-        table.row([figure.words.to_owned(), show(interval.mean), range]);
+        let range = interval.range(figure.unit).unwrap_or_else(|| "-".to_owned());
+        table.row([figure.words.to_owned(), figure.unit.show(interval.mean), range]);
     }
     table.render()
 }
 
-/// How many sides a sweep shows: of the many functions of a trace only what they come to together.
-pub fn sides(point: &Point) -> usize {
-    shown_functions(point) + point.servers.len()
+/// The points of a sweep by side, functions first: of the many functions of a trace only what they come to together. No list is
+/// empty.
+pub fn by_side(points: &[Point]) -> Vec<Vec<(&Point, &Side)>> {
+    let sides = points
+        .first()
+        .map_or(0, |first| shown_functions(first) + first.servers.len());
+    let of_side = |at| {
+        let of = |point| Some((point, side_of(point, at)?));
+        points.iter().filter_map(of).collect()
+    };
+    (0..sides)
+        .map(of_side)
+        .filter(|points: &Vec<_>| !points.is_empty())
+        .collect()
+}
+
+/// Figures of a side that are shown in a table with one point a line.
+pub fn shown(side: &Side) -> Vec<&'static Figure> {
+    let is_shown = |figure: &&Figure| !figure.heading.is_empty() && side.figures.contains_key(figure.name);
+    FIGURES.iter().filter(is_shown).collect()
 }
 
 fn shown_functions(point: &Point) -> usize {
@@ -260,37 +282,30 @@ fn shown_functions(point: &Point) -> usize {
     }
 }
 
-/// One of the [`sides`], functions first.
-pub fn side_of(point: &Point, at: usize) -> Option<Side> {
+fn side_of(point: &Point, at: usize) -> Option<&Side> {
     match at.checked_sub(shown_functions(point)) {
-        Some(server) => point.servers.get(server).cloned(),
-        None if point.functions.len() > SHOWN_MAX => point.all.clone(),
-        None => point.functions.get(at).cloned(),
+        Some(server) => point.servers.get(server),
+        None if point.functions.len() > SHOWN_MAX => point.all.as_ref(),
+        None => point.functions.get(at),
     }
 }
 
 /// One point a line, a table for each side.
 fn sweep(points: &[Point]) -> String {
     let mut out = String::new();
-    let Some(first) = points.first() else {
-        return out;
-    };
-    let sides = sides(first);
-    for at in 0..sides {
-        let Some(side) = side_of(first, at) else { continue };
-        let shown = |figure: &&Figure| !figure.heading.is_empty() && side.figures.contains_key(figure.name);
-        let shown: Vec<&Figure> = FIGURES.iter().filter(shown).collect();
+    for points in by_side(points) {
+        let Some((first, named)) = points.first() else { continue };
+        let shown = shown(named);
         let mut headings: Vec<String> = first.settings.iter().map(|(key, _)| key.clone()).collect();
         headings.extend(shown.iter().map(|figure| format!(">{}", figure.heading)));
         let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
         let mut table = Table::new(&headings);
-        for point in points {
-            let Some(side) = side_of(point, at) else { continue };
+        for (point, side) in &points {
             let values = point.settings.iter().map(|(_, value)| value.clone());
             let cells = shown.iter().map(|figure| cell(figure, side.figures.get(figure.name)));
             table.row(values.chain(cells));
         }
-        out.push_str(&format!("\n{}\n\n{}", side.name, table.render()));
+        out.push_str(&format!("\n{}\n\n{}", named.name, table.render()));
     }
     out
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::number;
 use super::simulation::{
-    FIGURES, Figure, Interval, Point, SHOWN_MAX, Side, Simulation, Unit, most_called, side_of, sides,
+    FIGURES, Figure, Interval, Point, SHOWN_MAX, Side, Simulation, Unit, by_side, most_called, shown,
 };
 use plot::{FLEET, Line, Series, TRAFFIC, WORKERS};
 
@@ -29,7 +29,10 @@ const SWEPT: [&str; 7] = [
 /// When a plot cannot be drawn, with what the plotting library says.
 pub fn page(simulation: &Simulation) -> Result<String, String> {
     let name = escaped(&simulation.name);
-    let mut body = format!("<h1>{name}</h1>\n<p class=\"facts\">{}</p>\n", facts(simulation));
+    let mut body = format!(
+        "<h1>{name}</h1>\n<p class=\"facts\">{}</p>\n",
+        escaped(&simulation.facts())
+    );
     match simulation.points.as_slice() {
         [only] if only.settings.is_empty() => single(&mut body, only, simulation.horizon_s)?,
         points => sweep(&mut body, points)?,
@@ -44,20 +47,6 @@ pub fn page(simulation: &Simulation) -> Result<String, String> {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
          <title>{name}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
-    ))
-}
-
-fn facts(simulation: &Simulation) -> String {
-    let warmup = match simulation.warmup_s {
-        0.0 => String::new(),
-        warmup => format!(" after {} of warm-up", number::long(warmup * 1e3)),
-    };
-    escaped(&format!(
-        "{} of {}{warmup}, seed {}, {}",
-        number::plural(u64::from(simulation.replications), "replication", "replications"),
-        number::long(simulation.horizon_s * 1e3),
-        simulation.seed,
-        simulation.provider
     ))
 }
 
@@ -99,15 +88,11 @@ fn figures(body: &mut String, figures: &BTreeMap<&'static str, Interval>) {
         let Some(interval) = figures.get(figure.name) else {
             continue;
         };
-        let show = |value| figure.unit.show(value);
-        let range = interval.half_width.map_or_else(String::new, |half| {
-            let low = (interval.mean - half).max(0.0);
-            format!("{} to {}", show(low), show(interval.mean + half))
-        });
+        let range = interval.range(figure.unit).unwrap_or_default();
         body.push_str(&format!(
             "<tr><th>{}</th><td class=\"n\">{}</td><td class=\"n dim\">{range}</td></tr>\n",
             figure.words,
-            show(interval.mean)
+            figure.unit.show(interval.mean)
         ));
     }
     body.push_str("</table>\n");
@@ -116,12 +101,7 @@ fn figures(body: &mut String, figures: &BTreeMap<&'static str, Interval>) {
 /// A table for each side, and plots in which the sides can be compared.
 fn sweep(body: &mut String, points: &[Point]) -> Result<(), String> {
     let Some(first) = points.first() else { return Ok(()) };
-    let by_side: Vec<Vec<(&Point, Side)>> = (0..sides(first))
-        .map(|at| {
-            let of = |point| Some((point, side_of(point, at)?));
-            points.iter().filter_map(of).collect()
-        })
-        .collect();
+    let by_side = by_side(points);
     body.push_str("<div class=\"grid\">\n");
     for figure in FIGURES.iter().filter(|figure| SWEPT.contains(&figure.name)) {
         let lines: Vec<Line> = by_side.iter().flat_map(|side| lines(figure, side)).collect();
@@ -129,14 +109,14 @@ fn sweep(body: &mut String, points: &[Point]) -> Result<(), String> {
         body.push_str(&plot::swept(figure, &lines, title)?);
     }
     body.push_str("</div>\n");
-    for side in by_side.iter().filter(|side| !side.is_empty()) {
+    for side in &by_side {
         table(body, side);
     }
     Ok(())
 }
 
 /// A figure of one side over the values of the first swept key; a line for each combination of the others.
-fn lines(figure: &Figure, points: &[(&Point, Side)]) -> Vec<Line> {
+fn lines(figure: &Figure, points: &[(&Point, &Side)]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for (point, side) in points {
         let Some(((_, value), others)) = point.settings.split_first() else {
@@ -160,10 +140,9 @@ fn lines(figure: &Figure, points: &[(&Point, Side)]) -> Vec<Line> {
 }
 
 /// One point a line; intervals as what may be added or taken away.
-fn table(body: &mut String, points: &[(&Point, Side)]) {
+fn table(body: &mut String, points: &[(&Point, &Side)]) {
     let Some((first, side)) = points.first() else { return };
-    let shown = |figure: &&Figure| !figure.heading.is_empty() && side.figures.contains_key(figure.name);
-    let shown: Vec<&Figure> = FIGURES.iter().filter(shown).collect();
+    let shown = shown(side);
     body.push_str(&format!("<section>\n<h2>{}</h2>\n<table>\n<tr>", escaped(&side.name)));
     for (key, _) in &first.settings {
         body.push_str(&format!("<th>{}</th>", escaped(key)));
