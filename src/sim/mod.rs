@@ -33,6 +33,7 @@ mod tests;
 pub mod trace;
 pub mod workload;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use platform_run::Tally;
@@ -44,18 +45,19 @@ use random::{Purpose, Seeds, Stream};
 use workload::{Arrivals, ClosedLoop, Pattern, Patterned};
 
 use crate::platform::cold_start::ColdStartModel;
-use crate::platform::config::{Config, FunctionSpec};
+use crate::platform::config::{ColdStarts, Config, FunctionSpec};
 use crate::platform::ids::FunctionId;
 use crate::platform::lane::Lane;
 use crate::platform::rng::Rng;
 use crate::platform::scaling::keep_alive::Policy;
 use crate::platform::time::Span;
+use crate::provider::Profile;
 use crate::report::simulation::SHOWN_MAX;
 
 /// What is simulated.
 #[derive(Clone)]
 pub struct Scene {
-    /// Functions have ids from 0 on; nothing is modelled by the platform itself (`ColdStarts::Off`).
+    /// As [`config`] makes it; functions have ids from 0 on.
     pub config: Arc<Config>,
     pub functions: Vec<Function>,
     pub servers: Vec<server::Group>,
@@ -150,6 +152,21 @@ impl Load {
             Load::Source(source) => source.open(function, seeds),
             Load::None => Box::new(workload::Nothing),
         }
+    }
+}
+
+/// Functions on a provider's platform. It models nothing by itself: how long things take is drawn here.
+fn config(functions: BTreeMap<FunctionId, FunctionSpec>, profile: Arc<Profile>) -> Config {
+    Config {
+        functions,
+        queues: BTreeMap::new(),
+        topics: BTreeMap::new(),
+        triggers: BTreeMap::new(),
+        profile,
+        cold_starts: ColdStarts::Off,
+        cron_wakes: false,
+        cron_grace: Span::MAX,
+        instance_flips: false,
     }
 }
 

@@ -9,7 +9,7 @@ use super::distribution::Distribution;
 use super::meter::{Bin, Measured, Meter};
 use super::random::{Purpose, Seeds, Stream};
 use super::workload::{Arrivals, Nothing};
-use super::{Scene, Starting};
+use super::{Scene, Starting, config};
 use crate::platform::Platform;
 use crate::platform::billing::Usage;
 use crate::platform::config::Config;
@@ -74,17 +74,10 @@ pub fn all<A: Arrivals>(scene: &Scene, seeds: Seeds, arrivals: &mut A) -> (Vec<T
 pub fn one<A: Arrivals>(scene: &Scene, at: usize, seeds: Seeds, arrivals: &mut A) -> Tally {
     let config = match scene.functions.len() {
         1 => Arc::clone(&scene.config),
-        _ => Arc::new(Config {
-            functions: BTreeMap::from([(FunctionId(0), scene.spec(at).clone())]),
-            queues: BTreeMap::new(),
-            topics: BTreeMap::new(),
-            triggers: BTreeMap::new(),
-            profile: Arc::clone(&scene.config.profile),
-            cold_starts: scene.config.cold_starts,
-            cron_wakes: scene.config.cron_wakes,
-            cron_grace: scene.config.cron_grace,
-            instance_flips: scene.config.instance_flips,
-        }),
+        _ => {
+            let only = BTreeMap::from([(FunctionId(0), scene.spec(at).clone())]);
+            Arc::new(config(only, Arc::clone(&scene.config.profile)))
+        }
     };
     let shell = Shell::new(scene, at as u32, &scene.functions[at..=at], config, seeds, false);
     run(shell, arrivals).0.pop().unwrap_or_default()
@@ -198,13 +191,11 @@ impl<'a> Shell<'a> {
             self.known.insert(invocation, service);
         }
         let function = function.wrapping_sub(self.first);
-        if let Some(function) = self.functions.get_mut(function as usize) {
-            function.meter.pass_to(now);
-            function.meter.arrived();
-        }
-        if let Some(all) = &mut self.all {
-            all.pass_to(now);
-            all.arrived();
+        let own = self.functions.get_mut(function as usize);
+        let own = own.map(|function| &mut function.meter);
+        for meter in [own, self.all.as_mut()].into_iter().flatten() {
+            meter.pass_to(now);
+            meter.arrived();
         }
         Input::Arrive {
             invocation,
@@ -260,17 +251,12 @@ impl<'a> Shell<'a> {
     }
 
     fn record(&mut self, record: &Record) {
-        let meter = &mut self.functions[record.function.0 as usize].meter;
-        meter.pass_to(record.ended_at);
-        match record.end {
-            End::Ran(_) => meter.ended(record.ended_at.since(record.arrived_at), record.cold),
-            _ => meter.refused(),
-        }
-        if let Some(all) = &mut self.all {
-            all.pass_to(record.ended_at);
+        let own = &mut self.functions[record.function.0 as usize].meter;
+        for meter in [Some(own), self.all.as_mut()].into_iter().flatten() {
+            meter.pass_to(record.ended_at);
             match record.end {
-                End::Ran(_) => all.ended(record.ended_at.since(record.arrived_at), record.cold),
-                _ => all.refused(),
+                End::Ran(_) => meter.ended(record.ended_at.since(record.arrived_at), record.cold),
+                _ => meter.refused(),
             }
         }
     }

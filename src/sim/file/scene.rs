@@ -1,6 +1,5 @@
 //! From a file's tables to a [`Plan`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -9,11 +8,11 @@ use toml::de::{DeTable, DeValue};
 use super::super::distribution::Distribution;
 use super::super::meter::Window;
 use super::super::trace::Trace;
-use super::super::{ColdStart, Function, Load, Scene, server};
+use super::super::{ColdStart, Function, Load, Scene, config, server};
 use super::spread::{parse_rate, spread, table, workload};
 use super::{Plan, keys, trace};
 use crate::platform::cold_start::ColdStartModel;
-use crate::platform::config::{ColdStarts, Config, FunctionSpec};
+use crate::platform::config::FunctionSpec;
 use crate::platform::ids::FunctionId;
 use crate::platform::rules::{RequestWait, Rules, ScaleUp};
 use crate::platform::time::{Span, Time};
@@ -156,17 +155,7 @@ fn scene(
     let (functions, specs): (Vec<Function>, Vec<FunctionSpec>) = functions.into_iter().unzip();
     let specs = specs.into_iter().zip(0u32..).map(|(spec, id)| (FunctionId(id), spec));
     Scene {
-        config: Arc::new(Config {
-            functions: specs.collect(),
-            queues: BTreeMap::new(),
-            topics: BTreeMap::new(),
-            triggers: BTreeMap::new(),
-            profile,
-            cold_starts: ColdStarts::Off,
-            cron_wakes: false,
-            cron_grace: Span::MAX,
-            instance_flips: false,
-        }),
+        config: Arc::new(config(specs.collect(), profile)),
         functions,
         servers,
         window,
