@@ -195,11 +195,7 @@ impl Due {
     /// Makes days so long that one thing falls into each, about, when that is no longer so.
     #[cold]
     fn look(&mut self) {
-        let seen = if self.seq < u64::from(LOOK_EVERY) {
-            self.seq
-        } else {
-            u64::from(LOOK_EVERY)
-        };
+        let seen = self.seq.min(u64::from(LOOK_EVERY));
         let lead = std::mem::take(&mut self.lead_ns) / seen.max(1);
         self.until_look = LOOK_EVERY;
         let gap = (lead / self.len.max(1) as u64).max(1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use super::meter::{Bin, Measured};
+use super::meter::{Bin, Measured, Sums};
 use super::{Replication, Scene};
 use crate::platform::billing::{Architecture, Priced, Usage, price_month};
 use crate::provider::Profile;
@@ -25,7 +25,7 @@ pub fn point(scene: &Scene, replications: &[Replication], settings: Vec<(String,
         let samples = replications.iter().zip(&prices).filter_map(|(came, prices)| {
             let tally = came.functions.get(at)?;
             let mut sample = common(&tally.measured);
-            fleet(&tally.measured, &mut sample);
+            fleet(&tally.measured, seconds, &mut sample);
             prices.function(at, tally.measured.sums.ended, &mut sample);
             Some(sample)
         });
@@ -41,9 +41,9 @@ pub fn point(scene: &Scene, replications: &[Replication], settings: Vec<(String,
             .collect();
         let samples = meters.iter().map(|meter| {
             let mut sample = common(meter);
-            servers(meter, &mut sample);
+            servers(meter, seconds, &mut sample);
             let hour = group.hour_picodollars as f64 / 1e12 * f64::from(group.count);
-            sample.insert("cost_dollars", hour * meter.seconds / 3_600.0);
+            sample.insert("cost_dollars", hour * seconds / 3_600.0);
             sample.insert("cost_month_dollars", hour * MONTH_S / 3_600.0);
             sample
         });
@@ -52,7 +52,7 @@ pub fn point(scene: &Scene, replications: &[Replication], settings: Vec<(String,
     });
     let together = || {
         let bins: Vec<&[Bin]> = replications.iter().map(|came| came.bins.as_slice()).collect();
-        side(ALL, all(replications, &prices), &bins, seconds)
+        side(ALL, all(replications, &prices, seconds), &bins, seconds)
     };
     Point {
         settings,
@@ -86,9 +86,9 @@ fn common(meter: &Measured) -> Sample {
     sample
 }
 
-fn fleet(meter: &Measured, sample: &mut Sample) {
+fn fleet(meter: &Measured, seconds: f64, sample: &mut Sample) {
     let sums = &meter.sums;
-    let nanos = meter.seconds * 1e9;
+    let nanos = seconds * 1e9;
     sample.insert("cold_share", share(sums.cold as f64, sums.ended as f64));
     sample.insert("instances_mean", sums.instances_ns as f64 / nanos);
     sample.insert("instances_max", f64::from(meter.peak));
@@ -98,23 +98,24 @@ fn fleet(meter: &Measured, sample: &mut Sample) {
     }
 }
 
-fn servers(meter: &Measured, sample: &mut Sample) {
+fn servers(meter: &Measured, seconds: f64, sample: &mut Sample) {
     let sums = &meter.sums;
     sample.insert("failed_share", share(sums.failed as f64, sums.arrivals as f64));
-    sample.insert("workers_mean", sums.instances_ns as f64 / (meter.seconds * 1e9));
+    sample.insert("workers_mean", sums.instances_ns as f64 / (seconds * 1e9));
 }
 
-fn all(replications: &[Replication], prices: &[Prices]) -> Vec<Sample> {
+fn all(replications: &[Replication], prices: &[Prices], seconds: f64) -> Vec<Sample> {
+    let nanos = seconds * 1e9;
     let sample = |(came, prices): (&Replication, &Prices)| {
-        let sum = |of: fn(&Measured) -> f64| came.functions.iter().map(|tally| of(&tally.measured)).sum::<f64>();
-        let arrivals = sum(|meter| meter.sums.arrivals as f64);
-        let instances = sum(|meter| meter.sums.instances_ns as f64 / (meter.seconds * 1e9));
-        let running = sum(|meter| meter.sums.running_ns as f64 / (meter.seconds * 1e9));
-        let ended = sum(|meter| meter.sums.ended as f64);
+        let sum = |of: &dyn Fn(&Sums) -> f64| came.functions.iter().map(|tally| of(&tally.measured.sums)).sum::<f64>();
+        let arrivals = sum(&|sums| sums.arrivals as f64);
+        let instances = sum(&|sums| sums.instances_ns as f64 / nanos);
+        let running = sum(&|sums| sums.running_ns as f64 / nanos);
+        let ended = sum(&|sums| sums.ended as f64);
         Sample::from([
             ("requests", arrivals),
-            ("refused_share", share(sum(|meter| meter.sums.refused as f64), arrivals)),
-            ("cold_share", share(sum(|meter| meter.sums.cold as f64), ended)),
+            ("refused_share", share(sum(&|sums| sums.refused as f64), arrivals)),
+            ("cold_share", share(sum(&|sums| sums.cold as f64), ended)),
             ("instances_mean", instances),
             ("running_mean", running),
             ("utilisation", share(running, instances)),

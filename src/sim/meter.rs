@@ -93,8 +93,6 @@ pub struct Meter {
 pub struct Measured {
     pub sums: Sums,
     pub peak: u32,
-    /// The length of the part that counts.
-    pub seconds: f64,
     /// Of the latencies, in microseconds, by [`QUANTILES`].
     pub latency_us: [u64; 3],
     pub bins: Vec<Bin>,
@@ -228,7 +226,6 @@ impl Meter {
         Measured {
             sums: self.sums,
             peak: self.peak,
-            seconds: self.window.seconds(),
             latency_us: QUANTILES.map(|share| self.latency_us.quantile(share)),
             bins: self.bins,
         }

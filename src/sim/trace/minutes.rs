@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
-use std::io::{BufReader, Seek as _, SeekFrom};
+use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -289,7 +289,8 @@ impl Day {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .trim(csv::Trim::All)
-            .from_reader(BufReader::with_capacity(BUFFER, file));
+            .buffer_capacity(BUFFER)
+            .from_reader(file);
         let mut record = csv::StringRecord::new();
         reader.read_record(&mut record).ok()?.then_some(record)
     }

@@ -9,7 +9,7 @@ pub mod synthetic;
 mod tests;
 
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ fn fault(file: &Path, line: Option<u64>, what: impl Into<String>) -> Fault {
     }
 }
 
-type Reader = csv::Reader<BufReader<File>>;
+type Reader = csv::Reader<File>;
 
 fn reader(path: &Path) -> Result<Reader, Fault> {
     let file = File::open(path).map_err(|error| fault(path, None, format!("cannot be read: {error}")))?;
@@ -114,7 +114,8 @@ fn reader(path: &Path) -> Result<Reader, Fault> {
     let file = File::open(path).map_err(|error| fault(path, None, format!("cannot be read: {error}")))?;
     Ok(csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .from_reader(BufReader::with_capacity(1 << 18, file)))
+        .buffer_capacity(1 << 18)
+        .from_reader(file))
 }
 
 fn headings(reader: &mut Reader, path: &Path) -> Result<Vec<String>, Fault> {
