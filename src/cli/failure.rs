@@ -104,6 +104,12 @@ impl Failure {
             }
         }
     }
+
+    /// Its lines without colour and without the first label: part of a report that says itself that something failed.
+    pub fn said(&self) -> String {
+        let text = self.render(&Style::default());
+        text.trim().trim_start_matches("error: ").to_owned()
+    }
 }
 
 impl From<Diagnostics> for Failure {
@@ -147,6 +153,10 @@ mod tests {
         assert_eq!(
             failure.render(&Style::default()),
             "error: no emulator runs here\n       really\nhelp: start one with `emu dev`\n"
+        );
+        assert_eq!(
+            failure.said(),
+            "no emulator runs here\n       really\nhelp: start one with `emu dev`"
         );
         assert_eq!(failure.code, 1);
         assert_eq!(Failure::usage("x").code, 2);

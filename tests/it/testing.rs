@@ -162,7 +162,10 @@ fn every_kind_of_expectation_can_fail() {
         ),
         ("expect.invocations = { apy = { total = 1 } }", "no function apy"),
         ("expect.kv = { seen = { last = 'x' } }", "has no key \"last\""),
-        ("expect.kv = { sene = { last = 'x' } }", "sene"),
+        (
+            "expect.kv = { sene = { last = 'x' } }",
+            "/api/a: no key-value store named sene",
+        ),
         ("expect.logs = { api = ['never said'] }", "has not written this line"),
         ("expect.events = [{ event = 'gave_up' }]", "this event did not come"),
         ("expect.max_cost = 0", "the invocations cost $0.0"),

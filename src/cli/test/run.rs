@@ -9,7 +9,6 @@ use crate::engine::Engine;
 use crate::live::outbound::Held;
 use crate::project::Target;
 use crate::project::testfile::TestFile;
-use crate::report::style::Style;
 
 use super::check::{self, Finding};
 use super::stage::{Answer, SEED, Setting, Stage};
@@ -102,10 +101,9 @@ fn project_of(file: &TestFile, named: Option<PathBuf>) -> Result<PathBuf, Failur
 }
 
 pub fn failed(step: Option<usize>, span: &std::ops::Range<usize>, failure: &Failure) -> Told {
-    let text = failure.render(&Style::default());
-    let text = text.trim_end();
-    let (message, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let mut finding = Finding::new(span, message.trim_start_matches("error: "));
+    let text = failure.said();
+    let (message, rest) = text.split_once('\n').unwrap_or((text.as_str(), ""));
+    let mut finding = Finding::new(span, message);
     if !rest.is_empty() {
         finding = finding.shown(rest);
     }

@@ -300,12 +300,7 @@ impl Stage {
     }
 
     async fn value(&self, store: &str, key: &str) -> Result<Option<String>, String> {
-        let said = |failure: Failure| {
-            failure
-                .render(&crate::report::style::Style::default())
-                .trim()
-                .to_owned()
-        };
+        let said = |failure: Failure| failure.said();
         let keys: api::KvKeys = self
             .control
             .get(&["_emu", "kv", store], &[("prefix", key)])

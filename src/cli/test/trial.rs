@@ -3,12 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::failure::Failure;
 use crate::engine::Engine;
 use crate::live::recording::Seen;
 use crate::project::faults::Faults;
 use crate::project::testfile::TestFile;
-use crate::report::style::Style;
 
 use super::run::{self, Asked};
 use super::stage::{Setting, Stage};
@@ -25,7 +23,8 @@ pub async fn answers(file: &TestFile, root: &Path, seed: u64, engine: &Engine) -
         record: false,
         engine,
     };
-    let stage = Stage::open(file, root, setting).await.map_err(told)?;
+    let stage = Stage::open(file, root, setting).await;
+    let stage = stage.map_err(|failure| failure.said())?;
     let mut seen = Vec::new();
     let mut vars = Vars::default();
     let mut outcome = Ok(());
@@ -42,7 +41,7 @@ pub async fn answers(file: &TestFile, root: &Path, seed: u64, engine: &Engine) -
                 }));
             }
             Err(failure) => {
-                outcome = Err(format!("{}: {}", step.title(), told(failure)));
+                outcome = Err(format!("{}: {}", step.title(), failure.said()));
                 break;
             }
         }
@@ -64,9 +63,4 @@ pub async fn doubts(file: Arc<TestFile>, root: &Path, engine: &Engine) -> Vec<St
         format!("{step}{}", told.finding.message)
     };
     ended.findings.iter().map(one).collect()
-}
-
-fn told(failure: Failure) -> String {
-    let text = failure.render(&Style::default());
-    text.trim().trim_start_matches("error: ").to_owned()
 }
