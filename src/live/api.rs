@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::exchange::Kept;
 use super::manual::Happened;
 use crate::report::event;
 
@@ -266,6 +267,17 @@ pub struct InvocationDetail {
     /// Why there is no request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_kept: Option<String>,
+}
+
+impl InvocationDetail {
+    /// Adds what it was given and answered, where that is kept.
+    pub(super) fn keep(&mut self, kept: Option<Kept>) {
+        if let Some(kept) = kept {
+            self.request = Some(kept.request);
+            self.response = kept.response;
+            self.outbound = kept.outbound;
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::failure::Failure;
 use crate::project::testfile::Act;
-use crate::project::testfile::write::{is_toml, quoted, value as toml};
+use crate::project::testfile::write::{outbound, value as toml};
 
 use super::run::Ended;
 use super::stage::Answer;
@@ -62,27 +62,12 @@ fn recorded(ended: &Ended) -> String {
             continue;
         }
         known.push((&held.method, &held.url));
-        let url = quoted(&format!("{} {}", held.method, held.url));
-        text.push_str(&format!(
-            "\n[[outbound]]\nurl = {url}\nstatus = {}\n",
-            held.answer.status.as_u16()
-        ));
-        let kind = held
-            .answer
-            .headers
-            .get("content-type")
-            .and_then(|kind| kind.to_str().ok());
-        if let Some(kind) = kind {
-            text.push_str(&format!("headers = {{ content-type = {} }}\n", quoted(kind)));
-        }
+        let kind = held.answer.headers.get("content-type");
+        let kind = kind.and_then(|kind| kind.to_str().ok());
         let body = String::from_utf8_lossy(&held.answer.body);
-        // What TOML has no words for is kept as text.
-        match serde_json::from_str::<Value>(&body) {
-            Ok(value) if (value.is_object() || value.is_array()) && is_toml(&value) => {
-                text.push_str(&format!("json = {}\n", toml(&value)));
-            }
-            _ => text.push_str(&format!("body = {}\n", quoted(&body))),
-        }
+        let request = format!("{} {}", held.method, held.url);
+        text.push('\n');
+        text.push_str(&outbound(&request, held.answer.status.as_u16(), kind, &body));
     }
     text
 }

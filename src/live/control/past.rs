@@ -146,11 +146,7 @@ pub async fn invocation(server: &Server, id: &str) -> Answer<api::InvocationDeta
             // Memory forgets bodies before it forgets invocations.
             if found.request.is_none() && server.driver.0.exchanges.is_on() {
                 let older = ask(server, move |connection| history::exchange(connection, &wanted)).await?;
-                if let Some(kept) = older.flatten() {
-                    found.request = Some(kept.request);
-                    found.response = kept.response;
-                    found.outbound = kept.outbound;
-                }
+                found.keep(older.flatten());
             }
             found
         }

@@ -313,14 +313,10 @@ pub fn topics(driver: &Driver) -> Vec<api::Topic> {
 }
 
 pub fn invocation(driver: &Driver, id: InvocationId) -> Option<api::InvocationDetail> {
-    driver.0.hub.read(|history, renderer| {
+    let (mut found, exchange) = driver.0.hub.read(|history, renderer| {
         let (at, done) = history.invocation(id)?;
         let lines = history.log(id).iter();
-        let kept = done
-            .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.kept(driver.0.hub.secrets()));
-        Some(api::InvocationDetail {
+        let found = api::InvocationDetail {
             time: rfc3339(*at),
             invocation: renderer.invocation(done),
             log: lines
@@ -330,12 +326,16 @@ pub fn invocation(driver: &Driver, id: InvocationId) -> Option<api::InvocationDe
                 })
                 .collect(),
             log_dropped: done.log_bytes_dropped,
-            response: kept.as_ref().and_then(|kept| kept.response.clone()),
-            outbound: kept.as_ref().map(|kept| kept.outbound.clone()).unwrap_or_default(),
-            request: kept.map(|kept| kept.request),
+            response: None,
+            outbound: Vec::new(),
+            request: None,
             not_kept: None,
-        })
-    })
+        };
+        Some((found, done.exchange.clone()))
+    })?;
+    // Looking for secrets takes a while, and the reporter does not wait for it.
+    found.keep(exchange.and_then(|exchange| exchange.kept(driver.0.hub.secrets())));
+    Some(found)
 }
 
 /// An HTTP answer as `invoke` shows it: the shape of API Gateway.

@@ -92,17 +92,18 @@ pub fn invocation(connection: &Connection, id: &str) -> rusqlite::Result<Option<
         }),
         _ => None,
     };
-    let kept = exchange(connection, id)?;
-    Ok(Some(api::InvocationDetail {
+    let mut found = api::InvocationDetail {
         time: listed.time,
         invocation: listed.invocation,
         log: log.into_iter().filter_map(line).collect(),
         log_dropped: 0,
-        response: kept.as_ref().and_then(|kept| kept.response.clone()),
-        outbound: kept.as_ref().map(|kept| kept.outbound.clone()).unwrap_or_default(),
-        request: kept.map(|kept| kept.request),
+        response: None,
+        outbound: Vec::new(),
+        request: None,
         not_kept: None,
-    }))
+    };
+    found.keep(exchange(connection, id)?);
+    Ok(Some(found))
 }
 
 /// What an invocation was given and answered, where it is kept.

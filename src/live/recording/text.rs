@@ -8,7 +8,7 @@ use crate::live::api::{KeptOutbound, KeptRequest, RecordedStep};
 use crate::live::clock::instant;
 use crate::live::redact::MARK;
 use crate::project::testfile::pattern::ANY;
-use crate::project::testfile::write::{is_toml, key, quoted, value as toml};
+use crate::project::testfile::write::{self, is_toml, key, quoted, value as toml};
 
 /// Longest body that is expected.
 const BODY_BYTES_MAX: usize = 4_000;
@@ -337,21 +337,8 @@ fn outbound(calls: &[KeptOutbound]) -> String {
         if call.content.truncated {
             out.push_str(&format!("# only the head of {} bytes is kept\n", call.content.bytes));
         }
-        out.push_str(&format!(
-            "[[outbound]]\nurl = {}\nstatus = {}\n",
-            quoted(&url),
-            call.status
-        ));
-        if let Some(kind) = &call.content_type {
-            out.push_str(&format!("headers = {{ content-type = {} }}\n", quoted(kind)));
-        }
-        match serde_json::from_str::<Value>(body) {
-            Ok(value) if (value.is_object() || value.is_array()) && is_toml(&value) => {
-                out.push_str(&format!("json = {}\n", toml(&value)));
-            }
-            _ if body.is_empty() => {}
-            _ => out.push_str(&format!("body = {}\n", quoted(body))),
-        }
+        let kind = call.content_type.as_deref();
+        out.push_str(&write::outbound(&url, call.status, kind, body));
     }
     out
 }

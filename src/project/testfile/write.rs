@@ -33,6 +33,24 @@ pub fn is_toml(value: &Value) -> bool {
     }
 }
 
+/// An answer of the outside as a table. `request`: method and URL.
+#[must_use]
+pub fn outbound(request: &str, status: u16, content_type: Option<&str>, body: &str) -> String {
+    let mut text = format!("[[outbound]]\nurl = {}\nstatus = {status}\n", quoted(request));
+    if let Some(kind) = content_type {
+        text.push_str(&format!("headers = {{ content-type = {} }}\n", quoted(kind)));
+    }
+    match serde_json::from_str::<Value>(body) {
+        Ok(json) if (json.is_object() || json.is_array()) && is_toml(&json) => {
+            text.push_str(&format!("json = {}\n", value(&json)));
+        }
+        _ if body.is_empty() => {}
+        // What TOML has no words for is kept as text.
+        _ => text.push_str(&format!("body = {}\n", quoted(body))),
+    }
+    text
+}
+
 /// A key, bare where it may be.
 #[must_use]
 pub fn key(name: &str) -> String {
