@@ -204,6 +204,69 @@ fn ps_and_bill_show_the_whole_group() {
     assert_eq!(first.control("/_emu/members").as_array().map(Vec::len), Some(1));
 }
 
+#[test]
+fn an_expired_value_takes_nothing_with_it_that_came_after_it() {
+    const KEYS: usize = 100;
+    let nats = Nats::start();
+    let emu = member(&nats, &manifest("[kv.carts]\n"));
+    let put = |key: &str| {
+        let put = emu.control_post("/_emu/kv/carts/put", &json!({"key": key, "value": "new"}));
+        assert!(put.status.is_success(), "{}", put.text());
+    };
+    put("makes-the-bucket");
+    let subject = |key: &str| format!("$KV.emu-shop-kv-carts.{key}");
+    let expired = |key: String| {
+        nats.ask(|broker| async move {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Emu", r#"{"expires_at":1}"#);
+            let sent = broker.publish_with_headers(subject(&key), headers, "old".into());
+            sent.await.expect("sent").await.expect("taken")
+        })
+    };
+    let entries = || {
+        nats.ask(|broker| async move {
+            let stream = broker.get_stream("KV_emu-shop-kv-carts").await.expect("a stream");
+            stream.cached_info().state.messages
+        })
+    };
+    let keys: Vec<String> = (0..KEYS).map(|n| format!("k{n}")).collect();
+    for key in &keys {
+        expired(key.clone());
+    }
+    let value = |key: &str| {
+        let url = format!("{}/_emu/kv/carts/value?key={key}", emu.control_url());
+        crate::harness::request(http::Method::GET, &url, &[], String::new())
+    };
+    let together = std::sync::Barrier::new(2);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for key in &keys {
+                together.wait();
+                let found = value(key);
+                assert!(
+                    found.status.as_u16() == 404 || found.json()["value"] == "new",
+                    "{}",
+                    found.text()
+                );
+            }
+        });
+        for key in &keys {
+            together.wait();
+            put(key);
+        }
+    });
+    let lost: Vec<&String> = keys.iter().filter(|key| value(key).status.as_u16() != 200).collect();
+    assert_eq!(lost, Vec::<&String>::new());
+    // A list drops what it comes across, and only that.
+    for key in ["x", "y", "z"] {
+        expired(key.to_owned());
+    }
+    assert_eq!(entries(), KEYS as u64 + 4);
+    let listed = emu.control("/_emu/kv/carts?limit=1000");
+    assert_eq!(listed["keys"].as_array().map(Vec::len), Some(KEYS + 1), "{listed}");
+    assert_eq!(entries(), KEYS as u64 + 1);
+}
+
 /// What `emu dev` says when it cannot start.
 fn refusal(args: &[&str]) -> (Option<i32>, String) {
     let project = Project::new(&[("emu.toml", "[queues.jobs]\n")]);

@@ -4,12 +4,17 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use async_nats::jetstream::{self, ContextBuilder};
+use futures::StreamExt as _;
 use tempfile::TempDir;
 
 /// How long a server may take to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A cluster that chooses who leads does not answer.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// A server on any free port; ended when dropped.
 pub struct Nats {
@@ -22,11 +27,62 @@ impl Nats {
     /// # Panics
     /// When there is no nats-server, with what to do about it.
     pub fn start() -> Nats {
-        Nats::run(TempDir::new().expect("a temporary folder"), None, true)
+        Nats::run(TempDir::new().expect("a temporary folder"), None, true, &[]).0
+    }
+
+    /// Three that keep things together, each of which tells of itself only.
+    pub fn cluster() -> [Nats; 3] {
+        let join = |name: &str, others: &str| {
+            let cluster = ["-n", name, "--cluster_name", "test", "--cluster", "nats://127.0.0.1:-1"];
+            let more = [&cluster[..], &["--no_advertise", "--routes", others]].concat();
+            Nats::run(TempDir::new().expect("a temporary folder"), None, true, &more)
+        };
+        // A server of a cluster wants to know of the others; nobody is at these ports.
+        let (first, port) = join("first", "nats://127.0.0.1:1,nats://127.0.0.1:2");
+        let others = format!("nats://127.0.0.1:{}", port.expect("a port for the others"));
+        [first, join("second", &others).0, join("third", &others).0]
     }
 
     pub fn without_jetstream() -> Nats {
-        Nats::run(TempDir::new().expect("a temporary folder"), None, false)
+        Nats::run(TempDir::new().expect("a temporary folder"), None, false, &[]).0
+    }
+
+    /// Speaks to the server without an emulator.
+    pub fn ask<T, F: Future<Output = T>>(&self, work: impl FnOnce(jetstream::Context) -> F) -> T {
+        let url = self.url();
+        runtime().block_on(async move {
+            let client = async_nats::connect(url).await.expect("a connection");
+            let context = ContextBuilder::new().timeout(ANSWER_MAX).build(client);
+            work(context).await
+        })
+    }
+
+    /// Listens from now on; the handle ends with so many that were published with an id, as subject and id.
+    pub fn listen(&self, subject: &'static str, many: usize) -> JoinHandle<Vec<(String, String)>> {
+        let url = self.url();
+        let (ready, listens) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            runtime().block_on(async {
+                let client = async_nats::connect(url).await.expect("a connection");
+                let mut messages = client.subscribe(subject).await.expect("a subscription");
+                // An answer on this connection comes after the subscription.
+                let account = jetstream::new(client).query_account().await;
+                account.expect("JetStream");
+                let _ = ready.send(());
+                let mut heard = Vec::new();
+                while heard.len() < many {
+                    let message = tokio::time::timeout(PATIENCE, messages.next()).await;
+                    let message = message.expect("published in time").expect("a server");
+                    let headers = message.headers.unwrap_or_default();
+                    if let Some(id) = headers.get(async_nats::header::NATS_MESSAGE_ID) {
+                        heard.push((message.subject.to_string(), id.to_string()));
+                    }
+                }
+                heard
+            })
+        });
+        listens.recv_timeout(PATIENCE).expect("a subscription");
+        thread
     }
 
     pub fn url(&self) -> String {
@@ -43,10 +99,11 @@ impl Nats {
         }
     }
 
-    fn run(folder: TempDir, port: Option<u16>, jetstream: bool) -> Nats {
+    /// With the port for others of its cluster.
+    fn run(folder: TempDir, port: Option<u16>, jetstream: bool, cluster: &[&str]) -> (Nats, Option<u16>) {
         let mut command = Command::new(program());
         let port = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
-        command.args(["-a", "127.0.0.1", "-p", &port]);
+        command.args(["-a", "127.0.0.1", "-p", &port]).args(cluster);
         if jetstream {
             command.arg("-js").arg("-sd").arg(folder.path());
         }
@@ -62,18 +119,25 @@ impl Nats {
             )
         });
         let err = child.stderr.take().expect("piped");
-        let (found, port) = mpsc::channel();
+        let (found, ports) = mpsc::channel();
+        let alone = cluster.is_empty();
         std::thread::spawn(move || {
             let mut lines = BufReader::new(err);
-            let mut port = None;
+            let (mut port, mut route, mut is_ready) = (None, None, false);
             let mut line = String::new();
             while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
-                let listening = line.split_once("Listening for client connections on 127.0.0.1:");
-                port = listening.and_then(|(_, port)| port.trim().parse::<u16>().ok()).or(port);
-                if line.contains("Server is ready")
-                    && let Some(port) = port
+                let listening = |what: &str| {
+                    let (_, port) = line.split_once(&format!("Listening for {what} connections on 127.0.0.1:"))?;
+                    port.trim().parse::<u16>().ok()
+                };
+                port = listening("client").or(port);
+                route = listening("route").or(route);
+                is_ready |= line.contains("Server is ready");
+                if let Some(port) = port
+                    && is_ready
+                    && (alone || route.is_some())
                 {
-                    let _ = found.send(port);
+                    let _ = found.send((port, route));
                     break;
                 }
                 line.clear();
@@ -81,8 +145,8 @@ impl Nats {
             // It writes on; nobody reads what it says.
             let _ = lines.read_to_end(&mut Vec::new());
         });
-        let port = port.recv_timeout(PATIENCE).expect("the server says that it is ready");
-        Nats { child, port, folder }
+        let (port, route) = ports.recv_timeout(PATIENCE).expect("the server says that it is ready");
+        (Nats { child, port, folder }, route)
     }
 
     fn end(&mut self) {
@@ -105,8 +169,13 @@ pub struct Stopped {
 
 impl Stopped {
     pub fn start(self) -> Nats {
-        Nats::run(self.folder, Some(self.port), true)
+        Nats::run(self.folder, Some(self.port), true, &[]).0
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("a runtime")
 }
 
 /// Where `scripts/test` puts it, unless EMU_TEST_NATS says otherwise or it is installed.

@@ -6,20 +6,22 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::label::{json, value};
+use super::label::{HEADER, json, value};
 use super::place::{decode, encode};
-use super::{Inner, away};
-use crate::live::store::{KvEntry, KvListed, KvPage, StoreError};
+use super::{Inner, away, too_large};
+use crate::live::store::{KvEntry, KvListed, KvPage, StoreError, is_over};
 use crate::platform::time::Time;
 
-const HEADER: &str = "Emu";
 /// Tries to be the one who changes a number.
 const TRIES: usize = 1_000;
 /// How long a list waits for the next of its keys.
 const LIST_MAX: Duration = Duration::from_secs(5);
+/// Expired keys that one list deletes at most: each is a request of its own.
+const EXPIRED_MAX: usize = 1_000;
+const FORGET_AT_ONCE: usize = 32;
 
 /// What stands beside a value.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,9 +40,18 @@ impl Beside {
         text.and_then(|text| serde_json::from_str(text.as_str()).ok())
             .unwrap_or_default()
     }
+}
 
-    fn is_over(&self, now: Time) -> bool {
-        self.expires_at.is_some_and(|at| at <= now.0)
+/// Deletes what has expired, as far as nobody has put anything there since. That it fails is no matter: nobody sees it any more.
+async fn forget(stream: &Stream, expired: Vec<(String, u64)>) {
+    let each = futures::stream::iter(expired.into_iter().map(Ok));
+    let done = each.try_for_each_concurrent(FORGET_AT_ONCE, |(subject, revision)| async move {
+        // Up to this one and not beyond.
+        let purged = stream.purge().filter(subject).sequence(revision + 1).await;
+        purged.map(drop)
+    });
+    if let Err(error) = done.await {
+        tracing::debug!("what has expired was not deleted: {error}");
     }
 }
 
@@ -88,11 +99,9 @@ impl Inner {
         match answered {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
-            Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => Err(StoreError::Failed(format!(
-                "a value of {} bytes is larger than the bus at {} takes: raise its max_payload",
-                entry.value.len(),
-                self.url
-            ))),
+            Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                Err(too_large(self, "value", entry.value.len()))
+            }
             Err(error) => Err(away(self, "a value was not taken", &error)),
         }
     }
@@ -119,11 +128,11 @@ impl Inner {
 
     pub async fn kv_get(&self, store: &str, key: &str, now: Time) -> Result<Option<KvEntry>, StoreError> {
         let (stream, prefix) = self.kv(store).await?;
-        let (_, found) = self.kv_read(&stream, &format!("{prefix}{}", encode(key))).await?;
+        let subject = format!("{prefix}{}", encode(key));
+        let (revision, found) = self.kv_read(&stream, &subject).await?;
         match found {
-            Some(entry) if entry.expires_at.is_some_and(|at| at <= now) => {
-                // Nobody sees it any more in any case.
-                let _ = self.kv_delete(store, key).await;
+            Some(entry) if is_over(entry.expires_at, now) => {
+                forget(&stream, vec![(subject, revision)]).await;
                 Ok(None)
             }
             found => Ok(found),
@@ -175,7 +184,7 @@ impl Inner {
         let failed = |error: &dyn std::fmt::Display| away(self, "keys cannot be listed", error);
         let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
         let mut left = consumer.cached_info().num_pending;
-        let mut keys = Vec::new();
+        let (mut keys, mut expired) = (Vec::new(), Vec::new());
         while left > 0 {
             let most = usize::try_from(left.min(1_000)).unwrap_or(1);
             let asked = consumer.batch().max_messages(most).expires(LIST_MAX).messages().await;
@@ -183,17 +192,30 @@ impl Inner {
             let before = left;
             while let Some(message) = batch.next().await {
                 let message = message.map_err(|error| failed(&error))?;
-                left = message.info().map_or(0, |info| info.pending);
+                let revision = match message.info() {
+                    Ok(info) => {
+                        left = info.pending;
+                        info.stream_sequence
+                    }
+                    Err(error) => return Err(failed(&error)),
+                };
                 let headers = message.headers.as_ref();
                 let beside = Beside::read(headers);
-                if is_deleted(headers) || beside.is_over(now) {
+                if is_deleted(headers) {
+                    continue;
+                }
+                let expires_at = beside.expires_at.map(Time);
+                if is_over(expires_at, now) {
+                    if expired.len() < EXPIRED_MAX {
+                        expired.push((message.subject.to_string(), revision));
+                    }
                     continue;
                 }
                 if let Some(key) = message.subject.strip_prefix(&prefix).and_then(decode) {
                     keys.push(KvListed {
                         key,
                         metadata: beside.metadata,
-                        expires_at: beside.expires_at.map(Time),
+                        expires_at,
                     });
                 }
             }
@@ -203,6 +225,7 @@ impl Inner {
         }
         // Gone by itself in a while otherwise.
         let _ = stream.delete_consumer(&consumer.cached_info().name).await;
+        forget(&stream, expired).await;
         Ok(keys)
     }
 
@@ -218,7 +241,7 @@ impl Inner {
         let subject = format!("{prefix}{}", encode(key));
         for _ in 0..TRIES {
             let (revision, found) = self.kv_read(&stream, &subject).await?;
-            let found = found.filter(|entry| entry.expires_at.is_none_or(|at| at > now));
+            let found = found.filter(|entry| !is_over(entry.expires_at, now));
             let (sum, entry) = match KvEntry::plus(found, delta, expires_at) {
                 Ok(changed) => changed,
                 Err(refused) => return Ok(Err(refused)),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::live::messages::Content;
 
 /// The header's name.
-const HEADER: &str = "Emu";
+pub(super) const HEADER: &str = "Emu";
 
 /// A message, a topic's message or an event. Times are nanoseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -118,6 +118,14 @@ fn away(inner: &Inner, what: &str, error: &dyn std::fmt::Display) -> StoreError 
     StoreError::Away(format!("{what} on the bus at {}: {error}", inner.url))
 }
 
+/// The broker will never take it as it is set up.
+fn too_large(inner: &Inner, what: &str, bytes: usize) -> StoreError {
+    StoreError::Failed(format!(
+        "a {what} of {bytes} bytes is larger than the bus at {} takes: raise its max_payload",
+        inner.url
+    ))
+}
+
 impl Keeper for Bus {
     fn take_in(&self, intake: Vec<Intake>) -> Kept<'_, Taken> {
         Box::pin(self.0.take_in(intake))

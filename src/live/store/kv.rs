@@ -229,7 +229,8 @@ fn list(
     Ok((page, expired))
 }
 
-fn is_over(expires_at: Option<Time>, now: Time) -> bool {
+/// Whether an entry is not seen any more.
+pub fn is_over(expires_at: Option<Time>, now: Time) -> bool {
     expires_at.is_some_and(|at| at <= now)
 }
 

@@ -31,7 +31,7 @@ use crate::platform::effect::StoreChange;
 
 pub use folder::{DATABASE, Held, holder};
 pub use intake::Intake;
-pub use kv::{Entry as KvEntry, Listed as KvListed, Page as KvPage};
+pub use kv::{Entry as KvEntry, Listed as KvListed, Page as KvPage, is_over};
 pub use restore::{Piece, Publication};
 
 use thread::{Class, Op, Shared};
