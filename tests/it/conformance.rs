@@ -58,6 +58,7 @@ on_both! {
     a_delay_is_waited_for
     a_full_queue_refuses
     a_queue_that_left_and_came_back_goes_on
+    a_batch_keeps_its_order_and_may_fill_a_queue
     a_queue_is_looked_into_and_emptied
     a_topic_hands_on_to_all_that_want_it
     events_end_at_their_destinations
@@ -307,6 +308,34 @@ fn a_queue_that_left_and_came_back_goes_on(place: &Place) {
     until(&emu, "/_emu/queues", |queues| queues[0]["name"] == "other");
     emu.project.write("emu.toml", manifest);
     emu.wait("log", |e| e["text"] == "did 2");
+}
+
+fn a_batch_keeps_its_order_and_may_fill_a_queue(place: &Place) {
+    let manifest = "[functions.sender]\nsource = \"functions/sender.js\"\nhttp = \"/\"\n\
+        bind = { ORDERED = \"queue:ordered\", PLAIN = \"queue:plain\" }\n\
+        [queues.ordered]\nfifo = true\nmax_messages = 40\n[queues.plain]\nmax_messages = 40\n";
+    let sender = "export default { async fetch(request, env) {
+        const of = (more) => Array.from({ length: 40 }, (_, n) => ({ body: n, ...more(n) }));
+        await env.ORDERED.sendBatch(of((n) => ({ groupId: 'g', deduplicationId: `${n}` })));
+        await env.PLAIN.sendBatch(of(() => ({})));
+        return new Response('sent');
+    } };";
+    let emu = place.start(&[("emu.toml", manifest), ("functions/sender.js", sender)]);
+    let sent = emu.get("/");
+    assert_eq!(sent.text(), "sent");
+    let bodies = |queue: &str| -> Vec<u64> {
+        let seen = emu.control(&format!("/_emu/queues/{queue}/messages?max=100"));
+        let seen = seen.as_array().expect("a list").iter();
+        seen.filter_map(|message| message["body"].as_u64()).collect()
+    };
+    let all: Vec<u64> = (0..40).collect();
+    assert_eq!(bodies("ordered"), all);
+    let mut plain = bodies("plain");
+    plain.sort_unstable();
+    assert_eq!(plain, all);
+    until(&emu, "/_emu/queues/plain", |queue| queue["visible"] == 40);
+    let more = emu.control_post("/_emu/queues/plain/messages", &json!({"body": 40}));
+    assert_eq!(more.json()["error"]["code"], "queue-full", "{}", more.text());
 }
 
 fn a_full_queue_refuses(place: &Place) {

@@ -1,19 +1,19 @@
 //! What comes in from outside: published, and acknowledged once the broker has it.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::kv::CreateErrorKind;
-use async_nats::jetstream::publish::PublishAck;
 use bytes::Bytes;
 use futures::future::try_join_all;
 
 use super::connect::ANSWER_MAX;
 use super::label::Label;
 use super::place::{Place, encode};
-use super::{Inner, away};
+use super::{Inner, away, too_large};
 use crate::live::keeper::Taken;
 use crate::live::messages::Content;
 use crate::live::store::{Intake, StoreError};
@@ -28,19 +28,47 @@ const NEARLY_FULL: u64 = 10;
 
 impl Inner {
     pub async fn take_in(&self, intake: Vec<Intake>) -> Result<Taken, StoreError> {
-        let several = intake.len() as u64;
-        let each = intake.into_iter().map(|one| self.take_one(one, several));
-        Ok(Taken::There(try_join_all(each).await?))
+        self.prepare(&intake).await?;
+        let mut kept = vec![0; intake.len()];
+        let lanes = lanes(intake).into_iter().map(|lane| async move {
+            let mut kept = Vec::with_capacity(lane.len());
+            for (at, one) in lane {
+                kept.push((at, self.take_one(one).await?));
+            }
+            Ok::<_, StoreError>(kept)
+        });
+        for (at, id) in try_join_all(lanes).await?.into_iter().flatten() {
+            if let Some(kept) = kept.get_mut(at) {
+                *kept = id;
+            }
+        }
+        Ok(Taken::There(kept))
     }
 
-    async fn take_one(&self, intake: Intake, several: u64) -> Result<u64, StoreError> {
+    /// The queues that something comes to are there and have room for all of it.
+    async fn prepare(&self, intake: &[Intake]) -> Result<(), StoreError> {
+        let mut coming: BTreeMap<QueueId, u64> = BTreeMap::new();
+        for one in intake {
+            if let Intake::Message { queue, .. } = one {
+                *coming.entry(*queue).or_default() += 1;
+            }
+        }
+        for (queue, several) in coming {
+            let name = self.names().queue(queue);
+            self.make_queue(&name).await?;
+            self.check_room(queue, &name, several).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_one(&self, intake: Intake) -> Result<u64, StoreError> {
         match intake {
             Intake::Message {
                 queue,
                 stored,
                 key,
                 content,
-            } => self.take_message(queue, &stored, key, &content, several).await,
+            } => self.take_message(queue, &stored, key, &content).await,
             Intake::Publication {
                 topic,
                 message,
@@ -48,10 +76,11 @@ impl Inner {
                 content,
             } => self.take_publication(topic, message, cause, &content).await,
             Intake::Event { event, payload } => {
-                let label = event_label(&event);
+                let function = self.names().function(event.function);
+                self.event_stream().await?;
+                let headers = event_label(&event).headers(&format!("e{}", event.first.0));
                 let body = Bytes::copy_from_slice(payload.as_bytes());
-                self.publish_event(&event, &format!("e{}", event.first.0), &label, body)
-                    .await?;
+                self.publish(&self.places.event(&function), headers, body).await?;
                 Ok(event.first.0)
             }
         }
@@ -63,11 +92,8 @@ impl Inner {
         stored: &Stored,
         key: Option<(Arc<str>, Time)>,
         content: &Content,
-        several: u64,
     ) -> Result<u64, StoreError> {
         let name = self.names().queue(queue);
-        self.make_queue(&name).await?;
-        self.check_room(queue, &name, several).await?;
         let mut label = message_label(stored, content);
         let mut once = format!("m{}", label.id);
         if let Some((key, _)) = &key {
@@ -120,19 +146,6 @@ impl Inner {
         Ok(message.0)
     }
 
-    pub async fn publish_event(
-        &self,
-        event: &StoredEvent,
-        once: &str,
-        label: &Label,
-        body: Bytes,
-    ) -> Result<(), StoreError> {
-        let function = self.names().function(event.function);
-        self.event_stream().await?;
-        let place = self.places.event(&function);
-        self.publish(&place, label.headers(once), body).await.map(drop)
-    }
-
     /// The stream of a queue that the manifest has.
     pub async fn make_queue(&self, name: &str) -> Result<(), StoreError> {
         let queue = self
@@ -170,7 +183,7 @@ impl Inner {
     }
 
     /// Returns when the broker has it. Done again within the stream's window it does nothing.
-    pub async fn publish(&self, place: &Place, headers: HeaderMap, body: Bytes) -> Result<PublishAck, StoreError> {
+    pub async fn publish(&self, place: &Place, headers: HeaderMap, body: Bytes) -> Result<(), StoreError> {
         let began = Instant::now();
         loop {
             let sent = self
@@ -181,15 +194,11 @@ impl Inner {
                 Err(error) => Err(error),
             };
             let error = match answered {
-                Ok(ack) => return Ok(ack),
+                Ok(_) => return Ok(()),
                 Err(error) => error,
             };
             if error.kind() == PublishErrorKind::MaxPayloadExceeded {
-                return Err(StoreError::Failed(format!(
-                    "a message of {} bytes is larger than the bus at {} takes: raise its max_payload",
-                    body.len(),
-                    self.url
-                )));
+                return Err(too_large(self, "message", body.len()));
             }
             // A leader that fell is followed by another within a moment.
             if began.elapsed() >= ANSWER_MAX || self.stop.is_cancelled() {
@@ -198,6 +207,24 @@ impl Inner {
             tokio::time::sleep(AGAIN).await;
         }
     }
+}
+
+/// What is taken in beside each other, each with its place: messages of one group come one after the other.
+fn lanes(intake: Vec<Intake>) -> Vec<Vec<(usize, Intake)>> {
+    let mut lanes: Vec<Vec<(usize, Intake)>> = Vec::new();
+    let mut groups = HashMap::new();
+    for (at, one) in intake.into_iter().enumerate() {
+        let group = match &one {
+            Intake::Message { queue, stored, .. } => stored.group.clone().map(|group| (*queue, group)),
+            Intake::Publication { .. } | Intake::Event { .. } => None,
+        };
+        let lane = group.map_or(lanes.len(), |group| *groups.entry(group).or_insert(lanes.len()));
+        match lanes.get_mut(lane) {
+            Some(lane) => lane.push((at, one)),
+            None => lanes.push(vec![(at, one)]),
+        }
+    }
+    lanes
 }
 
 pub(super) fn message_label(stored: &Stored, content: &Content) -> Label {
