@@ -267,6 +267,33 @@ fn an_expired_value_takes_nothing_with_it_that_came_after_it() {
     assert_eq!(entries(), KEYS as u64 + 1);
 }
 
+#[test]
+fn what_a_topic_hands_on_is_named_by_where_it_goes() {
+    let nats = Nats::start();
+    let on = |name: &str| format!("[functions.{name}]\nsource = \"functions/worker.js\"\ntopic = \"news\"\n");
+    let manifest = manifest(&format!(
+        "{}{}[topics.news]\nqueues = [\"first\", \"second\"]\n[queues.first]\n[queues.second]\n",
+        on("a"),
+        on("b")
+    ));
+    let emu = member(&nats, &manifest);
+    let heard = nats.listen("emu.shop.*.*", 5);
+    let sent = emu.control_post("/_emu/topics/news/messages", &json!({"body": {"n": 1}}));
+    assert!(sent.status.is_success(), "{}", sent.text());
+    // Whoever hands it on again, with its subscriptions in another order, publishes under the same names.
+    let mut heard = heard.join().expect("what is published");
+    heard.retain(|(subject, _)| subject != "emu.shop.topic.news");
+    heard.sort();
+    let expected = [
+        ("emu.shop.event.a", "f1-a"),
+        ("emu.shop.event.b", "f1-b"),
+        ("emu.shop.queue.first", "f1"),
+        ("emu.shop.queue.second", "f1"),
+    ];
+    let expected = expected.map(|(subject, id)| (subject.to_owned(), id.to_owned()));
+    assert_eq!(heard, expected);
+}
+
 /// What `emu dev` says when it cannot start.
 fn refusal(args: &[&str]) -> (Option<i32>, String) {
     let project = Project::new(&[("emu.toml", "[queues.jobs]\n")]);

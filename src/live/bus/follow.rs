@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::claims::{Key, Of};
 use super::label::Label;
-use super::place::Place;
+use super::place::{Place, encode};
 use super::take::{event_label, message_label};
 use super::{Held, Inner};
 use crate::live::keeper::Commit;
@@ -57,8 +57,8 @@ impl Inner {
         let mut step = Step::default();
         {
             let mut held = self.held();
-            for (at, change) in changes.iter().enumerate() {
-                self.decide(&mut held, &mut step, at, change);
+            for change in changes {
+                self.decide(&mut held, &mut step, change);
             }
         }
         let committed = self.committed.subscribe();
@@ -76,9 +76,9 @@ impl Inner {
         }
     }
 
-    fn decide(&self, held: &mut Held, step: &mut Step, at: usize, change: &StoreChange) {
+    fn decide(&self, held: &mut Held, step: &mut Step, change: &StoreChange) {
         match change {
-            StoreChange::Put { queue, of, stored, .. } => self.put(held, step, at, *queue, *of, stored),
+            StoreChange::Put { queue, of, stored, .. } => self.put(held, step, *queue, *of, stored),
             StoreChange::Moved { from, to, stored } => self.moved(held, step, *from, *to, stored),
             StoreChange::Hidden {
                 message,
@@ -104,7 +104,7 @@ impl Inner {
                     .extend(claims.into_iter().map(|claim| (claim.acker, AckKind::Ack)));
                 step.purge.push(self.names().queue(*queue));
             }
-            StoreChange::Event(event) => self.event(held, step, at, event),
+            StoreChange::Event(event) => self.event(held, step, event),
             StoreChange::EventDone { first } => {
                 held.made_events.remove(first);
                 step.done(held, Key::Event(*first));
@@ -118,7 +118,7 @@ impl Inner {
     }
 
     /// A new message, or a copy of one.
-    fn put(&self, held: &mut Held, step: &mut Step, at: usize, queue: QueueId, of: Option<MessageId>, stored: &Stored) {
+    fn put(&self, held: &mut Held, step: &mut Step, queue: QueueId, of: Option<MessageId>, stored: &Stored) {
         let own = held.made.remove(&stored.message);
         let Some(content) = own.or_else(|| held.content(of?).cloned()) else {
             tracing::error!("{:?} enters a queue without its content", stored.message);
@@ -126,7 +126,8 @@ impl Inner {
         };
         let publication = of.and_then(|of| held.claims.get(Key::Publication(of)));
         let once = match publication {
-            Some(claim) => format!("f{}-{at}", claim.sequence),
+            // Once in each queue, whoever hands it on and in whichever order.
+            Some(claim) => format!("f{}", claim.sequence),
             None => format!("m{}", stored.message.0),
         };
         let name = self.names().queue(queue);
@@ -145,7 +146,8 @@ impl Inner {
             return;
         };
         let Some(content) = &claim.content else { return };
-        let (name, source) = (self.names().queue(to), self.names().queue(from));
+        let name = self.names().queue(to);
+        let source = self.names().queue(from);
         let label = Label {
             source: stored.source.map(|_| source.to_string()),
             ..message_label(stored, content)
@@ -160,7 +162,7 @@ impl Inner {
     }
 
     /// An event that is new, or whose next attempt is another's.
-    fn event(&self, held: &mut Held, step: &mut Step, at: usize, event: &StoredEvent) {
+    fn event(&self, held: &mut Held, step: &mut Step, event: &StoredEvent) {
         let key = Key::Event(event.first);
         if let Some(claim) = held.claims.get(key) {
             let goes = matches!(claim.of, Of::Function { attempt, .. } if event.attempt > attempt);
@@ -169,6 +171,7 @@ impl Inner {
             }
             return;
         }
+        let function = self.names().function(event.function);
         let mut label = event_label(event);
         let (once, body) = match event.topic {
             None => {
@@ -186,13 +189,13 @@ impl Inner {
                 label.content_type.clone_from(&content.content_type);
                 label.attributes.clone_from(&content.attributes);
                 let once = match held.claims.get(Key::Publication(message)) {
-                    Some(claim) => format!("f{}-{at}", claim.sequence),
+                    // Events of all functions lie in one stream.
+                    Some(claim) => format!("f{}-{}", claim.sequence, encode(&function)),
                     None => format!("e{}", event.first.0),
                 };
                 (once, content.body.clone())
             }
         };
-        let function = self.names().function(event.function);
         step.publish.push(Publish {
             place: self.places.event(&function),
             to: To::Events,
@@ -261,7 +264,7 @@ impl Inner {
                 Err(error) => Err(error),
             };
             match sent {
-                Ok(_) => return true,
+                Ok(()) => return true,
                 Err(StoreError::Failed(error)) => {
                     self.tell("error", error);
                     return false;
