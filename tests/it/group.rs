@@ -294,6 +294,38 @@ fn what_a_topic_hands_on_is_named_by_where_it_goes() {
     assert_eq!(heard, expected);
 }
 
+#[test]
+fn who_sees_a_smaller_cluster_takes_no_copies_away() {
+    let cluster = Nats::cluster();
+    let nats = &cluster[0];
+    let streams = ["emu-shop-queue-jobs", "KV_emu-shop-meta", "KV_emu-shop-kv-carts"];
+    // Begun by somebody who saw all three; emu sees the one that it is told of, as when the others are down.
+    nats.ask(|broker| async move {
+        let config = async_nats::jetstream::kv::Config {
+            bucket: "emu-shop-meta".to_owned(),
+            num_replicas: 3,
+            ..async_nats::jetstream::kv::Config::default()
+        };
+        // Until the three have found each other.
+        while broker.create_key_value(config.clone()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    let emu = member(nats, &manifest("[queues.jobs]\n[kv.carts]\n"));
+    send(&emu, &json!({"n": 1}));
+    let put = emu.control_post("/_emu/kv/carts/put", &json!({"key": "k", "value": "v"}));
+    assert!(put.status.is_success(), "{}", put.text());
+    let copies = nats.ask(|broker| async move {
+        let mut copies = Vec::new();
+        for name in streams {
+            let stream = broker.get_stream(name).await.expect("a stream");
+            copies.push((name, stream.cached_info().config.num_replicas));
+        }
+        copies
+    });
+    assert_eq!(copies, streams.map(|name| (name, 3)));
+}
+
 /// What `emu dev` says when it cannot start.
 fn refusal(args: &[&str]) -> (Option<i32>, String) {
     let project = Project::new(&[("emu.toml", "[queues.jobs]\n")]);

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::{Context, ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{ConnectOptions, Event};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::place::{Places, encode};
+use super::streams::open_bucket;
 use super::{Bus, Held, Inner};
 use crate::live::keeper::Committed;
 use crate::live::names::Names;
@@ -35,7 +36,6 @@ const REPLICAS: usize = 3;
 
 /// A broker that is there and fit.
 pub struct Opened {
-    client: Client,
     context: Context,
     url: String,
     places: Places,
@@ -99,16 +99,16 @@ impl Opened {
         }
         let account = patiently(|| async { context.query_account().await.map_err(anyhow::Error::from) }).await;
         account.with_context(none)?;
+        // Of a cluster of which a server is down fewer are to be seen.
         let replicas = match info.cluster {
             Some(_) if info.connect_urls.len() >= REPLICAS => REPLICAS,
             _ => 1,
         };
         let places = Places::new(project);
-        let (head, ids_from) = patiently(|| take_ids(&context, &places, replicas, head))
+        let (replicas, head, ids_from) = patiently(|| take_ids(&context, &places, replicas, head))
             .await
             .with_context(|| format!("the bus at {shown} cannot be used for project {project}"))?;
         Ok(Opened {
-            client,
             context,
             url: shown,
             places,
@@ -147,14 +147,14 @@ impl Opened {
         };
         let inner = Arc::new(inner);
         tokio::spawn(inner.clone().run_steps(given));
-        tokio::spawn(inner.clone().watch_connection(self.client, self.events));
+        tokio::spawn(inner.clone().watch_connection(self.events));
         Bus(inner)
     }
 }
 
 impl Inner {
     /// Says when the broker leaves and comes back.
-    async fn watch_connection(self: Arc<Self>, _client: Client, mut events: mpsc::UnboundedReceiver<Event>) {
+    async fn watch_connection(self: Arc<Self>, mut events: mpsc::UnboundedReceiver<Event>) {
         let mut is_away = false;
         loop {
             let event = tokio::select! {
@@ -216,15 +216,11 @@ fn no_server(shown: &str) -> String {
     )
 }
 
-/// The number of this member, counted up by whoever comes.
-async fn take_ids(context: &Context, places: &Places, replicas: usize, head: u64) -> anyhow::Result<(u64, u64)> {
-    let config = async_nats::jetstream::kv::Config {
-        bucket: places.meta(),
-        history: 1,
-        num_replicas: replicas,
-        ..async_nats::jetstream::kv::Config::default()
-    };
-    let meta = context.create_or_update_key_value(config).await?;
+/// The number of this member, counted up by whoever comes; and how many copies there are of everything, which whoever came before
+/// may have seen better.
+async fn take_ids(context: &Context, places: &Places, replicas: usize, head: u64) -> anyhow::Result<(usize, u64, u64)> {
+    let meta = open_bucket(context, &places.meta(), Duration::ZERO, replicas).await?;
+    let replicas = meta.stream.cached_info().config.num_replicas;
     // Whoever is first gives the head.
     let _ = meta.create("head", head.to_string().into()).await;
     let read = meta.get("head").await?;
@@ -238,7 +234,7 @@ async fn take_ids(context: &Context, places: &Places, replicas: usize, head: u64
         };
         let mine = before + 1;
         if meta.update("members", mine.to_string().into(), revision).await.is_ok() {
-            return Ok((head, mine * IDS_PER_MEMBER));
+            return Ok((replicas, head, mine * IDS_PER_MEMBER));
         }
     }
     bail!("other emulators start all the time: none of a hundred tries to take a number succeeded")

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::kv;
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, RetentionPolicy, Stream};
+use async_nats::jetstream::{Context, ErrorCode, kv};
 
 use super::place::Place;
 use super::{Inner, away};
@@ -40,15 +41,15 @@ impl Inner {
     }
 
     pub async fn event_stream(&self) -> Result<Stream, StoreError> {
-        self.wide_stream(&self.places.event(""), "event").await
+        self.wide_stream(&self.places.event("")).await
     }
 
     pub async fn topic_stream(&self) -> Result<Stream, StoreError> {
-        self.wide_stream(&self.places.topic(""), "topic").await
+        self.wide_stream(&self.places.topic("")).await
     }
 
     /// One stream for all of a kind.
-    async fn wide_stream(&self, place: &Place, _kind: &str) -> Result<Stream, StoreError> {
+    async fn wide_stream(&self, place: &Place) -> Result<Stream, StoreError> {
         let config = Config {
             subjects: vec![format!("{}>", place.subject)],
             duplicate_window: AGAIN_MAX,
@@ -58,25 +59,38 @@ impl Inner {
     }
 
     /// Made or brought up to date, once for each content of its configuration.
-    async fn stream(&self, mut config: Config) -> Result<Stream, StoreError> {
+    async fn stream(&self, config: Config) -> Result<Stream, StoreError> {
         let known = self.known.lock().await.get(&config.name).cloned();
         if let Some((made, stream)) = known
-            && made.subjects == config.subjects
-            && made.max_age == config.max_age
-            && made.duplicate_window == config.duplicate_window
+            && is_same(&made, &config)
         {
             return Ok(stream);
         }
-        let asked = config.clone();
-        config.num_replicas = self.replicas;
-        let made = self.context.create_or_update_stream(config).await;
-        made.map_err(|error| away(self, &format!("stream {} cannot be made", asked.name), &error))?;
-        let stream = self.context.get_stream(&asked.name).await;
-        let stream = stream.map_err(|error| away(self, &format!("stream {} cannot be read", asked.name), &error))?;
-        self.known
-            .lock()
+        let failed =
+            |error: &dyn std::fmt::Display| away(self, &format!("stream {} cannot be made", config.name), error);
+        let found = find(&self.context, &config.name)
             .await
-            .insert(asked.name.clone(), (asked, stream.clone()));
+            .map_err(|error| failed(&error))?;
+        let wanted = Config {
+            num_replicas: copies(&self.context, found.as_ref(), self.replicas),
+            ..config.clone()
+        };
+        let stream = match found {
+            None => self
+                .context
+                .create_stream(wanted)
+                .await
+                .map_err(|error| failed(&error))?,
+            Some(stream) if is_up_to_date(&stream, &wanted) => stream,
+            Some(_) => {
+                let updated = self.context.update_stream(wanted).await;
+                updated.map_err(|error| failed(&error))?;
+                let stream = self.context.get_stream(&config.name).await;
+                stream.map_err(|error| failed(&error))?
+            }
+        };
+        let made = (config.clone(), stream.clone());
+        self.known.lock().await.insert(config.name, made);
         Ok(stream)
     }
 
@@ -110,15 +124,9 @@ impl Inner {
         if let Some(store) = self.buckets.lock().await.get(name) {
             return Ok(store.clone());
         }
-        let config = kv::Config {
-            bucket: name.to_owned(),
-            history: 1,
-            max_age: age_max,
-            num_replicas: self.replicas,
-            ..kv::Config::default()
-        };
-        let made = self.context.create_or_update_key_value(config).await;
-        let store = made.map_err(|error| away(self, &format!("bucket {name} cannot be made"), &error))?;
+        let made = open_bucket(&self.context, name, age_max, self.replicas).await;
+        let store =
+            made.map_err(|error| away(self, &format!("bucket {name} cannot be made"), &format!("{error:#}")))?;
         self.buckets.lock().await.insert(name.to_owned(), store.clone());
         Ok(store)
     }
@@ -129,6 +137,65 @@ impl Inner {
             driver.table().profile.rules.queues.deduplication_window
         })
     }
+}
+
+/// A bucket whose entries vanish after `age_max`, if that is not zero.
+///
+/// # Errors
+/// When it can be neither found nor made.
+pub(super) async fn open_bucket(
+    context: &Context,
+    name: &str,
+    age_max: Duration,
+    replicas: usize,
+) -> anyhow::Result<kv::Store> {
+    let found = find(context, &format!("KV_{name}")).await?;
+    let config = kv::Config {
+        bucket: name.to_owned(),
+        history: 1,
+        max_age: age_max,
+        num_replicas: copies(context, found.as_ref(), replicas),
+        ..kv::Config::default()
+    };
+    let Some(stream) = found else {
+        return Ok(context.create_key_value(config).await?);
+    };
+    let there = &stream.cached_info().config;
+    if there.max_age == age_max && there.num_replicas == config.num_replicas {
+        return Ok(context.get_key_value(name).await?);
+    }
+    Ok(context.create_or_update_key_value(config).await?)
+}
+
+/// Looks before anything is made: a cluster never answers an update of a stream that another is making at this moment.
+async fn find(context: &Context, stream: &str) -> Result<Option<Stream>, GetStreamError> {
+    match context.get_stream(stream).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// As many copies as a stream has, if those are more than `wanted`: who comes while a server is down sees a smaller cluster, and must
+/// not take copies away. A server by itself keeps one of each.
+fn copies(context: &Context, found: Option<&Stream>, wanted: usize) -> usize {
+    match found {
+        Some(stream) if context.client().server_info().cluster.is_some() => {
+            stream.cached_info().config.num_replicas.max(wanted)
+        }
+        _ => wanted,
+    }
+}
+
+fn is_same(one: &Config, other: &Config) -> bool {
+    one.subjects == other.subjects && one.max_age == other.max_age && one.duplicate_window == other.duplicate_window
+}
+
+fn is_up_to_date(stream: &Stream, wanted: &Config) -> bool {
+    let there = &stream.cached_info().config;
+    is_same(there, wanted) && there.num_replicas == wanted.num_replicas
 }
 
 /// What one consumer has acknowledged is gone.
