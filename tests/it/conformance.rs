@@ -58,6 +58,7 @@ on_both! {
     a_delay_is_waited_for
     a_full_queue_refuses
     a_queue_that_left_and_came_back_goes_on
+    an_ordered_queue_goes_on_when_its_settings_or_its_function_change
     a_batch_keeps_its_order_and_may_fill_a_queue
     a_queue_is_looked_into_and_emptied
     a_topic_hands_on_to_all_that_want_it
@@ -308,6 +309,38 @@ fn a_queue_that_left_and_came_back_goes_on(place: &Place) {
     until(&emu, "/_emu/queues", |queues| queues[0]["name"] == "other");
     emu.project.write("emu.toml", manifest);
     emu.wait("log", |e| e["text"] == "did 2");
+}
+
+fn an_ordered_queue_goes_on_when_its_settings_or_its_function_change(place: &Place) {
+    let worker = "[functions.worker]\nsource = \"functions/worker.js\"\ntimeout = \"5s\"\n\
+        queue = { from = \"jobs\", batch_size = 1 }\n";
+    let queue = "[queues.jobs]\nfifo = true\nvisibility_timeout = \"20s\"\n";
+    let whole = format!("{worker}{queue}");
+    let emu = place.watching(&[("emu.toml", &*whole), ("functions/worker.js", WORKER)]);
+    let send = |n: u32| {
+        let message = json!({"body": {"n": n}, "group": "g", "deduplication": n.to_string()});
+        send(&emu, "jobs", &message)
+    };
+    let handled = |n: u32| emu.wait("log", |e| e["text"] == format!(r#"1 {{"n":{n}}}"#));
+    send(1);
+    handled(1);
+    emu.project.write("emu.toml", &whole.replace("20s", "21s"));
+    until(&emu, "/_emu/queues", |queues| {
+        queues[0]["visibility_timeout_ms"] == 21_000.0
+    });
+    send(2);
+    handled(2);
+    // Whoever receives from outside takes it over, and hands it back to a function that comes.
+    emu.project.write("emu.toml", queue);
+    until(&emu, "/_emu/queues", |queues| queues[0]["consumer"].is_null());
+    let id = send(3);
+    let message = receive_some(&emu, "jobs");
+    assert_eq!(message["id"], *id);
+    assert!(by_receipt(&emu, "jobs", "delete", &message, "").status.is_success());
+    emu.project.write("emu.toml", &whole);
+    until(&emu, "/_emu/queues", |queues| queues[0]["consumer"] == "worker");
+    send(4);
+    handled(4);
 }
 
 fn a_batch_keeps_its_order_and_may_fill_a_queue(place: &Place) {

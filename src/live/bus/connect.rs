@@ -8,7 +8,6 @@ use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{ConnectOptions, Event};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::place::{Places, encode};
 use super::streams::open_bucket;
@@ -139,11 +138,11 @@ impl Opened {
             buckets: tokio::sync::Mutex::default(),
             depths: Mutex::default(),
             leases: Mutex::default(),
+            leasing: tokio::sync::Mutex::default(),
             outside: Mutex::default(),
             tell,
             pumps: CancellationToken::new(),
             stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
         };
         let inner = Arc::new(inner);
         tokio::spawn(inner.clone().run_steps(given));

@@ -6,17 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::AckKind;
-use async_nats::jetstream::kv::CreateErrorKind;
+use async_nats::jetstream::kv::{self as buckets, CreateErrorKind};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::place::encode;
-use super::pump::Behind;
 use super::{Inner, away};
 use crate::live::api::Member;
 use crate::live::driver::Driver;
 use crate::live::store::StoreError;
-use crate::platform::ids::QueueId;
 use crate::platform::time::Time;
 use crate::project::Queue;
 
@@ -37,7 +35,8 @@ pub(super) struct Lease(Arc<Leased>);
 
 pub(super) struct Leased {
     key: String,
-    revision: std::sync::Mutex<(u64, Instant)>,
+    /// Locked over a call to the broker: it is given back under the revision of its last renewal.
+    revision: tokio::sync::Mutex<(u64, Instant)>,
     lost: CancellationToken,
 }
 
@@ -57,14 +56,14 @@ impl Inner {
             return;
         }
         let (stop, leaving) = (self.pumps.clone(), driver.0.stopping.clone());
-        self.tasks.spawn(async move {
+        tokio::spawn(async move {
             leaving.cancelled().await;
             stop.cancel();
         });
-        self.tasks.spawn(self.clone().run_pumps());
-        self.tasks.spawn(self.clone().run_renewal());
-        self.tasks.spawn(self.clone().run_counts());
-        self.tasks.spawn(self.clone().run_membership());
+        tokio::spawn(self.clone().run_pumps());
+        tokio::spawn(self.clone().run_renewal());
+        tokio::spawn(self.clone().run_counts());
+        tokio::spawn(self.clone().run_membership());
     }
 
     /// What is decided is carried out, what is left goes to others at once.
@@ -202,16 +201,26 @@ impl Inner {
     }
 
     async fn try_lease(&self, queue: &str) -> Result<Option<Lease>, StoreError> {
+        // Two at once would hold it twice.
+        let _one = self.leasing.lock().await;
+        // The task before this one, or somebody who receives from outside, may have taken it for this member.
+        if let Some(lease) = self.lease_of(queue) {
+            return Ok(Some(lease));
+        }
         let bucket = self.bucket(&self.places.members(), SILENCE).await?;
         let key = lease_key(queue);
         let revision = match bucket.create(&key, self.member.clone().into()).await {
             Ok(revision) => revision,
-            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => return Ok(None),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => match self.take_back(&bucket, &key).await {
+                Some(revision) => revision,
+                None => return Ok(None),
+            },
             Err(error) => return Err(away(self, "a FIFO queue cannot be claimed", &error)),
         };
+        self.forget_outside(queue);
         let lease = Lease(Arc::new(Leased {
             key: key.clone(),
-            revision: std::sync::Mutex::new((revision, Instant::now())),
+            revision: tokio::sync::Mutex::new((revision, Instant::now())),
             lost: CancellationToken::new(),
         }));
         let mut leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -219,25 +228,39 @@ impl Inner {
         Ok(Some(lease))
     }
 
+    /// A lease that is this member's own and that it does not hold: it is being given back, or whoever took it was stopped before
+    /// the answer came.
+    async fn take_back(&self, bucket: &buckets::Store, key: &str) -> Option<u64> {
+        let entry = bucket.entry(key).await.ok().flatten()?;
+        if entry.value != self.member.as_bytes() {
+            return None;
+        }
+        // From here on it is not given back under the revision of before.
+        let updated = bucket.update(key, self.member.clone().into(), entry.revision).await;
+        updated.ok()
+    }
+
+    /// What waits here for somebody outside was handed out by a consumer that is gone.
+    pub fn forget_outside(&self, queue: &str) {
+        let id = self.names().find_queue(queue);
+        let mut outside = self.outside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(id) = id {
+            outside.remove(&id);
+        }
+    }
+
     async fn renew(&self, lease: &Lease) {
         let Ok(bucket) = self.bucket(&self.places.members(), SILENCE).await else {
             return;
         };
-        let (revision, renewed_at) = *lease
-            .0
-            .revision
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = lease.0.revision.lock().await;
+        if lease.is_lost() {
+            return;
+        }
+        let (revision, renewed_at) = *held;
         let updated = bucket.update(&lease.0.key, self.member.clone().into(), revision).await;
         match updated {
-            Ok(revision) => {
-                let mut held = lease
-                    .0
-                    .revision
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                *held = (revision, Instant::now());
-            }
+            Ok(revision) => *held = (revision, Instant::now()),
             Err(error) => {
                 tracing::debug!("{}: {error}", lease.0.key);
                 if renewed_at.elapsed() >= DOUBT {
@@ -249,20 +272,28 @@ impl Inner {
 
     fn drop_lease(&self, lease: &Lease) {
         lease.0.lost.cancel();
-        self.leases
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&lease.0.key);
+        let mut leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A new one of the same queue may stand there already.
+        if leases
+            .get(&lease.0.key)
+            .is_some_and(|held| Arc::ptr_eq(&held.0, &lease.0))
+        {
+            leases.remove(&lease.0.key);
+        }
+    }
+
+    /// For a queue whose task was stopped, and with it what would have given the lease back.
+    pub fn release(self: &Arc<Self>, queue: &str) {
+        if let Some(lease) = self.lease_of(queue) {
+            self.drop_lease(&lease);
+            let inner = self.clone();
+            tokio::spawn(async move { inner.give_back(lease).await });
+        }
     }
 
     pub async fn give_back(&self, lease: Lease) {
-        let revision = lease
-            .0
-            .revision
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .0;
         self.drop_lease(&lease);
+        let revision = lease.0.revision.lock().await.0;
         if let Ok(bucket) = self.bucket(&self.places.members(), SILENCE).await {
             // Gone by itself otherwise.
             let _ = bucket.purge_expect_revision(&lease.0.key, Some(revision)).await;
@@ -293,7 +324,9 @@ impl Inner {
             Err(_) => None,
         };
         let members = self.members().await.unwrap_or_default();
-        let holder = holder.and_then(|name| members.into_iter().find(|member| member.name.as_bytes() == name));
+        // One that is being given back is nobody's.
+        let mut others = members.into_iter().filter(|member| member.name != self.member);
+        let holder = holder.and_then(|name| others.find(|member| member.name.as_bytes() == name));
         StoreError::Elsewhere(match holder {
             Some(member) => format!(
                 "FIFO queue {queue} is handed out by member {}: receive at {}",
@@ -301,16 +334,6 @@ impl Inner {
             ),
             None => format!("FIFO queue {queue} is about to change hands: try again in a few seconds"),
         })
-    }
-
-    /// Messages of a FIFO queue for somebody outside.
-    pub fn hand_in_order(&self, id: QueueId, queue: &Queue, messages: Vec<async_nats::jetstream::Message>) {
-        let mut outside = self.outside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let behind: &mut Behind = outside.entry(id).or_default();
-        for message in messages {
-            behind.push(message);
-        }
-        self.hand_on(id, queue, behind);
     }
 }
 

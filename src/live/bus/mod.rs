@@ -1,9 +1,10 @@
 //! NATS JetStream as a [`Keeper`] that several emulators share. ARCHITECTURE.md's "A group" has the mapping and its differences.
 //!
 //! `place` and `label` say how things lie in the broker, `streams` makes what they lie in, `take` puts in what comes from
-//! outside, `pump` brings it to a core that has room, `claims` is what stands here, `follow` carries out what the core decides of
-//! it. `kv` are the stores, `members` the group.
+//! outside, `pump` brings it to a core that has room, `behind` is what waits for its turn, `claims` what stands here, `follow` carries
+//! out what the core decides of it. `kv` are the stores, `members` the group.
 
+mod behind;
 mod claims;
 mod connect;
 mod follow;
@@ -24,7 +25,6 @@ use async_nats::jetstream::{Context, kv as buckets, stream};
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::api::Member;
 use super::driver::{self, Driver};
@@ -70,13 +70,13 @@ struct Inner {
     depths: Mutex<HashMap<QueueId, Depth>>,
     /// FIFO queues that this member hands out.
     leases: Mutex<HashMap<String, members::Lease>>,
+    leasing: tokio::sync::Mutex<()>,
     /// Of FIFO queues that somebody outside receives from: what waits for those before it.
-    outside: Mutex<HashMap<QueueId, pump::Behind>>,
+    outside: Mutex<HashMap<QueueId, behind::Behind>>,
     tell: Tell,
     /// Nothing more is brought here.
     pumps: CancellationToken,
     stop: CancellationToken,
-    tasks: TaskTracker,
 }
 
 /// What stands here.

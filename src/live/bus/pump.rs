@@ -1,7 +1,7 @@
 //! From the broker to this member's core: for each queue, each function and the topics a task that asks for as much as there is
 //! room for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use async_nats::jetstream::{AckKind, Message};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
+use super::behind::Behind;
 use super::claims::{Claim, Key, Of};
 use super::label::Label;
 use super::streams::{SILENCE_MAX, silence};
@@ -20,7 +21,7 @@ use crate::live::group::Carried;
 use crate::live::messages::Content;
 use crate::live::store::StoreError;
 use crate::platform::effect::{Stored, StoredEvent};
-use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
 use crate::project::Queue;
 
@@ -59,6 +60,7 @@ impl Inner {
                 let stays = wanted.contains(source);
                 if !stays {
                     stop.cancel();
+                    self.stopped(source, &wanted);
                 }
                 stays
             });
@@ -66,7 +68,7 @@ impl Inner {
                 if running.iter().all(|(known, _)| *known != source) {
                     let stop = self.pumps.child_token();
                     let task = self.clone().run_pump(source.clone());
-                    self.tasks.spawn(stop.clone().run_until_cancelled_owned(task));
+                    tokio::spawn(stop.clone().run_until_cancelled_owned(task));
                     running.push((source, stop));
                 }
             }
@@ -78,16 +80,32 @@ impl Inner {
         }
     }
 
+    /// What a task that is stopped can do no more.
+    fn stopped(self: &Arc<Self>, source: &Source, wanted: &[Source]) {
+        let Source::Queue(id, queue) = source else { return };
+        let goes_on = |next: &Source| matches!(next, Source::Queue(of, next) if of == id && next.fifo);
+        // The next task takes the lease on.
+        if !wanted.iter().any(goes_on) {
+            self.release(&queue.name);
+        }
+    }
+
     /// What the core has dropped with a queue or a function that left the manifest is another's, or waits until it comes back.
     pub fn configured(&self) {
         let Some(driver) = self.driver() else { return };
         let left = {
-            let (table, names) = (driver.table(), driver.names());
+            let table = driver.table();
+            let queues: BTreeSet<QueueId> = {
+                let names = driver.names();
+                let known = table.project.queues.keys();
+                known.filter_map(|name| names.find_queue(name)).collect()
+            };
             let is_left = |of: &Of| match of {
-                Of::Queue(id, _) => !table.project.queues.contains_key(&*names.queue(*id)),
+                Of::Queue(id, _) => !queues.contains(id),
                 Of::Function { function, .. } => !table.functions.contains_key(function),
                 Of::Topic => false,
             };
+            // What is held is locked before the names, never after.
             self.held().claims.take(|_, of| is_left(of))
         };
         for claim in left {
@@ -97,7 +115,7 @@ impl Inner {
 
     /// The core does not take it now: it comes again, here or elsewhere.
     fn put_back(&self, acker: Arc<Acker>) {
-        self.tasks.spawn(async move {
+        tokio::spawn(async move {
             if let Err(error) = acker.ack_with(AckKind::Nak(Some(PUT_BACK))).await {
                 tracing::debug!("a claim was not given back: {error}");
             }
@@ -105,7 +123,7 @@ impl Inner {
     }
 
     /// Hands messages to the core; of a queue that it does not have they go back.
-    fn hand_messages(&self, driver: &Driver, id: QueueId, messages: Vec<(Stored, Arc<Content>)>) {
+    pub fn hand_messages(&self, driver: &Driver, id: QueueId, messages: Vec<(Stored, Arc<Content>)>) {
         let keys: Vec<Key> = messages
             .iter()
             .map(|(stored, _)| Key::Message(stored.message))
@@ -165,15 +183,22 @@ impl Inner {
     async fn pump_leased(&self, id: QueueId, queue: &Queue, lease: &super::members::Lease) -> Result<(), StoreError> {
         // What a member before this one holds comes again, in its order, and that one can acknowledge no more.
         let consumer = self.queue_consumer(queue, true).await?;
+        self.forget_outside(&queue.name);
         let mut behind = Behind::default();
-        loop {
-            let room = {
-                let more = self.room_for(|driver| driver.appetite(id));
+        while !lease.is_lost() {
+            self.hand_on(id, queue, &mut behind);
+            let stepped = self.room.notified();
+            let appetite = self.driver().ok_or(StoreError::Closed)?.appetite(id);
+            let room = appetite.saturating_sub(behind.len());
+            if room == 0 {
+                // What waits here is renewed all the same.
                 tokio::select! {
-                    room = more => room?,
-                    () = lease.lost() => return Ok(()),
+                    () = stepped => {}
+                    () = lease.lost() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
                 }
-            };
+                continue;
+            }
             let mut batch = self.request(&consumer, room, LOOK_AGAIN).await?;
             while let Some(messages) = several(&mut batch).await {
                 for message in messages {
@@ -181,11 +206,8 @@ impl Inner {
                 }
                 self.hand_on(id, queue, &mut behind);
             }
-            self.hand_on(id, queue, &mut behind);
-            if lease.is_lost() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     async fn pump_events(&self, function: FunctionId, name: &str, room: usize) -> Result<(), StoreError> {
@@ -279,46 +301,13 @@ impl Inner {
         self.hand_messages(&driver, id, ready);
     }
 
-    /// Messages of a FIFO queue, as far as they may stand beside those of their group that are here.
-    pub fn hand_on(&self, id: QueueId, queue: &Queue, behind: &mut Behind) {
-        let Some(driver) = self.driver() else { return };
-        let mut ready = Vec::new();
-        {
-            let mut held = self.held();
-            behind.groups.retain(|group, waiting| {
-                while let Some(read) = waiting.front() {
-                    let message = MessageId(read.label.id);
-                    let known = held.claims.get(read.key()).is_some();
-                    if !known && !held.claims.may_follow(id, group, message) {
-                        break;
-                    }
-                    let Some(read) = waiting.pop_front() else { break };
-                    let of = Of::Queue(id, Some(group.clone()));
-                    if held.claims.insert(read.key(), read.claim(of, silence(queue))) {
-                        ready.push((read.stored(&driver), read.content));
-                    }
-                }
-                !waiting.is_empty()
-            });
-            // They wait here as long as it takes.
-            behind.renew();
-        }
-        self.hand_messages(&driver, id, ready);
-    }
-
     fn hand_event(&self, function: FunctionId, message: Message) {
         let (Some(driver), Some(read)) = (self.driver(), Read::of(message)) else {
             return;
         };
         let first = InvocationId(read.label.id);
-        let topic = read.label.topic.as_ref().map(|(topic, message)| {
-            let id = self
-                .names
-                .write()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .intern_topic(topic);
-            (id, MessageId(*message))
-        });
+        let topic = read.label.topic.as_ref();
+        let topic = topic.map(|(topic, message)| (self.topic_id(topic), MessageId(*message)));
         let attempt = u32::try_from(read.delivered).unwrap_or(u32::MAX);
         let of = Of::Function { function, attempt };
         let (carried, claim) = match topic {
@@ -359,6 +348,15 @@ impl Inner {
         }
     }
 
+    /// Another member may have a topic that this one has never heard of.
+    fn topic_id(&self, name: &str) -> TopicId {
+        let known = self.names().find_topic(name);
+        known.unwrap_or_else(|| {
+            let mut names = self.names.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            names.intern_topic(name)
+        })
+    }
+
     fn hand_publication(&self, message: Message) {
         let subject = message.subject.to_string();
         let (Some(driver), Some(read)) = (self.driver(), Read::of(message)) else {
@@ -391,7 +389,12 @@ impl Inner {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
-            let due = self.held().claims.due(Instant::now());
+            let now = Instant::now();
+            let mut due = self.held().claims.due(now);
+            {
+                let mut outside = self.outside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                due.extend(outside.values_mut().flat_map(|behind| behind.due(now)));
+            }
             for acker in due {
                 if let Err(error) = acker.ack_with(AckKind::Progress).await {
                     tracing::debug!("a claim was not renewed: {error}");
@@ -454,7 +457,7 @@ pub(super) struct Read {
     pub sequence: u64,
     /// How often it was handed out, this time included.
     pub delivered: u64,
-    read_at: Instant,
+    pub read_at: Instant,
 }
 
 impl Read {
@@ -482,7 +485,7 @@ impl Read {
         })
     }
 
-    fn key(&self) -> Key {
+    pub fn key(&self) -> Key {
         Key::Message(MessageId(self.label.id))
     }
 
@@ -490,7 +493,7 @@ impl Read {
         self.label.visible_at.map_or(Time::ZERO, Time)
     }
 
-    fn claim(&self, of: Of, wait: Duration) -> Claim {
+    pub fn claim(&self, of: Of, wait: Duration) -> Claim {
         Claim {
             acker: self.acker.clone(),
             sequence: self.sequence,
@@ -504,7 +507,7 @@ impl Read {
     }
 
     /// As the core knows it. Each time that somebody was handed it counts as received, but for the one that a delay takes.
-    fn stored(&self, driver: &Driver) -> Stored {
+    pub fn stored(&self, driver: &Driver) -> Stored {
         let before = self
             .delivered
             .saturating_sub(1 + u64::from(self.label.visible_at.is_some()));
@@ -520,31 +523,6 @@ impl Read {
             group: self.label.group.as_deref().map(Into::into),
             source: source.and_then(|source| driver.names().find_queue(source)),
             cause: self.label.cause.map(InvocationId),
-        }
-    }
-}
-
-/// Messages of a FIFO queue that wait for those before them, by group.
-#[derive(Default)]
-pub(super) struct Behind {
-    groups: BTreeMap<Arc<str>, VecDeque<Read>>,
-}
-
-impl Behind {
-    pub fn push(&mut self, message: Message) {
-        if let Some(read) = Read::of(message) {
-            let group: Arc<str> = read.label.group.as_deref().unwrap_or_default().into();
-            self.groups.entry(group).or_default().push_back(read);
-        }
-    }
-
-    fn renew(&mut self) {
-        for read in self.groups.values_mut().flatten() {
-            if read.read_at.elapsed() >= Duration::from_millis(300) {
-                read.read_at = Instant::now();
-                let acker = read.acker.clone();
-                tokio::spawn(async move { acker.ack_with(AckKind::Progress).await.ok() });
-            }
         }
     }
 }
