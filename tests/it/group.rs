@@ -205,6 +205,25 @@ fn ps_and_bill_show_the_whole_group() {
 }
 
 #[test]
+fn an_ordered_queue_that_left_one_manifest_is_handed_out_by_another_member() {
+    let nats = Nats::start();
+    let manifest = manifest("[queues.jobs]\nfifo = true\n");
+    let first = Project::new(&[("emu.toml", &*manifest)]).start_with(&["--bus", &nats.url()]);
+    let second = member(&nats, &manifest);
+    for n in 1..=2 {
+        let message = json!({"body": {"n": n}, "group": n.to_string(), "deduplication": n.to_string()});
+        let sent = first.control_post("/_emu/queues/jobs/messages", &message);
+        assert!(sent.status.is_success(), "{}", sent.text());
+    }
+    let receive = |emu: &Emu| emu.control_post("/_emu/queues/jobs/receive", &json!({}));
+    until(&[&first], || receive(&first).json()[0]["body"] == json!({"n": 1}));
+    let refused = receive(&second);
+    assert!(refused.text().contains(&first.control_url()), "{}", refused.text());
+    first.project.write("emu.toml", "[project]\nname = \"shop\"\n");
+    until(&[&first, &second], || receive(&second).json()[0]["body"].is_object());
+}
+
+#[test]
 fn an_expired_value_takes_nothing_with_it_that_came_after_it() {
     const KEYS: usize = 100;
     let nats = Nats::start();

@@ -2,6 +2,7 @@
 //!
 //! All of it are entries of buckets: made only where there is none, repeated as long as they hold, gone by themselves after a while.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -285,10 +286,27 @@ impl Inner {
     /// For a queue whose task was stopped, and with it what would have given the lease back.
     pub fn release(self: &Arc<Self>, queue: &str) {
         if let Some(lease) = self.lease_of(queue) {
-            self.drop_lease(&lease);
-            let inner = self.clone();
-            tokio::spawn(async move { inner.give_back(lease).await });
+            self.let_go(lease);
         }
+    }
+
+    /// For when the manifest changes: other members may still have the queues that left it.
+    pub fn release_all_but<'a>(self: &Arc<Self>, queues: impl Iterator<Item = &'a Queue>) {
+        let stay: BTreeSet<String> = queues
+            .filter(|queue| queue.fifo)
+            .map(|queue| lease_key(&queue.name))
+            .collect();
+        for lease in self.leases() {
+            if !stay.contains(&lease.0.key) {
+                self.let_go(lease);
+            }
+        }
+    }
+
+    fn let_go(self: &Arc<Self>, lease: Lease) {
+        self.drop_lease(&lease);
+        let inner = self.clone();
+        tokio::spawn(async move { inner.give_back(lease).await });
     }
 
     pub async fn give_back(&self, lease: Lease) {

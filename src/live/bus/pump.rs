@@ -91,8 +91,9 @@ impl Inner {
     }
 
     /// What the core has dropped with a queue or a function that left the manifest is another's, or waits until it comes back.
-    pub fn configured(&self) {
+    pub fn configured(self: &Arc<Self>) {
         let Some(driver) = self.driver() else { return };
+        self.release_all_but(driver.table().project.queues.values());
         let left = {
             let table = driver.table();
             let queues: BTreeSet<QueueId> = {
@@ -105,6 +106,9 @@ impl Inner {
                 Of::Function { function, .. } => !table.functions.contains_key(function),
                 Of::Topic => false,
             };
+            let mut outside = self.outside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            outside.retain(|id, _| queues.contains(id));
+            drop(outside);
             // What is held is locked before the names, never after.
             self.held().claims.take(|_, of| is_left(of))
         };
