@@ -57,7 +57,7 @@ use crate::report::simulation::SHOWN_MAX;
 /// What is simulated.
 #[derive(Clone)]
 pub struct Scene {
-    /// As [`config`] makes it; functions have ids from 0 on.
+    /// As `config` makes it; functions have ids from 0 on.
     pub config: Arc<Config>,
     pub functions: Vec<Function>,
     pub servers: Vec<server::Group>,
