@@ -203,6 +203,8 @@ fn is_temporary(error: &anyhow::Error) -> bool {
         "not available",
         "unavailable",
         "no responders",
+        // A cluster that has a leader and not all of its servers yet.
+        "no suitable peers",
     ]
     .iter()
     .any(|sign| text.contains(sign))
@@ -269,6 +271,14 @@ mod tests {
     fn versions_are_numbers() {
         assert!(is_new_enough("2.10.0") && is_new_enough("2.15.1") && is_new_enough("3.0.0-RC.1"));
         assert!(!is_new_enough("2.9.25") && !is_new_enough("1.99.0") && !is_new_enough(""));
+    }
+
+    #[test]
+    fn a_cluster_that_is_coming_up_is_waited_for() {
+        let coming = anyhow::anyhow!("no suitable peers for placement (code 400, error code 10005)")
+            .context("bucket creation failed");
+        assert!(is_temporary(&coming));
+        assert!(!is_temporary(&anyhow::anyhow!("authorization violation")));
     }
 
     #[test]
