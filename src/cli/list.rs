@@ -254,18 +254,37 @@ fn members_table(members: &[api::Member]) -> String {
     }
     let mut table = Table::new(&[
         "member",
+        "host",
+        ">pid",
+        ">last word",
         ">instances",
-        ">busy",
+        "running",
         ">invocations",
         ">holds",
         "functions",
         "control API",
     ]);
     for (at, member) in members.iter().enumerate() {
+        let running: Vec<String> = member
+            .running
+            .iter()
+            .map(|(function, many)| format!("{} {many}", safe(function)))
+            .collect();
         table.row([
             format!("{}{}", safe(&member.name), if at == 0 { " (this)" } else { "" }),
+            safe(&member.host),
+            member.pid.to_string(),
+            if at == 0 {
+                "now".to_owned()
+            } else {
+                long(member.silent_ms)
+            },
             member.instances.to_string(),
-            member.busy.to_string(),
+            if running.is_empty() {
+                "-".to_owned()
+            } else {
+                running.join(", ")
+            },
             count(member.invocations),
             count(member.holds),
             safe(&member.functions_url),

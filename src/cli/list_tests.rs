@@ -175,6 +175,7 @@ fn a_status_at_a_glance() {
         started_at: "2026-01-31T12:00:00.000Z".to_owned(),
         clock_factor: 1.0,
         network_url: None,
+        bus: None,
         cold_starts: "report".to_owned(),
     };
     let function = api::Function {

@@ -7,9 +7,11 @@ use super::exchange::Kept;
 use super::manual::Happened;
 use crate::report::event;
 
+mod group;
 mod kept;
 mod page;
 
+pub use group::*;
 pub use kept::*;
 pub use page::*;
 
@@ -66,6 +68,9 @@ pub struct Health {
     /// Where other machines of the network reach the functions, with `--host`.
     #[serde(default)]
     pub network_url: Option<String>,
+    /// The bus that it shares with others, without a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus: Option<String>,
 }
 
 /// GET `/_emu/clock`.
@@ -162,24 +167,6 @@ pub struct Instance {
     pub expires_in_ms: Option<f64>,
     pub invocations: u64,
     pub in_flight: u32,
-}
-
-/// GET `/_emu/members`: the emulators that share this one's work, itself first; alone when it has no bus.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Member {
-    /// Of its place in the group; `own` when it has none.
-    pub name: String,
-    pub pid: u32,
-    pub functions_url: String,
-    pub control_url: String,
-    pub instances: u64,
-    /// Of these.
-    pub busy: u64,
-    pub invocations: u64,
-    /// Messages and events that it has taken from the bus and is not done with.
-    pub holds: u64,
-    /// Dollars at list price: the free tier is the group's.
-    pub cost_before_free: f64,
 }
 
 /// GET `/_emu/invocations`: an array of these, newest first.

@@ -31,6 +31,7 @@ use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
 use super::exchange::{Exchange, Exchanges};
 use super::faults::Chaos;
+use super::group::Reached;
 use super::idle::Barrier;
 use super::keeper::{Commit, Keeper};
 use super::load::Loads;
@@ -73,6 +74,8 @@ pub(super) struct Inner {
     /// Set once the port is known.
     pub functions_url: OnceLock<String>,
     pub control_url: OnceLock<String>,
+    /// As above, how others of a group reach it.
+    pub reached: OnceLock<Reached>,
     /// Ends streams that would go on for ever.
     pub stopping: CancellationToken,
     /// Held for writing while the state is replaced; for reading from the store's commit to the core's step of what
@@ -241,6 +244,7 @@ impl Driver {
             running: TaskTracker::new(),
             functions_url: OnceLock::new(),
             control_url: OnceLock::new(),
+            reached: OnceLock::new(),
             stopping: CancellationToken::new(),
             gate: tokio::sync::RwLock::default(),
             timer: Notify::new(),

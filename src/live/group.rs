@@ -1,12 +1,16 @@
 //! This emulator as a member of several on one keeper: what comes to its core from there, and what is asked of the others.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::api::Member;
+use super::clock::rfc3339;
 use super::control::views;
 use super::driver::{Driver, Own, lock};
 use super::events::What;
 use super::keeper::Seen;
+use super::listen::{network_url, url};
 use super::messages::Content;
 use super::store::StoreError;
 use crate::platform::effect::{MessageChange, Note, Stored, StoredEvent};
@@ -20,6 +24,43 @@ pub enum Carried {
     Payload(Arc<str>),
     /// Of a topic's message.
     Content(Arc<Content>),
+}
+
+/// How others of a group reach this emulator.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    /// The machine's name.
+    pub host: String,
+    pub functions: String,
+    pub control: String,
+    /// Whether the control port has a page.
+    pub has_page: bool,
+}
+
+impl Reached {
+    /// Of functions and control API address and port.
+    pub fn new(at: [(IpAddr, u16); 2], has_page: bool) -> Reached {
+        let [functions, control] = at.map(|(host, port)| network_url(host, port).unwrap_or_else(|| url(host, port)));
+        Reached {
+            host: machine(),
+            functions,
+            control,
+            has_page,
+        }
+    }
+}
+
+/// The machine's name, as far as it says one.
+fn machine() -> String {
+    let named = ["/proc/sys/kernel/hostname", "/etc/hostname"]
+        .iter()
+        .find_map(|file| std::fs::read_to_string(file).ok())
+        .or_else(|| {
+            ["COMPUTERNAME", "HOSTNAME"]
+                .iter()
+                .find_map(|name| std::env::var(name).ok())
+        });
+    named.map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
 impl Driver {
@@ -77,15 +118,25 @@ impl Driver {
     pub fn described(&self) -> Member {
         let instances = views::instances(self);
         let busy = instances.iter().filter(|instance| instance.state == "busy").count();
+        let mut running = BTreeMap::new();
+        for instance in instances.iter().filter(|instance| instance.in_flight > 0) {
+            *running.entry(instance.function.clone()).or_default() += u64::from(instance.in_flight);
+        }
         // Only before the first configuration there is none.
         let bill = views::bill(self, None).ok();
+        let reached = self.0.reached.get().cloned().unwrap_or_default();
         Member {
             name: "own".to_owned(),
+            host: reached.host,
             pid: std::process::id(),
-            functions_url: self.functions_url(),
-            control_url: self.control_url(),
+            functions_url: reached.functions,
+            dashboard_url: reached.has_page.then(|| reached.control.clone()),
+            control_url: reached.control,
+            started_at: rfc3339(self.0.clock.started_at()),
+            silent_ms: 0.0,
             instances: instances.len() as u64,
             busy: busy as u64,
+            running,
             invocations: views::functions(self).iter().map(|function| function.invocations).sum(),
             holds: 0,
             cost_before_free: bill.map_or(0.0, |bill| bill.total.cost_before_free),

@@ -156,6 +156,8 @@ pub trait Group: Send + Sync {
     fn depth(&self, queue: QueueId) -> Depth;
     /// Whether this member is the first to claim an instant of a cron.
     fn is_first<'a>(&'a self, trigger: &'a str, at: Time) -> Kept<'a, bool>;
+    /// Where it is, without a password.
+    fn place(&self) -> &str;
     /// All members, this one first.
     fn members(&self) -> Kept<'_, Vec<Member>>;
 }

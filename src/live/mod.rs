@@ -82,6 +82,7 @@ use control::guard::Guard;
 use driver::{Driver, Own, Parts};
 use events::Hub;
 use exchange::Exchanges;
+use group::Reached;
 use history::Past;
 use keeper::Opened;
 use listen::{Bound, bind, network_url, url};
@@ -230,6 +231,8 @@ pub async fn start_on(
     let control_url = url(options.control_host, control.port);
     let _ = driver.0.functions_url.set(functions_url.clone());
     let _ = driver.0.control_url.set(control_url.clone());
+    let at = [(options.host, functions.port), (options.control_host, control.port)];
+    let _ = driver.0.reached.set(Reached::new(at, options.serving.is_none()));
     driver.configure(project.clone());
     driver.restore().await?;
     driver.restore_publications().await?;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::harness::{Emu, Project, request};
+use crate::nats::Nats;
 
 const SLOW: &str = "export default {
   async fetch() {
@@ -35,7 +36,7 @@ fn the_dashboard_in_a_browser() {
         return;
     }
     let browser = Browser::start();
-    let parts: [(&str, Part); 14] = [
+    let parts: [(&str, Part); 15] = [
         ("every view loads", every_view_loads),
         ("a cold start appears and vanishes", a_cold_start_appears_and_vanishes),
         ("errors are shown", errors_are_shown),
@@ -50,6 +51,7 @@ fn the_dashboard_in_a_browser() {
         ("a manual clock is moved by hand", a_manual_clock_is_moved_by_hand),
         ("a restart is survived", a_restart_is_survived),
         ("the tour leads through", the_tour_leads_through),
+        ("a group is shown whole", a_group_is_shown_whole),
     ];
     // All of them, so that one run tells all that is wrong.
     let mut failed = Vec::new();
@@ -613,6 +615,79 @@ fn the_tour_leads_through(browser: &Browser) {
     browser.click("#tour-next");
     browser.until("location.hash === '#/bill'");
     browser.until("!document.querySelector('.tour')");
+}
+
+fn a_group_is_shown_whole(browser: &Browser) {
+    let nats = Nats::start();
+    let start = || {
+        Project::new(&[
+            (
+                "functions/worker.js",
+                "export default {
+                   fetch() { return new Response('x'); },
+                   async queue() { await new Promise((done) => setTimeout(done, 600_000)); },
+                 };",
+            ),
+            (
+                "emu.toml",
+                "[project]\nname = \"shop\"\n[functions.worker]\nsource = \"functions/worker.js\"\nhttp = \"/\"\ntimeout = \"11m\"\n\
+                 queue = \"jobs\"\n[queues.jobs]\nvisibility_timeout = \"15m\"\n",
+            ),
+        ])
+        .start_with(&["--no-watch", "--bus", &nats.url()])
+    };
+    let (first, second, dies) = (start(), start(), start());
+    let name = |emu: &Emu| {
+        emu.control("/_emu/members")[0]["name"]
+            .as_str()
+            .expect("a name")
+            .to_owned()
+    };
+    let row = |emu: &Emu| format!("document.querySelector('tr[data-member=\"{}\"]')", name(emu));
+    let (second_row, dead_row) = (row(&second), row(&dies));
+    open(browser, &first, "#/group");
+    browser.until("document.querySelectorAll('tr[data-member]').length === 3");
+    // It is asked about once a second, and dead for the others after ten.
+    let _gone = dies.kill();
+    browser.until("document.querySelector('#nav [data-view=group]').textContent === 'Group · 3'");
+    let link = format!("[...{second_row}.querySelectorAll('a')].map((a) => a.href).join()");
+    let expected = format!("{}/,{}/", second.functions_url(), second.control_url());
+    assert_eq!(browser.value(&link), expected);
+    for _ in 0..3 {
+        assert_eq!(second.get("/").text(), "x");
+    }
+    browser.until(&format!("{second_row}.children[5].textContent === '3'"));
+    browser.until("document.querySelector('[data-figure=bill] .value').textContent.startsWith('$0.0000')");
+    let sent = first.control_post("/_emu/queues/jobs/messages", &json!({ "body": 1 }));
+    assert!(sent.status.is_success(), "{}", sent.text());
+    browser.until("document.querySelector('[data-figure=running] .value').textContent === '1'");
+    browser.until("document.querySelector('tr[data-state=busy]').textContent.includes('worker × 1')");
+    // What lies in the queue is the group's, whichever of them has it.
+    let go = |view: &str| browser.value(&format!("(location.hash = '#/{view}') && null"));
+    go("queues");
+    browser.until("document.querySelector('[data-queue=jobs] [data-figure=in_flight] .value').textContent === '1'");
+    // This one ran nothing of its own that cost, and shows what the group came to.
+    go("bill");
+    browser.until("document.querySelector('[data-figure=group] .value').textContent.startsWith('$0.0000')");
+    browser.screenshot("group-bill");
+    go("group");
+    browser.until(&format!(
+        "{dead_row}.dataset.state === 'gone' && {dead_row}.textContent.includes('fell silent')"
+    ));
+    for (look, width, height, dark) in [
+        ("light", 1_440, 900, false),
+        ("dark", 1_440, 900, true),
+        ("phone", 390, 844, false),
+    ] {
+        browser.screen(width, height, dark);
+        browser.until("document.documentElement.scrollWidth <= innerWidth + 1");
+        browser.screenshot(&format!("group-{look}"));
+    }
+    second.interrupt();
+    second.end();
+    browser.until(&format!(
+        "{second_row}.dataset.state === 'gone' && {second_row}.textContent.includes('left at')"
+    ));
 }
 
 #[test]

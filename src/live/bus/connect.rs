@@ -140,6 +140,7 @@ impl Opened {
             leases: Mutex::default(),
             leasing: tokio::sync::Mutex::default(),
             outside: Mutex::default(),
+            said_at: Mutex::default(),
             tell,
             pumps: CancellationToken::new(),
             stop: CancellationToken::new(),

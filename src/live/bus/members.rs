@@ -3,7 +3,7 @@
 //! All of it are entries of buckets: made only where there is none, repeated as long as they hold, gone by themselves after a while.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::AckKind;
@@ -70,7 +70,7 @@ impl Inner {
     /// What is decided is carried out, what is left goes to others at once.
     pub async fn leave(&self) {
         self.pumps.cancel();
-        let decided = *self.stepped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let decided = *self.stepped.lock().unwrap_or_else(PoisonError::into_inner);
         let mut committed = self.committed.subscribe();
         let done = committed.wait_for(|state| state.seq >= decided || state.ended);
         // Without the broker it comes to others by itself.
@@ -113,8 +113,9 @@ impl Inner {
         let members = self.bucket(&self.places.members(), SILENCE).await?;
         let text = super::label::json(&self.describe(driver));
         let put = members.put(format!("member.{}", self.member), text.into()).await;
-        put.map(drop)
-            .map_err(|error| away(self, "this member cannot say that it is there", &error))
+        put.map_err(|error| away(self, "this member cannot say that it is there", &error))?;
+        *self.said_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
     }
 
     /// What the others show of this member.
@@ -133,6 +134,7 @@ impl Inner {
             return Ok(Vec::new());
         };
         let own = self.describe(&driver);
+        drop(driver);
         let bucket = self.bucket(&self.places.members(), SILENCE).await?;
         let failed = |error: &dyn std::fmt::Display| away(self, "the members cannot be read", error);
         // A list of keys would leave a consumer behind each time.
@@ -144,23 +146,41 @@ impl Inner {
         let subjects: Vec<(String, usize)> = futures::TryStreamExt::try_collect(subjects)
             .await
             .map_err(|error| failed(&error))?;
-        let keys = subjects
+        let mut keys: Vec<&str> = subjects
             .iter()
-            .filter_map(|(subject, _)| subject.strip_prefix(&bucket.prefix));
-        let keys: Vec<String> = keys.map(str::to_owned).collect();
-        let own_key = format!("member.{}", self.member);
-        let others = keys
-            .into_iter()
-            .filter(|key| key.starts_with("member.") && *key != own_key);
-        let mut others: Vec<String> = others.collect();
-        others.sort();
-        let mut members = vec![own];
-        for key in others {
-            let text = bucket.get(key).await.map_err(|error| failed(&error))?;
+            .filter_map(|(subject, _)| subject.strip_prefix(&bucket.prefix))
+            .collect();
+        keys.sort_unstable();
+        let entries = join_all(keys.iter().map(|key| bucket.entry(*key))).await;
+        let mut members = Vec::with_capacity(keys.len() + 1);
+        let said_at = *self.said_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = None;
+        for entry in entries {
             // It may have left just now.
-            members.extend(text.and_then(|text| serde_json::from_slice(&text).ok()));
+            let Some(entry) = entry.map_err(|error| failed(&error))? else {
+                continue;
+            };
+            let written_ns = entry.created.unix_timestamp_nanos();
+            newest = newest.max(Some(written_ns));
+            if let Ok(member) = serde_json::from_slice::<Member>(&entry.value) {
+                members.push((written_ns, member));
+            }
         }
-        Ok(members)
+        // By the broker's clock: the members' own may differ.
+        let wrote_ns = members
+            .iter()
+            .find(|(_, member)| member.name == own.name)
+            .map(|(at, _)| *at);
+        let now_ns = match (wrote_ns, said_at) {
+            (Some(at), Some(said_at)) => at + i128::try_from(said_at.elapsed().as_nanos()).unwrap_or_default(),
+            _ => newest.unwrap_or_default(),
+        };
+        let others = members.into_iter().filter(|(_, member)| member.name != own.name);
+        let others = others.map(|(at, member)| Member {
+            silent_ms: Duration::from_nanos(u64::try_from(now_ns - at).unwrap_or_default()).as_secs_f64() * 1e3,
+            ..member
+        });
+        Ok(std::iter::once(own.clone()).chain(others).collect())
     }
 
     /// Whether this member is the first to claim an instant.
@@ -182,12 +202,12 @@ impl Inner {
     }
 
     fn leases(&self) -> Vec<Lease> {
-        let leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.values().cloned().collect()
     }
 
     fn lease_of(&self, queue: &str) -> Option<Lease> {
-        let leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.get(&lease_key(queue)).filter(|lease| !lease.is_lost()).cloned()
     }
 
@@ -224,7 +244,7 @@ impl Inner {
             revision: tokio::sync::Mutex::new((revision, Instant::now())),
             lost: CancellationToken::new(),
         }));
-        let mut leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.insert(key, lease.clone());
         Ok(Some(lease))
     }
@@ -244,7 +264,7 @@ impl Inner {
     /// What waits here for somebody outside was handed out by a consumer that is gone.
     pub fn forget_outside(&self, queue: &str) {
         let id = self.names().find_queue(queue);
-        let mut outside = self.outside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = id {
             outside.remove(&id);
         }
@@ -273,7 +293,7 @@ impl Inner {
 
     fn drop_lease(&self, lease: &Lease) {
         lease.0.lost.cancel();
-        let mut leases = self.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         // A new one of the same queue may stand there already.
         if leases
             .get(&lease.0.key)

@@ -20,6 +20,7 @@ mod take;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Instant;
 
 use async_nats::jetstream::{Context, kv as buckets, stream};
 use futures::future::BoxFuture;
@@ -73,6 +74,8 @@ struct Inner {
     leasing: tokio::sync::Mutex<()>,
     /// Of FIFO queues that somebody outside receives from: what waits for those before it.
     outside: Mutex<HashMap<QueueId, behind::Behind>>,
+    /// When this member last said that it is there.
+    said_at: Mutex<Option<Instant>>,
     tell: Tell,
     /// Nothing more is brought here.
     pumps: CancellationToken,
@@ -302,6 +305,10 @@ impl Group for Bus {
 
     fn is_first<'a>(&'a self, trigger: &'a str, at: Time) -> Kept<'a, bool> {
         Box::pin(self.0.is_first(trigger, at))
+    }
+
+    fn place(&self) -> &str {
+        &self.0.url
     }
 
     fn members(&self) -> Kept<'_, Vec<Member>> {

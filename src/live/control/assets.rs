@@ -46,6 +46,7 @@ assets! {
     "exchange.js": JS,
     "format.js": JS,
     "functions.js": JS,
+    "group.js": JS,
     "i18n.js": JS,
     "invocations.js": JS,
     "live.js": JS,

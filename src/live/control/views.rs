@@ -46,6 +46,7 @@ pub fn health(server: &Server) -> api::Health {
         clock_factor: inner.clock.speed(),
         cold_starts: cold_starts_name(server.driver.cold_starts()).to_owned(),
         network_url: server.network_url.clone(),
+        bus: inner.store.group().map(|group| group.place().to_owned()),
     }
 }
 
@@ -71,7 +72,8 @@ pub fn state(driver: &Driver) -> api::State {
         })
     });
     let queues = table.project.queues.keys().filter_map(|name| {
-        let view = core.platform.queue(names.find_queue(name)?)?;
+        let id = names.find_queue(name)?;
+        let view = driver.queue_view(id, core.platform.queue(id))?;
         Some(api::QueueState {
             queue: name.clone(),
             visible: view.visible,

@@ -8,6 +8,7 @@ import { live } from "./live.js";
 import * as bill from "./bill.js";
 import * as demo from "./demo.js";
 import * as functions from "./functions.js";
+import * as group from "./group.js";
 import * as invocations from "./invocations.js";
 import * as queues from "./queues.js";
 import * as timeline from "./timeline.js";
@@ -20,6 +21,8 @@ const VIEWS = {
   queues: { key: "4", view: queues.view },
   bill: { key: "5", view: bill.view },
   demo: { key: "6", view: demo.view },
+  // There only when emulators share a bus.
+  group: { key: "7", view: group.view, shared: true },
   // Reached by links alone.
   why: { view: invocations.why },
 };
@@ -53,9 +56,7 @@ function navigate() {
 function head() {
   document.documentElement.lang = locale();
   text(document.getElementById("skip"), t("skip"));
-  const links = Object.entries(VIEWS).filter(([, { key }]) => key).map(([name, { key }]) =>
-    h("a", { href: `#/${name}`, data: { view: name }, title: `${t(`nav.${name}`)} (${key})` }, t(`nav.${name}`)),
-  );
+  const links = Object.entries(VIEWS).filter(([, { key, shared }]) => key && !shared).map(([name]) => link(name));
   const next = languages().find((one) => one !== language()) || language();
   fill(
     document.getElementById("top"),
@@ -72,8 +73,27 @@ function head() {
   status();
 }
 
+function link(name) {
+  const words = t(`nav.${name}`);
+  return h("a", { href: `#/${name}`, data: { view: name }, title: `${words} (${VIEWS[name].key})` }, words);
+}
+
+// The group's link comes and goes with the bus: another emulator may stand behind the same port next time.
+function groupLink() {
+  const nav = document.getElementById("nav");
+  const there = nav.querySelector("[data-view=group]");
+  if (!live.health?.bus) {
+    there?.remove();
+    return;
+  }
+  const shown = there || nav.appendChild(link("group"));
+  if (!there && route === "group") shown.setAttribute("aria-current", "page");
+  text(shown, live.members.length > 1 ? `${t("nav.group")} · ${count(live.members.length)}` : t("nav.group"));
+}
+
 function status() {
   const health = live.health;
+  groupLink();
   text(document.getElementById("project"), health ? `${guest(health.project)}` : "");
   const connection = document.getElementById("connection");
   text(connection, t(`connection.${live.connection}`));
@@ -148,7 +168,7 @@ function changeLanguage(next) {
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target instanceof Element && event.target.closest("input, textarea, select")) return;
-  const found = Object.entries(VIEWS).find(([, { key }]) => key === event.key);
+  const found = Object.entries(VIEWS).find(([, { key, shared }]) => key === event.key && (!shared || live.health?.bus));
   if (found) location.hash = `#/${found[0]}`;
 }
 

@@ -5,7 +5,7 @@ import { fill, guest, h } from "./dom.js";
 import { count, decimal, millis, money, percent, span } from "./format.js";
 import { t } from "./i18n.js";
 import { live } from "./live.js";
-import { empty, figure, select } from "./parts.js";
+import { empty, figure, meter, select } from "./parts.js";
 
 class Bill {
   constructor(root) {
@@ -40,7 +40,8 @@ class Bill {
       this.load();
     }, bill.provider);
     if (bill.functions.length === 0) {
-      fill(this.place, h("div", { class: "bar" }, pick), empty(t("bill.none")));
+      const together = this.group();
+      fill(this.place, h("div", { class: "bar" }, pick), together && h("section", { class: "sheet figures-grid wide" }, together), empty(t("bill.none")));
       return;
     }
     const total = bill.total;
@@ -53,6 +54,7 @@ class Bill {
         figure(t("bill.afterfree"), money(total.cost), total.base ? t("bill.withbase", { cost: money(total.base) }) : ""),
         figure(t("bill.million"), total.per_million === null ? "–" : money(total.per_million), t("bill.millionnote")),
         month ? figure(t("bill.month"), money(month.cost), t("bill.monthnote", { time: span(month.hours_seen * 3_600_000), n: month.requests })) : null,
+        this.group(),
       ),
       h("div", { class: "columns" },
         h("section", { class: "sheet" }, h("h2", {}, t("bill.elsewhere")), compare(bill)),
@@ -65,7 +67,25 @@ class Bill {
     if (chosen === "provider") document.getElementById("provider").focus();
   }
 
-  update() {}
+  // What all members of the group came to; nothing of it when there is none.
+  group() {
+    this.together = null;
+    if (live.members.length < 2) return null;
+    this.together = meter(t("bill.group"), "group");
+    this.sum();
+    return this.together.element;
+  }
+
+  sum() {
+    const cost = live.members.reduce((all, one) => all + one.cost_before_free, 0);
+    this.together.set(money(cost), t("bill.groupnote", { n: live.members.length }));
+  }
+
+  update() {
+    // Where there is a bill, it gets or loses the group's figure as members come and go.
+    if (this.together && live.members.length > 1) this.sum();
+    else if (Boolean(this.together) !== live.members.length > 1) this.known = "";
+  }
 
   destroy() {
     clearInterval(this.timer);

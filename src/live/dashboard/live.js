@@ -9,6 +9,10 @@ import { Rates } from "./rates.js";
 const HIDDEN_MS = 60_000;
 const HISTORY_KINDS = "ready,instance,invocation,throttle,message,reload,gave_up";
 const LINES_MAX = 500;
+const MEMBERS_EVERY_MS = 1_000;
+const GONE_MAX = 20;
+// Who has said nothing for so long when it is there no more has died; who stops says so.
+const SILENT_MS = 8_000;
 
 class Live extends EventTarget {
   constructor() {
@@ -33,6 +37,11 @@ class Live extends EventTarget {
     // Events that were counted and not sent, in the last second that had some.
     this.leftOut = { at: -1e9, many: 0 };
     this.restarts = 0;
+    // Those that share the bus, and those that did while the page was open.
+    this.members = [];
+    this.membersAt = 0;
+    this.membersFailed = null;
+    this.gone = [];
     // Left, and maybe kept by the browser for a return.
     this.away = false;
   }
@@ -153,6 +162,9 @@ class Live extends EventTarget {
       this.rates = new Rates();
       this.states.clear();
     }
+    if (restarted) this.gone = [];
+    this.setMembers([]);
+    this.followMembers(health);
     this.past(history);
     this.timeline.reconcile(instances, this.now());
     this.tell("snapshot", { restarted });
@@ -166,6 +178,33 @@ class Live extends EventTarget {
     const ours = ready && ready.pid === this.health.pid;
     const own = ours ? history.slice(begun + 1) : begun < 0 ? history : [];
     for (const event of own) this.one(event);
+  }
+
+  // Asked for as long as this emulator is behind the port and shares a bus.
+  async followMembers(health) {
+    while (health.bus && this.health === health && !this.away) {
+      if (this.connection !== "lost" && !document.hidden) {
+        try {
+          this.setMembers(await get("members"));
+          this.membersFailed = null;
+        } catch (error) {
+          this.membersFailed = error;
+        }
+        this.tell("change");
+      }
+      await new Promise((go) => setTimeout(go, MEMBERS_EVERY_MS));
+    }
+  }
+
+  setMembers(members) {
+    const now = performance.now();
+    const there = new Set(members.map((one) => one.name));
+    const silence = (one) => one.silent_ms + now - this.membersAt;
+    const gone = members.length ? this.members.filter((one) => !there.has(one.name)) : [];
+    for (const one of gone) this.gone.unshift({ ...one, died: silence(one) > SILENT_MS, gone_at: this.now() });
+    this.gone = this.gone.filter((one) => !there.has(one.name)).slice(0, GONE_MAX);
+    this.members = members;
+    this.membersAt = now;
   }
 
   async refresh() {
