@@ -16,8 +16,8 @@ use crate::live::keeper::Committed;
 use crate::live::names::Names;
 use crate::live::store::Tell;
 
-/// How long a start waits for the broker.
-const START_MAX: Duration = Duration::from_secs(5);
+/// How long one server of those that are named is tried: a host that is down does not even refuse.
+const SERVER_MAX: Duration = Duration::from_secs(4);
 /// How long a start waits for a cluster that is choosing who leads.
 const FIT_MAX: Duration = Duration::from_secs(20);
 /// Between two tries of a start.
@@ -56,7 +56,7 @@ impl Opened {
         let (told, events) = mpsc::unbounded_channel();
         let options = ConnectOptions::new()
             .name(format!("emu {project}"))
-            .connection_timeout(START_MAX)
+            .connection_timeout(SERVER_MAX)
             .ping_interval(PING)
             .request_timeout(Some(ANSWER_MAX))
             .client_capacity(65_536)
@@ -66,11 +66,12 @@ impl Opened {
                 std::future::ready(())
             });
         let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-        let connected = tokio::time::timeout(START_MAX, options.connect(servers)).await;
+        let start_max = SERVER_MAX * u32::try_from(servers.len()).unwrap_or(1) + Duration::from_secs(1);
+        let connected = tokio::time::timeout(start_max, options.connect(servers)).await;
         let client = match connected {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => return Err(anyhow::anyhow!("{error}")).with_context(|| no_server(&shown)),
-            Err(_) => bail!("{}: no answer within {} s", no_server(&shown), START_MAX.as_secs()),
+            Err(_) => bail!("{}: no answer within {} s", no_server(&shown), start_max.as_secs()),
         };
         let info = client.server_info();
         if !is_new_enough(&info.version) {
@@ -148,6 +149,7 @@ impl Opened {
         let inner = Arc::new(inner);
         tokio::spawn(inner.clone().run_steps(given));
         tokio::spawn(inner.clone().watch_connection(self.events));
+        tokio::spawn(inner.clone().watch_cluster());
         Bus(inner)
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! `place` and `label` say how things lie in the broker, `streams` makes what they lie in, `take` puts in what comes from
 //! outside, `pump` brings it to a core that has room, `behind` is what waits for its turn, `claims` what stands here, `follow` carries
-//! out what the core decides of it. `kv` are the stores, `members` the group.
+//! out what the core decides of it. `kv` are the stores, `members` the group. `cut` leaves a server that its cluster has lost.
 
 mod behind;
 mod claims;
 mod connect;
+mod cut;
 mod follow;
 mod kv;
 mod label;
