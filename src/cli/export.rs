@@ -15,6 +15,7 @@ use super::{Global, json_line};
 use crate::live;
 use crate::pack::export::{self, Export, Input, Note, Target};
 use crate::project::Project;
+use crate::project::diagnostic::nearest;
 use crate::report::number::plural;
 use crate::report::style::{Style, Tone, Verbosity};
 
@@ -56,7 +57,10 @@ fn target(text: &str) -> Result<Target, String> {
     let names: Vec<&str> = Target::ALL.iter().map(|(name, _)| *name).collect();
     found
         .map(|(_, target)| *target)
-        .ok_or_else(|| format!("expected one of {}", names.join(", ")))
+        .ok_or_else(|| match nearest(text, names.iter().copied()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("expected one of {}", names.join(", ")),
+        })
 }
 
 /// What `--json` prints.
@@ -71,6 +75,10 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     let project = settings::open(global.project.as_deref(), &RunArgs::default())?
         .loaded
         .project;
+    if project.functions.is_empty() {
+        return Err(Failure::new("the project has no functions")
+            .remedy("create functions/hello.js, or name another folder with --project"));
+    }
     let handlers = match args.target {
         Target::Sam => handlers(&project)?,
         _ => BTreeMap::new(),

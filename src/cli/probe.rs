@@ -95,7 +95,8 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
 /// With the names that there are, or the nearest one.
 pub fn function<'a>(project: &'a Project, name: &str) -> Result<&'a Function, Failure> {
     project.functions.get(name).ok_or_else(|| {
-        let names = project.functions.keys().map(String::as_str);
+        let names = project.functions.keys().chain(project.elsewhere.keys());
+        let names = names.map(String::as_str);
         let remedy = match nearest(name, names.clone()) {
             Some(near) => format!("did you mean {near}?"),
             None => format!("the project has {}", list_names(names)),

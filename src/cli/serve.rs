@@ -1,6 +1,7 @@
 //! `emu serve`: a project for others than its developer. Nothing watches, there is no page, every request has a line, and
 //! a stop lets what runs end.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -113,8 +114,9 @@ fn drain(text: &str) -> Result<Duration, String> {
 
 pub fn run(args: &Args, global: &Global) -> Outcome {
     let path = args.path.as_deref().or(global.project.as_deref());
-    let mut opened = settings::open(path, &args.run)?;
-    for name in args.functions.iter().filter(|name| !name.is_empty()) {
+    let only: BTreeSet<String> = args.functions.iter().filter(|name| !name.is_empty()).cloned().collect();
+    let mut opened = settings::open_only(path, &args.run, only.clone())?;
+    for name in &only {
         probe::function(&opened.loaded.project, name)?;
     }
     let changes = Changes::of(args);
@@ -153,7 +155,6 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
 
 /// What the command line changes in a project.
 struct Changes {
-    functions: Vec<String>,
     variables: Vec<(String, String)>,
     no_build: bool,
 }
@@ -162,16 +163,12 @@ impl Changes {
     fn of(args: &Args) -> Changes {
         let variables = args.pass.iter().filter_map(|name| Some((name.clone(), env(name)?)));
         Changes {
-            functions: args.functions.iter().filter(|name| !name.is_empty()).cloned().collect(),
             variables: variables.collect(),
             no_build: args.no_build,
         }
     }
 
     fn apply(&self, project: &mut Project) {
-        if !self.functions.is_empty() {
-            project.functions.retain(|name, _| self.functions.contains(name));
-        }
         for (name, value) in &self.variables {
             project.give(name, value);
         }

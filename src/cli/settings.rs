@@ -266,6 +266,7 @@ pub fn load_options(provider: Option<&str>, env_files: &[PathBuf]) -> Result<Loa
     Ok(LoadOptions {
         provider: provider.map(str::to_owned),
         env_files: env_files.map_err(|error| Failure::usage(format!("--env-file: {error}")))?,
+        only: BTreeSet::new(),
     })
 }
 
@@ -274,7 +275,18 @@ pub fn load_options(provider: Option<&str>, env_files: &[PathBuf]) -> Result<Loa
 /// # Errors
 /// With everything that is wrong with the project.
 pub fn open(path: Option<&Path>, run: &RunArgs) -> Result<Opened, Failure> {
-    let options = load_options(run.provider.as_deref(), &run.env_files)?;
+    open_only(path, run, BTreeSet::new())
+}
+
+/// [`open`] for these functions, by [`LoadOptions::only`].
+///
+/// # Errors
+/// With everything that is wrong with the project.
+pub fn open_only(path: Option<&Path>, run: &RunArgs, only: BTreeSet<String>) -> Result<Opened, Failure> {
+    let options = LoadOptions {
+        only,
+        ..load_options(run.provider.as_deref(), &run.env_files)?
+    };
     let loaded = Project::load_with(path, &options)?;
     // The working directory does not change, so a relative path stays what it is; a search upward might find another
     // project later, hence the root.

@@ -47,10 +47,11 @@ impl Driver {
             (settings.over(project), settings.cold_starts())
         };
         let profile = provider::by_id(&project.provider).unwrap_or_else(|_| self.table().profile.clone());
+        let shared = inner.store.group().is_some();
         let (table, config) = {
             let mut names = inner.names.write().unwrap_or_else(PoisonError::into_inner);
             let table = Arc::new(Table::new(project, profile, &mut names));
-            let config = table::config(&table, &mut names, &inner.clock, cold_starts);
+            let config = table::config(&table, &mut names, &inner.clock, cold_starts, shared);
             inner.store.name(names.stored());
             (table, config)
         };

@@ -12,10 +12,24 @@ use crate::project::{Project, SourceKind};
 pub struct Compiled {
     /// Machine code of what runs scripts; none where no folder for compiled code can be used.
     pub runtime: BTreeSet<PathBuf>,
-    /// Machine code of functions that are WebAssembly themselves.
-    pub functions: BTreeMap<String, BTreeSet<PathBuf>>,
-    /// Sources and packages that were read or looked for.
+    pub functions: BTreeMap<String, Parts>,
+}
+
+/// What one function is made of.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Machine code of a function that is WebAssembly itself.
+    pub code: BTreeSet<PathBuf>,
+    /// Sources and packages that were read or looked for. Functions read no files later.
     pub read: BTreeSet<PathBuf>,
+}
+
+impl Compiled {
+    /// What the functions have read together.
+    pub fn read(&self) -> BTreeSet<PathBuf> {
+        let read = self.functions.values().flat_map(|parts| &parts.read);
+        read.cloned().collect()
+    }
 }
 
 /// Runs the functions' builds and loads them all.
@@ -28,15 +42,18 @@ pub async fn compile(project: &Project) -> Result<Compiled, (String, LoadError)>
     for function in project.functions.values() {
         let loaded = built(&engine, project, function).await;
         let loaded = loaded.map_err(|error| (function.name.clone(), error))?;
-        compiled.read.extend(loaded.watch);
-        compiled.read.insert(project.root.join(&function.source));
+        let mut parts = Parts {
+            read: loaded.watch.into_iter().collect(),
+            ..Parts::default()
+        };
+        parts.read.insert(project.root.join(&function.source));
         if function.kind == SourceKind::Wasm {
             // Its own though another may be the same component.
-            let code = engine.last_compiled().into_iter().collect();
-            compiled.functions.insert(function.name.clone(), code);
+            parts.code.extend(engine.last_compiled());
         }
+        compiled.functions.insert(function.name.clone(), parts);
     }
-    let own: BTreeSet<&PathBuf> = compiled.functions.values().flatten().collect();
+    let own: BTreeSet<&PathBuf> = compiled.functions.values().flat_map(|parts| &parts.code).collect();
     let code = engine.compiled_code();
     compiled.runtime = code.into_iter().filter(|code| !own.contains(code)).collect();
     Ok(compiled)

@@ -147,8 +147,9 @@ fn target(binding: &Binding) -> BindTarget {
     }
 }
 
-/// What the core needs of the project.
-pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: ColdStarts) -> Config {
+/// What the core needs of the project. `shared`: others take part, so that what a topic owes to functions that are served
+/// elsewhere comes to them.
+pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: ColdStarts, shared: bool) -> Config {
     let project = &table.project;
     let mut consumers: BTreeMap<QueueId, QueueConsumer> = BTreeMap::new();
     let mut subscriptions: BTreeMap<&str, Vec<Subscription>> = BTreeMap::new();
@@ -167,12 +168,8 @@ pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: Cold
             consumers.insert(names.intern_queue(&queue.from), consumer);
         }
         if let Some(topic) = &function.topic {
-            let subscription = Subscription {
-                to: Subscriber::Function(entry.id),
-                filter: topic.filter.clone(),
-                wrapped: false,
-            };
-            subscriptions.entry(&topic.from).or_default().push(subscription);
+            let all = subscriptions.entry(&topic.from).or_default();
+            all.push(subscription(entry.id, topic));
         }
         for cron in &function.crons {
             let spec = CronSpec {
@@ -183,6 +180,12 @@ pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: Cold
                 overlap: cron.overlap,
             };
             triggers.insert(names.intern_trigger(&cron.name), spec);
+        }
+    }
+    for (name, topic) in project.elsewhere.iter().filter(|_| shared) {
+        if let Some(topic) = topic {
+            let all = subscriptions.entry(&topic.from).or_default();
+            all.push(subscription(names.intern_function(name), topic));
         }
     }
     let mut topics = BTreeMap::new();
@@ -216,6 +219,14 @@ pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: Cold
         cron_wakes: clock.is_real(),
         cron_grace: Span((CRON_GRACE.0 as f64 * clock.factor()) as u64),
         instance_flips: false,
+    }
+}
+
+fn subscription(function: FunctionId, topic: &project::TopicTrigger) -> Subscription {
+    Subscription {
+        to: Subscriber::Function(function),
+        filter: topic.filter.clone(),
+        wrapped: false,
     }
 }
 

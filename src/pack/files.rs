@@ -1,17 +1,22 @@
 //! Which files of a project go along: its own, and of its packages those that a function reads.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
 
 use super::PackError;
 use super::ignore::Ignore;
 use super::layer::{Content, Tree};
-use super::layout::{LAYOUT_FILE, SCRATCH};
+use super::layout::{LAYOUT_FILE, SCRATCH, is_image_tar};
 use crate::live::watch::ignored;
 
 /// Lines as in `.gitignore`.
 const IGNORE_FILE: &str = ".emuignore";
 const PACKAGES: &str = "node_modules";
+/// As many links as systems follow on the way to one file.
+const LINKS_MAX: usize = 40;
 
 /// What of a project goes along.
 #[derive(Clone, Debug, Default)]
@@ -31,12 +36,7 @@ pub struct Files {
 /// # Errors
 /// When a folder cannot be read.
 pub fn collect(root: &Path, read: &BTreeSet<PathBuf>, env: &[PathBuf], out: Option<&Path>) -> Result<Files, PackError> {
-    // A link to one, or a way to it through `..`, is the same file.
-    let env: BTreeSet<PathBuf> = env.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    let is_env = |path: &str| {
-        is_env_file(path.rsplit('/').next().unwrap_or_default())
-            || !env.is_empty() && root.join(path).canonicalize().is_ok_and(|path| env.contains(&path))
-    };
+    let is_env = env_test(root, env);
     let ignore = match std::fs::read_to_string(root.join(IGNORE_FILE)) {
         Ok(text) => Ignore::parse(&text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ignore::default(),
@@ -82,6 +82,74 @@ pub fn collect(root: &Path, read: &BTreeSet<PathBuf>, env: &[PathBuf], out: Opti
     })
 }
 
+/// Of what functions read the files that are there, with the links on the way to them, and nothing else. Env files stay out.
+pub fn read_only(root: &Path, read: &BTreeSet<PathBuf>, env: &[PathBuf]) -> Files {
+    let is_env = env_test(root, env);
+    let (mut own, mut packages) = (BTreeSet::new(), BTreeSet::new());
+    for path in read
+        .iter()
+        .flat_map(|path| way(root, path))
+        .filter(|path| !is_env(path))
+    {
+        match path.split('/').any(|part| part == PACKAGES) {
+            true => packages.insert(path),
+            false => own.insert(path),
+        };
+    }
+    Files {
+        own: own.into_iter().collect(),
+        packages: packages.into_iter().collect(),
+        env_files: Vec::new(),
+    }
+}
+
+/// The file that a path leads to and the links on the way there, relative to the root. Nothing when it leads to no file, or out of the
+/// project, which the loader refuses.
+fn way(root: &Path, path: &Path) -> Vec<String> {
+    let Ok(relative) = path.strip_prefix(root) else {
+        return Vec::new();
+    };
+    let parts = |path: &Path| -> Vec<OsString> { path.iter().rev().map(OsStr::to_owned).collect() };
+    let (mut left, mut at, mut found) = (parts(relative), root.to_owned(), Vec::new());
+    while let Some(part) = left.pop() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        if part == "." {
+            continue;
+        }
+        let next = at.join(&part);
+        match std::fs::read_link(&next) {
+            Ok(target) if found.len() < LINKS_MAX => {
+                found.push(next);
+                if target.is_absolute() {
+                    // Refused when it is to be written.
+                    break;
+                }
+                left.extend(parts(&target));
+            }
+            _ => at = next,
+        }
+    }
+    if at.is_file() && left.is_empty() {
+        found.push(at);
+    } else if !path.exists() {
+        found.clear();
+    }
+    let below = found.iter().filter_map(|path| path.strip_prefix(root).ok());
+    below.map(slashed).collect()
+}
+
+/// Tells env files by their names and as those that were given. A link to one, or a way to it through `..`, is the same file.
+fn env_test<'a>(root: &'a Path, env: &[PathBuf]) -> impl Fn(&str) -> bool + use<'a> {
+    let env: BTreeSet<PathBuf> = env.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    move |path| {
+        is_env_file(path.rsplit('/').next().unwrap_or_default())
+            || !env.is_empty() && root.join(path).canonicalize().is_ok_and(|path| env.contains(&path))
+    }
+}
+
 /// Puts files into a tree below `into`, owned by root, readable by all.
 ///
 /// # Errors
@@ -93,9 +161,14 @@ pub fn add(tree: &mut Tree, root: &Path, paths: &[String], into: &str) -> Result
         let metadata = std::fs::symlink_metadata(&file).map_err(PackError::at(&file))?;
         if metadata.is_symlink() {
             let target = std::fs::read_link(&file).map_err(PackError::at(&file))?;
-            if target.is_absolute() {
-                return Err(PackError::new(format!("{path} is a link to {}", target.display()))
-                    .remedy(format!("make the link relative, or name it in {IGNORE_FILE}")));
+            if target.is_absolute() || leaves(Path::new(path), &target) {
+                return Err(PackError::new(format!(
+                    "{path} is a link to {}, which is not in the image",
+                    target.display()
+                ))
+                .remedy(format!(
+                    "make it relative and within the project, or name it in {IGNORE_FILE}"
+                )));
             }
             tree.link(&to, &slashed(&target));
         } else if metadata.is_file() {
@@ -106,11 +179,25 @@ pub fn add(tree: &mut Tree, root: &Path, paths: &[String], into: &str) -> Result
     Ok(())
 }
 
+/// Whether a relative link leads out of the folder that paths are relative to.
+fn leaves(link: &Path, target: &Path) -> bool {
+    let above = link.components().count().saturating_sub(1);
+    let mut depth = isize::try_from(above).unwrap_or(isize::MAX);
+    target.components().any(|part| {
+        match part {
+            Component::ParentDir => depth -= 1,
+            Component::Normal(_) => depth += 1,
+            _ => {}
+        }
+        depth < 0
+    })
+}
+
 /// What this command has written, or is writing.
 fn is_image(root: &Path, path: &str, out: Option<&Path>) -> bool {
     let file = root.join(path);
     let name = path.rsplit('/').next().unwrap_or_default();
-    out == Some(&file) || name.starts_with(SCRATCH) || file.join(LAYOUT_FILE).is_file()
+    out == Some(&file) || name.starts_with(SCRATCH) || file.join(LAYOUT_FILE).is_file() || is_image_tar(&file)
 }
 
 /// `.env`, `.env.production`, `.dev.vars`: secrets never go along. Examples of them do.
@@ -119,6 +206,24 @@ fn is_env_file(name: &str) -> bool {
         .iter()
         .any(|end| name.ends_with(end));
     (name == ".env" || name.starts_with(".env.") || name.starts_with(".dev.vars")) && !is_example
+}
+
+/// Tells private keys and logins by their names and what they begin with.
+pub fn holds_secrets(path: &Path) -> bool {
+    const BEGINNING: u64 = 64 << 10;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let marks: &[&str] = match (&*name, &*extension) {
+        (".npmrc", _) => &["_authToken=", "_auth=", "_password="],
+        (".netrc" | ".pgpass" | ".git-credentials", _) | (_, "p12" | "pfx" | "jks" | "kdbx") => return true,
+        ("id_rsa" | "id_dsa" | "id_ecdsa" | "id_ed25519", _) | (_, "pem" | "key") => &["PRIVATE KEY"],
+        (_, "json") => &["\"private_key\":"],
+        _ => return false,
+    };
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut text));
+    let text = String::from_utf8_lossy(&text);
+    read.is_ok() && marks.iter().any(|mark| text.contains(mark))
 }
 
 /// Links that package managers make between packages: without them paths lead nowhere.
@@ -179,6 +284,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_link_leads_out_or_stays() {
+        let leaves = |link: &str, target: &str| leaves(Path::new(link), Path::new(target));
+        assert!(!leaves("a/b.js", "../c.js") && !leaves("node_modules/@x/y", "../../packages/y"));
+        assert!(leaves("b.js", "../c.js") && leaves("a/b", "../../c") && leaves("a/b", "../../a/c"));
+    }
+
+    #[test]
     fn sources_go_along_and_secrets_do_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
@@ -198,6 +310,8 @@ mod tests {
             ("node_modules/zod/unused.js", ""),
             ("functions/api.ts~", ""),
             ("shop.tar", ""),
+            ("older.tar", "blobs/sha256/00000000"),
+            ("data.tar", "data/of/its/own/kind"),
             ("image/oci-layout", ""),
             ("deploy/production.vars", "API_KEY=2"),
         ] {
@@ -220,6 +334,7 @@ mod tests {
             [
                 ".emuignore",
                 ".env.example",
+                "data.tar",
                 "emu.toml",
                 "functions/api.ts",
                 "target/f.wasm"

@@ -2,7 +2,6 @@
 //! the configuration by which engines run it.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -12,6 +11,7 @@ use super::files::{self, Files};
 use super::layer::{Compression, Content, Layer, Tree};
 use super::layout::{Base, Blob, Layout, MANIFEST};
 use super::system::{Program, USER};
+use crate::project::MANIFEST as MANIFEST_FILE;
 
 /// The port of an image unless `PORT` says otherwise, as platforms for containers do.
 pub const PORT: u16 = 8080;
@@ -25,7 +25,6 @@ pub struct Input<'a> {
     pub program: &'a Program,
     /// The project's folder.
     pub root: &'a Path,
-    pub files: &'a Files,
     /// Compiled code that all scripts share.
     pub runtime: &'a [PathBuf],
     pub base: Option<&'a Path>,
@@ -41,6 +40,10 @@ pub struct Image {
     pub name: String,
     /// `None`: all that the project has.
     pub functions: Option<Vec<String>>,
+    pub files: Files,
+    /// emu.toml where it is not the project's own.
+    pub manifest: Option<String>,
+    pub has_scripts: bool,
     /// Compiled code of its functions' own.
     pub code: Vec<PathBuf>,
     pub labels: BTreeMap<String, String>,
@@ -65,46 +68,73 @@ pub struct Written {
 /// When something cannot be read or written.
 pub fn write(input: &Input<'_>, layout: &Layout) -> Result<Vec<(Written, Value)>, PackError> {
     let architecture = input.program.architecture()?;
-    let blobs = layout.blobs();
-    let layer = |tree: &Tree, what: &str| tree.write(&blobs, what, input.compression, input.time_s);
     let base = match input.base {
         Some(from) => Some(Base::copy(from, architecture, layout)?),
         None => None,
     };
-    let mut shared = Vec::new();
-    if base.is_none() {
-        shared.push(layer(&input.program.base()?, "system")?);
-    }
-    let mut emu = Tree::default();
-    emu.file(EMU, Content::Path(input.program.path.clone()), 0o755, 0);
-    cache(&mut emu, input.runtime);
-    shared.push(layer(&emu, "emu")?);
-    let mut packages = Tree::default();
-    files::add(&mut packages, input.root, &input.files.packages, APP)?;
-    if !packages.is_empty() {
-        shared.push(layer(&packages, "packages")?);
-    }
-    let mut project = Tree::default();
-    files::add(&mut project, input.root, &input.files.own, APP)?;
-    // What functions send and store.
-    project.folder(&format!("{APP}/.emu"), 0o700, USER);
+    let mut layers = Layers {
+        input,
+        blobs: layout.blobs(),
+        made: Vec::new(),
+    };
     let mut written = Vec::new();
-    // Images of the same code have the same layer: all those of scripts.
-    let mut made: BTreeMap<&[PathBuf], Layer> = BTreeMap::new();
     for image in &input.images {
-        let last = match made.entry(&image.code) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let mut project = project.clone();
-                cache(&mut project, &image.code);
-                new.insert(layer(&project, "project")?)
-            }
-        };
-        let mut layers = shared.clone();
-        layers.push(last.clone());
+        let layers = layers.of(image, base.is_some())?;
         written.push(one(input, image, layers, base.as_ref(), layout)?);
     }
     Ok(written)
+}
+
+/// Layers by what is in them: images that have the same share it.
+struct Layers<'a> {
+    input: &'a Input<'a>,
+    blobs: PathBuf,
+    made: Vec<(Tree, Layer)>,
+}
+
+impl Layers<'_> {
+    /// From what hardly ever changes to what often does.
+    fn of(&mut self, image: &Image, has_base: bool) -> Result<Vec<Layer>, PackError> {
+        let input = self.input;
+        let mut layers = Vec::new();
+        if !has_base {
+            layers.push(self.layer(input.program.base()?, "system")?);
+        }
+        let mut emu = Tree::default();
+        emu.file(EMU, Content::Path(input.program.path.clone()), 0o755, 0);
+        cache(&mut emu, &[]);
+        layers.push(self.layer(emu, "emu")?);
+        if image.has_scripts && !input.runtime.is_empty() {
+            let mut scripts = Tree::default();
+            cache(&mut scripts, input.runtime);
+            layers.push(self.layer(scripts, "scripts")?);
+        }
+        let mut packages = Tree::default();
+        files::add(&mut packages, input.root, &image.files.packages, APP)?;
+        if !packages.is_empty() {
+            layers.push(self.layer(packages, "packages")?);
+        }
+        let mut project = Tree::default();
+        files::add(&mut project, input.root, &image.files.own, APP)?;
+        if let Some(text) = &image.manifest {
+            let content = Content::Bytes(text.clone().into_bytes());
+            project.file(&format!("{APP}/{MANIFEST_FILE}"), content, 0o644, 0);
+        }
+        // What functions send and store.
+        project.folder(&format!("{APP}/.emu"), 0o700, USER);
+        cache(&mut project, &image.code);
+        layers.push(self.layer(project, "project")?);
+        Ok(layers)
+    }
+
+    fn layer(&mut self, tree: Tree, what: &str) -> Result<Layer, PackError> {
+        if let Some((_, layer)) = self.made.iter().find(|(made, _)| *made == tree) {
+            return Ok(layer.clone());
+        }
+        let layer = tree.write(&self.blobs, what, self.input.compression, self.input.time_s)?;
+        self.made.push((tree, layer.clone()));
+        Ok(layer)
+    }
 }
 
 /// Compiled code, where emu looks for it and only its own user may write: else it would not be trusted.

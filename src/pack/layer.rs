@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 use super::PackError;
 
 /// Files by their path, without a slash in front.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<String, Entry>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     what: What,
     mode: u32,
@@ -23,7 +23,7 @@ struct Entry {
     owner: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum What {
     Folder,
     File(Content),
@@ -31,7 +31,7 @@ enum What {
 }
 
 /// Where a file's bytes are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Bytes(Vec<u8>),
     Path(PathBuf),

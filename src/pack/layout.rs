@@ -2,7 +2,7 @@
 //! it is whole.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, Os};
@@ -47,7 +47,7 @@ impl Layout {
         let is_free = match fs::read_dir(&out) {
             Ok(mut entries) => entries.next().is_none() || out.join(LAYOUT_FILE).is_file(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-            Err(_) => is_tar(&out),
+            Err(_) => is_tar(&out) && is_free_tar(&out),
         };
         if !is_free {
             return Err(
@@ -56,11 +56,14 @@ impl Layout {
             );
         }
         let parent = out.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(parent).map_err(PackError::at(parent))?;
-        let folder = tempfile::Builder::new()
-            .prefix(SCRATCH)
-            .tempdir_in(parent)
-            .map_err(PackError::at(parent))?;
+        let unwritable = |error: std::io::Error| {
+            let why = error.kind();
+            PackError::new(format!("nothing can be written in {}: {why}", parent.display()))
+                .remedy("give another place with --output")
+        };
+        fs::create_dir_all(parent).map_err(unwritable)?;
+        let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
+        let folder = folder.map_err(unwritable)?;
         Layout { folder, out: Some(out) }.prepared()
     }
 
@@ -131,6 +134,19 @@ impl Layout {
 fn is_tar(out: &Path) -> bool {
     out.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
+}
+
+/// Whether this file is an image, whoever wrote it. Archives are told by the name of their first entry, with which they begin.
+pub fn is_image_tar(path: &Path) -> bool {
+    let mut first = [0; 16];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut first));
+    let begins = [b"blobs/".as_slice(), LAYOUT_FILE.as_bytes(), INDEX_FILE.as_bytes()];
+    is_tar(path) && read.is_ok() && begins.iter().any(|name| first.starts_with(name))
+}
+
+/// What was an image may be another; a file of something else is left alone.
+fn is_free_tar(path: &Path) -> bool {
+    is_image_tar(path) || fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
 }
 
 /// The layout as one file, with sorted entries and without times.
@@ -236,6 +252,17 @@ mod tests {
         fs::write(out.join("thesis.tex"), "years").expect("a file");
         assert!(Layout::begin(Some(&out)).is_err());
         assert!(out.join("thesis.tex").exists());
+        let tar = folder.path().join("thesis.tar");
+        fs::write(&tar, "years, and years of it").expect("a file");
+        assert!(Layout::begin(Some(&tar)).is_err() && !is_image_tar(&tar));
+        fs::remove_file(&tar).expect("removed");
+        for _ in 0..2 {
+            let layout = Layout::begin(Some(&tar)).expect("a layout");
+            layout.blob(b"one").expect("a blob");
+            layout.finish(&[]).expect("written");
+            assert!(is_image_tar(&tar));
+        }
+        fs::remove_file(&tar).expect("removed");
         let out = folder.path().join("image");
         let layout = Layout::begin(Some(&out)).expect("a layout");
         let blob = layout.blob(b"one").expect("a blob");

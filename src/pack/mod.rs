@@ -1,10 +1,12 @@
 //! What leaves the laptop: container images, artefacts of components, archives for providers.
 //!
 //! Everything written here is reproducible: entries are sorted, times and owners fixed, so that the same input has the same
-//! digest on every machine. Reading order: `files` (what of a project goes in), `layer` (a tree of files as a blob), `image` (layers
+//! digest on every machine. Reading order: `files` (what of a project goes in), `cut` (what some
+//! of its functions need of it), `layer` (a tree of files as a blob), `image` (layers
 //! and configuration), `layout` (blobs as a folder or a tar file).
 
 pub mod archive;
+pub mod cut;
 pub mod elf;
 pub mod export;
 pub mod files;
@@ -41,6 +43,14 @@ impl PackError {
 
     fn at(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> PackError {
         let path = path.into();
-        move |error| PackError::new(format!("{}: {error}", path.display()))
+        move |error| {
+            let failed = PackError::new(format!("{}: {error}", path.display()));
+            match error.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                    failed.remedy("make room, or write to another place: --output, or TMPDIR for --push alone")
+                }
+                _ => failed,
+            }
+        }
     }
 }

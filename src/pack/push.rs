@@ -1,9 +1,11 @@
 //! Images and artefacts to a registry, by the credentials that Docker's and Podman's own commands have left.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use docker_credential::DockerCredential;
+use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
@@ -30,9 +32,14 @@ pub struct Target {
 /// # Errors
 /// When it names no repository.
 pub fn target(text: &str) -> Result<Target, String> {
-    let read: Reference = text
-        .parse()
-        .map_err(|error| format!("{error}: expected REGISTRY/REPOSITORY[:TAG], such as ghcr.io/me/shop:v1"))?;
+    const EXPECTED: &str = "expected REGISTRY/REPOSITORY[:TAG], such as ghcr.io/me/shop:v1";
+    if let Some((scheme, _)) = text.split_once("://") {
+        return Err(format!("{EXPECTED}, without {scheme}://"));
+    }
+    if !text.contains('/') {
+        return Err(format!("{EXPECTED}; docker.io/ME/{text} is Docker Hub"));
+    }
+    let read: Reference = text.parse().map_err(|error| format!("{error}: {EXPECTED}"))?;
     // Without a tag the reference has `latest`, which nobody asked for.
     let last = text.rsplit('/').next().unwrap_or_default();
     let has_tag = last.split('@').next().is_some_and(|name| name.contains(':'));
@@ -59,18 +66,10 @@ pub async fn push(blobs: &Path, digest: &str, to: &Reference) -> Result<String, 
         ..ClientConfig::default()
     };
     let client = Client::new(config);
-    let failed = |error: OciDistributionError| {
-        let remedy = match &error {
-            // Refusals of the registry are errors of this kind too.
-            OciDistributionError::RequestError(error) if error.is_connect() || error.is_timeout() => {
-                "see that the registry's name is right and that it can be reached"
-            }
-            _ => "log in with `docker login` or `podman login`, and see that you may write to this repository",
-        };
-        PackError::new(format!("{registry} does not take it: {error}")).remedy(remedy)
-    };
-    let auth = credentials(&registry)?;
-    client.auth(to, &auth, RegistryOperation::Push).await.map_err(failed)?;
+    let login = login(&registry);
+    let failed = |error: OciDistributionError| refused(&registry, &error, login.trouble.as_deref());
+    let auth = &login.auth;
+    client.auth(to, auth, RegistryOperation::Push).await.map_err(failed)?;
     let read = |digest: &str| -> Result<Bytes, PackError> {
         let path = blobs.join(digest.strip_prefix("sha256:").unwrap_or(digest));
         std::fs::read(&path).map(Bytes::from).map_err(PackError::at(path))
@@ -101,28 +100,135 @@ fn is_local(registry: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn credentials(registry: &str) -> Result<RegistryAuth, PackError> {
+/// Why a registry did not take something, in one line, and what to do. `trouble`: why no credentials were found.
+fn refused(registry: &str, error: &OciDistributionError, trouble: Option<&str>) -> PackError {
+    let mut is_login = false;
+    let (why, remedy) = match error {
+        // Refusals of the registry are errors of this kind too.
+        OciDistributionError::RequestError(error) if error.is_connect() || error.is_timeout() => (
+            root_cause(error),
+            "see that the registry's name is right and that it can be reached",
+        ),
+        OciDistributionError::ServerError { code, .. } => (
+            format!("it answers with {code}"),
+            "see that a registry is there, and try again when it is well",
+        ),
+        other => {
+            is_login = true;
+            (
+                root_cause(other),
+                "log in with `docker login` or `podman login`, and see that you may write to this repository",
+            )
+        }
+    };
+    let why = why.lines().next().unwrap_or_default();
+    let why = match trouble.filter(|_| is_login) {
+        Some(trouble) => format!("{why} (no login: {trouble})"),
+        None => why.to_owned(),
+    };
+    PackError::new(format!("{registry} does not take it: {why}")).remedy(remedy)
+}
+
+/// The innermost of what led to it: `Connection refused`.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}
+
+struct Login {
+    auth: RegistryAuth,
+    /// Why there may be credentials that could not be had.
+    trouble: Option<String>,
+}
+
+/// What the commands have left for this registry; anonymous when they left nothing.
+fn login(registry: &str) -> Login {
     let names = match registry {
         "index.docker.io" | "docker.io" => vec![DOCKER, registry],
         _ => vec![registry],
     };
-    for name in names {
-        let found = docker_credential::get_credential(name).or_else(|_| docker_credential::get_podman_credential(name));
-        match found {
-            Ok(DockerCredential::UsernamePassword(user, password)) => return Ok(RegistryAuth::Basic(user, password)),
-            // What a registry gives for it is asked for with an empty name.
-            Ok(DockerCredential::IdentityToken(token)) => {
-                return Ok(RegistryAuth::Basic("<token>".to_owned(), token));
+    let mut login = Login {
+        auth: RegistryAuth::Anonymous,
+        trouble: None,
+    };
+    for path in credential_files() {
+        for name in &names {
+            match credential(&path, name) {
+                Ok(None) => {}
+                Ok(Some(DockerCredential::UsernamePassword(user, password))) => {
+                    login.auth = RegistryAuth::Basic(user, password);
+                    return login;
+                }
+                // What a registry gives for it is asked for with an empty name.
+                Ok(Some(DockerCredential::IdentityToken(token))) => {
+                    login.auth = RegistryAuth::Basic("<token>".to_owned(), token);
+                    return login;
+                }
+                Err(trouble) => login.trouble = Some(trouble),
             }
-            Err(docker_credential::CredentialRetrievalError::HelperFailure { helper, stderr, .. }) => {
-                let said = stderr.lines().next().unwrap_or_default().to_owned();
-                return Err(PackError::new(format!("the credential helper {helper} failed: {said}")));
-            }
-            // No file, or nothing in it for this registry.
-            Err(_) => {}
         }
     }
-    Ok(RegistryAuth::Anonymous)
+    login
+}
+
+/// Where the commands keep them, by containers-auth.json(5) and Docker's own documentation.
+fn credential_files() -> Vec<PathBuf> {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let home = |below: &str| variable("HOME").map(|home| home.join(below));
+    let docker = variable("DOCKER_CONFIG").or_else(|| home(".docker"));
+    let config = variable("XDG_CONFIG_HOME").or_else(|| home(".config"));
+    let podman = [variable("XDG_RUNTIME_DIR"), user_folder(), config]
+        .into_iter()
+        .flatten();
+    let mut files: Vec<PathBuf> = variable("REGISTRY_AUTH_FILE").into_iter().collect();
+    files.extend(docker.map(|folder| folder.join("config.json")));
+    files.extend(podman.map(|folder| folder.join("containers/auth.json")));
+    files
+}
+
+/// `/run/containers/UID`, one folder up.
+#[cfg(unix)]
+fn user_folder() -> Option<PathBuf> {
+    let folder = PathBuf::from(format!("/run/containers/{}", rustix::process::getuid().as_raw()));
+    folder.is_dir().then_some(folder)
+}
+
+#[cfg(not(unix))]
+fn user_folder() -> Option<PathBuf> {
+    None
+}
+
+/// What a file has for a registry; an error when it may have something that cannot be had.
+fn credential(path: &Path, registry: &str) -> Result<Option<DockerCredential>, String> {
+    let shown = path.display();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{shown}: {error}")),
+    };
+    match docker_credential::get_credential_from_reader(BufReader::new(file), registry) {
+        Ok(found) => Ok(Some(found)),
+        Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
+        Err(CredentialRetrievalError::HelperFailure { helper, stdout, stderr }) => {
+            let said = format!("{stdout}{stderr}");
+            match said.contains("credentials not found") {
+                true => Ok(None),
+                false => Err(format!("{helper} says: {}", said.lines().next().unwrap_or_default())),
+            }
+        }
+        Err(CredentialRetrievalError::HelperCommunicationError) => {
+            Err(format!("the credential helper that {shown} names cannot be started"))
+        }
+        Err(CredentialRetrievalError::ConfigReadError) => Err(format!("{shown} is no JSON")),
+        Err(error) => Err(format!("{shown}: {error}")),
+    }
 }
 
 #[cfg(test)]
@@ -142,5 +248,30 @@ mod tests {
         assert_eq!(read("ghcr.io/me/shop:v1"), expect("ghcr.io", "me/shop", Some("v1")));
         assert_eq!(read("localhost:5000/shop"), expect("localhost:5000", "shop", None));
         assert!(target("Shop:!").is_err());
+        let error = target("https://ghcr.io/me/shop").expect_err("an address");
+        assert!(error.contains("without https://"), "{error}");
+        let error = target("shop").expect_err("no registry");
+        assert!(error.contains("ghcr.io/me/shop"), "{error}");
+    }
+
+    #[test]
+    fn what_a_login_left_is_found_and_what_is_wrong_with_it_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.json");
+        let read = |text: &str| {
+            std::fs::write(&path, text).expect("a file");
+            credential(&path, "localhost:5000")
+        };
+        assert_eq!(credential(&folder.path().join("none"), "localhost:5000"), Ok(None));
+        assert_eq!(read(r#"{"auths": {"ghcr.io": {"auth": "bWU6c2VjcmV0"}}}"#), Ok(None));
+        let found = DockerCredential::UsernamePassword("me".to_owned(), "secret".to_owned());
+        assert_eq!(
+            read(r#"{"auths": {"localhost:5000": {"auth": "bWU6c2VjcmV0"}}}"#),
+            Ok(Some(found))
+        );
+        let error = read("{").expect_err("damaged");
+        assert!(error.contains("config.json is no JSON"), "{error}");
+        let error = read(r#"{"credHelpers": {"localhost:5000": "not-installed-anywhere"}}"#).expect_err("no helper");
+        assert!(error.contains("cannot be started"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! Finds a project from where a person stands, and loads it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct LoadOptions {
     pub provider: Option<String>,
     /// Files beside `.env` and `.env.local`, absolute; they must be there.
     pub env_files: Vec<PathBuf>,
+    /// Functions that are served here; those of the others need no source. Empty: all.
+    pub only: BTreeSet<String>,
 }
 
 impl Project {
@@ -175,7 +178,7 @@ fn load_folder(root: &Path, options: &LoadOptions) -> Result<Loaded, Diagnostics
     };
     let mut loaded = load_text(source, root, options)?;
     loaded.project.manifest = text.map(|_| file);
-    if loaded.project.functions.is_empty() {
+    if loaded.project.functions.is_empty() && loaded.project.elsewhere.is_empty() {
         loaded.warnings.push(
             Diagnostic::warning(format!(
                 "the project has no functions: {} holds none",
@@ -230,7 +233,7 @@ pub fn load_text(source: Source, root: &Path, options: &LoadOptions) -> Result<L
     let mut found = discover::discover(root)
         .map_err(|error| Diagnostic::error(format!("{} cannot be read: {error}", slashed_folder(root))))?;
     let warnings = std::mem::take(&mut found.warnings);
-    let project = check::project(&manifest, root, &profile, &found, &mut sink);
+    let project = check::project(&manifest, root, &profile, &found, &options.only, &mut sink);
     let mut list = sink.list;
     secrets::mask(&mut list, &source, &manifest);
     list.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
@@ -279,6 +282,7 @@ fn load_file(file: &Path, options: &LoadOptions) -> Result<Loaded, Diagnostics> 
         root,
         provider: profile.id.clone(),
         functions: [(name, function)].into(),
+        elsewhere: Default::default(),
         queues: Default::default(),
         kv: Default::default(),
         topics: Default::default(),

@@ -46,6 +46,8 @@ pub struct Project {
     /// A profile id that exists.
     pub provider: String,
     pub functions: BTreeMap<String, Function>,
+    /// Functions that others serve, by [`LoadOptions::only`], with what they subscribe to: what a bus brings them is handed on.
+    pub elsewhere: BTreeMap<String, Option<TopicTrigger>>,
     pub queues: BTreeMap<String, Queue>,
     pub topics: BTreeMap<String, Topic>,
     pub kv: BTreeMap<String, KvStore>,
@@ -119,6 +121,19 @@ impl Function {
 }
 
 impl Function {
+    /// The functions that it calls, or that get its records.
+    pub fn calls(&self) -> impl Iterator<Item = &String> {
+        let called = self.bind.values().filter_map(|binding| match binding {
+            Binding::Function(name) => Some(name),
+            _ => None,
+        });
+        let records = [&self.on_failure, &self.on_success].into_iter().flatten();
+        called.chain(records.filter_map(|to| match to {
+            Destination::Function(name) => Some(name),
+            _ => None,
+        }))
+    }
+
     /// The queue and the topic whose messages it gets.
     #[must_use]
     pub fn reads(&self) -> Vec<String> {

@@ -41,6 +41,7 @@ mod record;
 mod reload;
 mod replay;
 mod serve;
+mod services;
 mod shared_core;
 mod simulate;
 mod snapshots;

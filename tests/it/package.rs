@@ -47,7 +47,7 @@ fn project() -> Project {
 }
 
 /// Packages without compression, which tests have no time for.
-fn package(project: &Project, more: &[&str]) -> (Value, String) {
+pub fn package(project: &Project, more: &[&str]) -> (Value, String) {
     let out = project.path().join("image");
     let mut args = vec![
         "package",
@@ -67,7 +67,7 @@ fn package(project: &Project, more: &[&str]) -> (Value, String) {
     (serde_json::from_slice(&run.stdout).expect("JSON"), said)
 }
 
-fn blob(project: &Project, digest: &Value) -> Vec<u8> {
+pub fn blob(project: &Project, digest: &Value) -> Vec<u8> {
     let name = digest
         .as_str()
         .and_then(|digest| digest.strip_prefix("sha256:"))
@@ -76,7 +76,7 @@ fn blob(project: &Project, digest: &Value) -> Vec<u8> {
 }
 
 /// Paths of a layer with their owners and modes.
-fn entries(layer: &[u8]) -> BTreeMap<String, (u64, u32)> {
+pub fn entries(layer: &[u8]) -> BTreeMap<String, (u64, u32)> {
     let mut archive = tar::Archive::new(layer);
     let entries = archive.entries().expect("a tar file").map(|entry| {
         let entry = entry.expect("an entry");
@@ -113,8 +113,13 @@ fn an_image_has_what_it_needs_and_no_secrets() {
     );
     let emu = layer(&project, &report, "emu");
     assert_eq!(emu["usr/local/bin/emu"].1, 0o755);
+    let scripts = layer(&project, &report, "scripts");
     let is_code = |path: &&String| path.starts_with("var/cache/emu/code/") && !path.ends_with('/');
-    assert_eq!(emu.keys().filter(is_code).count(), 1, "what runs scripts: {emu:?}");
+    assert_eq!(
+        scripts.keys().filter(is_code).count(),
+        1,
+        "what runs scripts: {scripts:?}"
+    );
     assert_eq!(files.keys().filter(is_code).count(), 1, "the command's: {files:?}");
     let system = layer(&project, &report, "system");
     assert!(system.keys().any(|path| path.contains("libc.so")), "{system:?}");
@@ -156,6 +161,44 @@ fn a_named_env_file_stays_out_and_its_names_are_passed() {
         warning.contains("deploy/production.vars") && warning.contains("API_KEY, DB_PASSWORD, LAST"),
         "{warning}"
     );
+}
+
+#[test]
+fn what_hardly_belongs_into_an_image_is_told() {
+    let project = project();
+    project.write("certs/server.pem", "-----BEGIN PRIVATE KEY-----\n");
+    project.write("certs/public.pem", "-----BEGIN CERTIFICATE-----\n");
+    project.write(".npmrc", "//registry.example.com/:_authToken=npm_12345678\n");
+    let film = std::fs::File::create(project.path().join("film.mp4")).expect("a file");
+    film.set_len(30_000_000).expect("a large file");
+    // An image of before, under another name.
+    let run = project.emu(["package", "--compression", "none", "-o", "before.tar", "--quiet"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let (report, _) = package(&project, &[]);
+    let warnings = report["warnings"].to_string();
+    assert!(
+        warnings.contains(".npmrc is in the image and holds secrets, it seems, like 1 more"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("film.mp4 (30 MB) is in the image and is large"),
+        "{warnings}"
+    );
+    assert!(!layer(&project, &report, "project").contains_key("app/before.tar"));
+    project.write(".emuignore", "*.mp4\n.npmrc\ncerts/\n");
+    let (report, _) = package(&project, &[]);
+    assert!(
+        !report["warnings"].to_string().contains("is in the image and"),
+        "{report}"
+    );
+    std::os::unix::fs::symlink("../beside.txt", project.path().join("beside.txt")).expect("a link");
+    let run = project.emu(["package", "-o", "image"]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        said.contains("beside.txt is a link to ../beside.txt, which is not in the image"),
+        "{said}"
+    );
+    assert!(!run.status.success() && said.contains(".emuignore"), "{said}");
 }
 
 #[test]
@@ -207,8 +250,8 @@ fn an_image_upon_another() {
     let (report, _) = package(&project, &["--base", from.to_str().expect("UTF-8")]);
     let manifest: Value = serde_json::from_slice(&blob(&project, &report["packages"][0]["digest"])).expect("JSON");
     let layers = manifest["layers"].as_array().expect("layers");
-    // The base's four, then emu, packages and project.
-    assert_eq!(layers.len(), 4 + 3);
+    // The base's five, then emu, scripts, packages and project.
+    assert_eq!(layers.len(), 5 + 4);
     for layer in layers {
         assert!(!blob(&project, &layer["digest"]).is_empty());
     }
@@ -231,6 +274,18 @@ fn mistakes_are_told_before_anything_is_written() {
     };
     assert!(said(&["package", "apo", "-o", "x"]).contains("did you mean api?"));
     assert!(said(&["package", "-o", "functions"]).contains("holds something else than an image"));
+    project.write("notes.tar", "something else");
+    assert!(said(&["package", "-o", "notes.tar"]).contains("holds something else than an image"));
+    assert!(said(&["package", "--push", "https://ghcr.io/a/b"]).contains("without https://"));
+    // Nobody is there.
+    let refused = said(&["package", "api", "--format", "wasm", "--push", "127.0.0.1:1/a/b"]);
+    assert!(
+        refused.contains("refused") && refused.contains("can be reached"),
+        "{refused}"
+    );
+    let empty = Project::new(&[("functions/_helper.js", "")]);
+    let run = empty.emu(["package", "-o", "x"]);
+    assert!(String::from_utf8_lossy(&run.stderr).contains("the project has no functions"));
     assert!(said(&["package", "-o", "x", "--format", "rpm"]).contains("expected oci, wasm or zip"));
     assert!(said(&["package"]).contains("--output"));
     assert!(

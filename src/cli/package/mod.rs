@@ -5,7 +5,7 @@ mod component;
 mod lambda;
 mod oci;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -19,8 +19,8 @@ use super::settings::{self, RunArgs};
 use super::{Global, env, json_line};
 use crate::pack::layer::{Compression, Layer};
 use crate::pack::layout::Layout;
-use crate::pack::{PackError, push};
-use crate::project::{Function, Project};
+use crate::pack::{PackError, cut, push};
+use crate::project::{Function, Project, Target, find};
 use crate::report::number::{megabytes, plural};
 use crate::report::style::{Style, Tone, Verbosity};
 
@@ -29,6 +29,7 @@ Examples:
   emu package -o shop.tar                  one image of the whole project: podman load -i shop.tar
   emu package -o shop                      the same as a folder, an OCI image layout
   emu package --per-function -o services   one image for each function, with their common layers once
+  emu package api billing -o part.tar      one image of two functions, without the others
   emu package --push ghcr.io/me/shop:v1    to a registry
   emu package api --format wasm --push ghcr.io/me/api:v1
   emu package api --format zip -o api.zip  for Lambda's nodejs runtimes
@@ -56,7 +57,7 @@ pub struct Args {
     #[arg(long, value_name = "REGISTRY/REPOSITORY[:TAG]", value_parser = push::target)]
     push: Option<push::Target>,
 
-    /// One image for each function
+    /// One image for each function, with what that needs and nothing of the others
     #[arg(long)]
     per_function: bool,
 
@@ -188,16 +189,18 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         ..RunArgs::default()
     };
     let mut project = settings::open(global.project.as_deref(), &run)?.loaded.project;
-    for name in &args.functions {
-        function(&project, name)?;
-    }
-    if !args.functions.is_empty() {
-        project.functions.retain(|name, _| args.functions.contains(name));
-    }
     fits_together(args)?;
+    let chosen = Chosen::of(args, global, &project)?;
+    match args.format {
+        Format::Oci => {
+            let along = cut::along(&project, &chosen.names);
+            project.functions.retain(|name, _| along.contains(name));
+        }
+        Format::Wasm | Format::Zip => project.functions.retain(|name, _| chosen.names.contains(name)),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = match args.format {
-        Format::Oci => oci::make(args, &project, &runtime),
+        Format::Oci => oci::make(args, &project, &chosen, &runtime),
         Format::Wasm => component::make(args, &project, &runtime),
         Format::Zip => lambda::make(args, &project, &runtime),
     };
@@ -209,6 +212,32 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
         tell(&report, &global.style());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The functions that are asked for.
+struct Chosen {
+    names: BTreeSet<String>,
+    /// The whole project, as it lies in its folder.
+    is_all: bool,
+}
+
+impl Chosen {
+    fn of(args: &Args, global: &Global, project: &Project) -> Result<Chosen, Failure> {
+        for name in &args.functions {
+            function(project, name)?;
+        }
+        if project.functions.is_empty() {
+            return Err(Failure::new("the project has no functions")
+                .remedy("create functions/hello.js, or name another folder with --project"));
+        }
+        let names: BTreeSet<String> = match args.functions.as_slice() {
+            [] => project.functions.keys().cloned().collect(),
+            some => some.iter().cloned().collect(),
+        };
+        let is_file = matches!(find(global.project.as_deref()), Ok(Target::File(_)));
+        let is_all = names.len() == project.functions.len() && !is_file;
+        Ok(Chosen { names, is_all })
+    }
 }
 
 /// Flags that mean nothing to a format are mistakes.

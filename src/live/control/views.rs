@@ -296,6 +296,14 @@ pub fn topics(driver: &Driver) -> Vec<api::Topic> {
             .values()
             .filter(|entry| entry.function.topic.as_ref().is_some_and(|topic| topic.from == name))
             .map(|entry| format!("function:{}", entry.name()));
+        let others = table
+            .project
+            .elsewhere
+            .iter()
+            .filter(|_| driver.0.store.group().is_some());
+        let others = others
+            .filter(|(_, topic)| topic.as_ref().is_some_and(|topic| topic.from == name))
+            .map(|(function, _)| format!("function:{function}"));
         let queues = table
             .project
             .topics
@@ -303,6 +311,7 @@ pub fn topics(driver: &Driver) -> Vec<api::Topic> {
             .into_iter()
             .flat_map(|topic| &topic.queues);
         functions
+            .chain(others)
             .chain(queues.map(|subscription| format!("queue:{}", subscription.queue)))
             .collect()
     };

@@ -55,6 +55,7 @@ fn project(functions: Vec<Function>) -> Project {
             .into_iter()
             .map(|function| (function.name.clone(), function))
             .collect(),
+        elsewhere: BTreeMap::new(),
         kv: Default::default(),
         queues: BTreeMap::new(),
         topics: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::text::{Text, quoted};
 use super::{Export, Input, dns_name, of_emu_alone, seconds};
 use crate::pack::image::PORT;
-use crate::project::{Binding, Destination, Function, Project};
+use crate::project::{Function, Project};
 
 /// What a container needs beside its functions' memory, in MB.
 const OWN_MEMORY_MB: u32 = 128;
@@ -50,20 +50,10 @@ pub fn export(input: &Input<'_>) -> Export {
 pub fn shared(project: &Project) -> BTreeSet<String> {
     let mut shared = BTreeSet::new();
     for function in project.functions.values() {
-        let calls = function.bind.values().filter_map(|binding| match binding {
-            Binding::Function(name) => Some(name.clone()),
-            _ => None,
-        });
-        let records = [&function.on_failure, &function.on_success].into_iter().flatten();
-        let records = records.filter_map(|to| match to {
-            Destination::Function(name) => Some(name.clone()),
-            _ => None,
-        });
-        let called: Vec<String> = calls.chain(records).collect();
         let has_records = function.on_failure.is_some() || function.on_success.is_some();
         if !of_emu_alone(function).is_empty() || !function.crons.is_empty() || has_records {
             shared.insert(function.name.clone());
-            shared.extend(called);
+            shared.extend(function.calls().cloned());
         }
     }
     shared

@@ -30,7 +30,8 @@ pub fn all(
     for function in &manifest.functions {
         let source = sources.get(&function.name.value).cloned();
         let built = declared(function, source.clone().unwrap_or_default(), world, sink);
-        if source.is_some() {
+        // One that others serve counts by what it subscribes to.
+        if source.is_some() || !world.is_here(&function.name.value) {
             functions.insert(built.name.clone(), built);
         }
     }

@@ -24,6 +24,8 @@ pub struct World<'a> {
     pub root: &'a Path,
     pub profile: &'a Profile,
     pub found: &'a Discovered,
+    /// Functions that are served here; empty: all.
+    only: &'a BTreeSet<String>,
     /// Names of everything declared, with the place of each.
     names: Names,
 }
@@ -76,11 +78,19 @@ impl Names {
 }
 
 /// Builds the project. It is whole only when the sink got no error.
-pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Discovered, sink: &mut Sink) -> Project {
+pub fn project(
+    manifest: &Manifest,
+    root: &Path,
+    profile: &Profile,
+    found: &Discovered,
+    only: &BTreeSet<String>,
+    sink: &mut Sink,
+) -> Project {
     let mut world = World {
         root,
         profile,
         found,
+        only,
         names: Names::default(),
     };
     let sources = source::all(manifest, &world, sink);
@@ -113,7 +123,15 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
             .insert(function.name.value.clone(), Some(function.name.span.clone()));
     }
     check_names(&world.names, sink);
-    let functions = functions::all(manifest, sources, &world, sink);
+    let mut functions = functions::all(manifest, sources, &world, sink);
+    let mut elsewhere = BTreeMap::new();
+    functions.retain(|name, function| {
+        let is_here = world.is_here(name);
+        if !is_here {
+            elsewhere.insert(name.clone(), function.topic.take());
+        }
+        is_here
+    });
     let queues = messages::queues(manifest, &world, sink);
     let topics = messages::topics(manifest, &world, sink);
     let kv = manifest.kv.iter();
@@ -125,6 +143,7 @@ pub fn project(manifest: &Manifest, root: &Path, profile: &Profile, found: &Disc
         name: name(manifest, root, sink),
         provider: profile.id.clone(),
         functions,
+        elsewhere,
         queues,
         topics,
         kv,
@@ -221,6 +240,11 @@ fn check_names(names: &Names, sink: &mut Sink) {
 }
 
 impl World<'_> {
+    /// Whether this function is to be served here.
+    pub fn is_here(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.contains(name)
+    }
+
     /// Whether something of the kind is there under the name; reports it when it is not.
     fn resolve(&self, kind: Kind, name: &At<String>, sink: &mut Sink) -> bool {
         let known = self.names.of(kind);

@@ -10,12 +10,17 @@ use crate::project::discover::{EXTENSIONS, FOLDER, kind_of, slashed};
 use crate::project::manifest::{Manifest, RawFunction};
 use crate::project::read::{At, Sink};
 
-/// By function name: its source, relative to the root. A function whose source is wrong is missing, and reported.
+/// By function name: its source, relative to the root. A function whose source is wrong is missing, and reported if it is to be
+/// served here.
 pub fn all(manifest: &Manifest, world: &World<'_>, sink: &mut Sink) -> BTreeMap<String, PathBuf> {
     let mut sources = BTreeMap::new();
     for function in &manifest.functions {
+        let said = sink.list.len();
         if let Some(source) = of_declared(function, world, sink) {
             sources.insert(function.name.value.clone(), source);
+        }
+        if !world.is_here(&function.name.value) {
+            sink.list.truncate(said);
         }
     }
     let claimed: BTreeSet<PathBuf> = sources.values().cloned().collect();
@@ -26,6 +31,9 @@ pub fn all(manifest: &Manifest, world: &World<'_>, sink: &mut Sink) -> BTreeMap<
         let free: Vec<&PathBuf> = files.iter().filter(|file| !claimed.contains(*file)).collect();
         match free.as_slice() {
             [] => {}
+            [one, ..] if !world.is_here(name) => {
+                sources.insert(name.clone(), (*one).clone());
+            }
             [one] => match inside(world.root, one) {
                 Ok(()) => {
                     sources.insert(name.clone(), (*one).clone());
