@@ -6,6 +6,7 @@ import sys
 import tomllib
 
 import yaml
+from compose_spec import PyCompose
 
 work = pathlib.Path(sys.argv[1])
 dns = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
@@ -36,6 +37,8 @@ for path, service in documents("knative.yaml"):
 assert services >= 3, services
 
 for path, compose in documents("compose.yaml"):
+    # Names and values that the specification does not have are errors.
+    PyCompose.from_yaml(path.read_text()).validate_volumes()
     ((name, service),) = compose["services"].items()
     assert compose["name"] == name and dns.match(name), path
     assert service["ports"] == ["8080:8080"] and service["deploy"]["replicas"] == 1, path
@@ -60,4 +63,4 @@ for path in sorted(work.glob("*/spin.toml")):
         assert trigger["component"] in spin["component"] and trigger["route"].startswith("/"), (path, trigger)
     for component in spin.get("component", {}).values():
         assert component["source"].endswith((".wasm", ".wat")), (path, component)
-print("descriptors: SAM by cfn-lint, Knative, Compose, wasmCloud and Spin by their readers: passed")
+print("descriptors: SAM by cfn-lint, Compose by its specification, Knative, wasmCloud and Spin by their readers: passed")

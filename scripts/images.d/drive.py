@@ -1,4 +1,4 @@
-"""Runs an unpacked image of examples/orders as its configuration says, and asks it as a client would."""
+"""Runs an unpacked image of examples/orders as its configuration says, and asks it as a client would: for an order, or for a path."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 
 bundle = sys.argv[1]
+paths = sys.argv[2:]
 root = os.path.join(bundle, "rootfs")
 process = json.load(open(os.path.join(bundle, "config.json")))["process"]
 env = dict(line.split("=", 1) for line in process["env"])
@@ -59,9 +60,14 @@ try:
     ready = until(lambda line: line["event"] == "ready")
     took = time.monotonic() - began
     assert ready["startup_ms"] < 5_000, f"code was compiled at the start: {ready}"
+    print(f"the image serves {took * 1e3:.0f} ms after its start")
     assert ask("GET", "/healthz")[0] == 200
     status = run("status", "--quiet")
     assert status.returncode == 0, status
+    for path in paths:
+        assert ask("GET", path)[0] == 200, path
+    if paths:
+        raise SystemExit(0)
     code, text = ask("POST", "/orders", {"card": "4242", "items": [{"product": "mug", "quantity": 2}]})
     assert code in (201, 202), (code, text)
     until(lambda line: line["event"] == "invocation" and line["trigger"] == "queue" and line["outcome"] == "succeeded")
@@ -72,4 +78,3 @@ try:
     assert os.path.exists(os.path.join(root, "app/.emu/state.db")), "messages are kept in the volume"
 finally:
     served.kill()
-print(f"the image serves orders {took * 1e3:.0f} ms after its start")

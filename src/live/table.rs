@@ -190,18 +190,8 @@ pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: Cold
     }
     let mut topics = BTreeMap::new();
     for topic in project.topics.values() {
-        let mut all = subscriptions.remove(topic.name.as_str()).unwrap_or_default();
-        for subscription in &topic.queues {
-            all.push(Subscription {
-                to: Subscriber::Queue(names.intern_queue(&subscription.queue)),
-                filter: subscription.filter.clone(),
-                wrapped: subscription.wrapped,
-            });
-        }
-        let spec = TopicSpec {
-            name: topic.name.as_str().into(),
-            subscriptions: all,
-        };
+        let functions = subscriptions.remove(topic.name.as_str()).unwrap_or_default();
+        let spec = topic_spec(topic, functions, names);
         topics.insert(names.intern_topic(&topic.name), spec);
     }
     let mut queues = BTreeMap::new();
@@ -219,6 +209,18 @@ pub fn config(table: &Table, names: &mut Names, clock: &Clock, cold_starts: Cold
         cron_wakes: clock.is_real(),
         cron_grace: Span((CRON_GRACE.0 as f64 * clock.factor()) as u64),
         instance_flips: false,
+    }
+}
+
+fn topic_spec(topic: &project::Topic, mut subscriptions: Vec<Subscription>, names: &mut Names) -> TopicSpec {
+    subscriptions.extend(topic.queues.iter().map(|subscription| Subscription {
+        to: Subscriber::Queue(names.intern_queue(&subscription.queue)),
+        filter: subscription.filter.clone(),
+        wrapped: subscription.wrapped,
+    }));
+    TopicSpec {
+        name: topic.name.as_str().into(),
+        subscriptions,
     }
 }
 

@@ -67,6 +67,23 @@ impl Kind {
 }
 
 impl Names {
+    /// What the manifest names, and functions that have a source without it.
+    fn declared<'a>(manifest: &Manifest, sources: impl Iterator<Item = &'a String>) -> Names {
+        let found = sources.map(|name| (name.clone(), None));
+        // A function whose source is wrong is still there for those that refer to it.
+        let functions = manifest.functions.iter().map(|f| &f.name);
+        let queues = manifest.queues.iter().map(|q| &q.name);
+        let topics = manifest.topics.iter().map(|t| &t.name);
+        let kv = manifest.kv.iter().map(|(name, _)| name);
+        let placed = |name: &At<String>| (name.value.clone(), Some(name.span.clone()));
+        Names {
+            functions: found.chain(functions.map(placed)).collect(),
+            queues: queues.map(placed).collect(),
+            topics: topics.map(placed).collect(),
+            kv: kv.map(placed).collect(),
+        }
+    }
+
     fn of(&self, kind: Kind) -> &BTreeMap<String, Option<Range<usize>>> {
         match kind {
             Kind::Function => &self.functions,
@@ -94,34 +111,7 @@ pub fn project(
         names: Names::default(),
     };
     let sources = source::all(manifest, &world, sink);
-    world.names = Names {
-        functions: sources
-            .keys()
-            .map(|name| (name.clone(), declared_at(manifest, name)))
-            .collect(),
-        queues: manifest
-            .queues
-            .iter()
-            .map(|q| (q.name.value.clone(), Some(q.name.span.clone())))
-            .collect(),
-        topics: manifest
-            .topics
-            .iter()
-            .map(|t| (t.name.value.clone(), Some(t.name.span.clone())))
-            .collect(),
-        kv: manifest
-            .kv
-            .iter()
-            .map(|(name, _)| (name.value.clone(), Some(name.span.clone())))
-            .collect(),
-    };
-    // A function whose source is wrong is still there for those that refer to it.
-    for function in &manifest.functions {
-        world
-            .names
-            .functions
-            .insert(function.name.value.clone(), Some(function.name.span.clone()));
-    }
+    world.names = Names::declared(manifest, sources.keys());
     check_names(&world.names, sink);
     let mut functions = functions::all(manifest, sources, &world, sink);
     let mut elsewhere = BTreeMap::new();
@@ -199,14 +189,6 @@ pub use functions::{is_identifier as is_variable, plain as plain_function};
 pub fn folder_name(root: &Path) -> String {
     root.file_name()
         .map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-fn declared_at(manifest: &Manifest, name: &str) -> Option<Range<usize>> {
-    manifest
-        .functions
-        .iter()
-        .find(|function| function.name.value == name)
-        .map(|function| function.name.span.clone())
 }
 
 /// Names must fit into paths and host names, and host names know no case.
