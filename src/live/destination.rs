@@ -13,6 +13,7 @@ use crate::platform::time::Time;
 
 use super::clock::rfc3339;
 use super::driver::{Core, Driver, Own};
+use super::keeper::Group;
 use super::messages::Content;
 use super::run::{self, SendOptions};
 use super::state::{first_attempt, publish_input};
@@ -52,6 +53,9 @@ fn failure_payload(failure: &Failure) -> Value {
     json!({ "errorType": kind, "errorMessage": message, "stackTrace": failure.stack })
 }
 
+/// What a record says of a response besides its payload, at the most.
+const RESPONSE_BYTES: u64 = 128;
+
 /// All of a record but its event.
 struct Ended {
     time: Time,
@@ -62,6 +66,10 @@ struct Ended {
     response: Option<Response>,
     /// Beyond it the response's payload stays away, as the largest part that is not needed to try again.
     bytes_max: u64,
+    /// Beyond it nobody takes the record: then it names its event instead of holding it.
+    taken_max: Option<u64>,
+    /// The event's name.
+    first: String,
 }
 
 impl Ended {
@@ -83,6 +91,11 @@ impl Ended {
             },
             "requestPayload": payload,
         });
+        let fits = |max| record.to_string().len() as u64 + RESPONSE_BYTES <= max;
+        if !self.taken_max.is_none_or(fits) {
+            tracing::warn!("{}: its event does not fit into its record", self.request_id);
+            record["requestPayload"] = self.first.clone().into();
+        }
         let Some(response) = &self.response else {
             return record;
         };
@@ -119,6 +132,7 @@ impl Driver {
         else {
             return;
         };
+        let taken_max = self.0.store.group().map(Group::bytes_max);
         let ended = Ended {
             time: now,
             request_id: self.0.ids.invocation(last),
@@ -126,7 +140,9 @@ impl Driver {
             condition,
             attempts,
             response: own.response.clone().filter(|_| own.invocation == Some(last)),
-            bytes_max: self.table().limits.message_bytes_max,
+            bytes_max: self.table().limits.message_bytes_max.min(taken_max.unwrap_or(u64::MAX)),
+            taken_max,
+            first: self.0.ids.invocation(first),
         };
         let payload = match message {
             None => core
@@ -207,6 +223,8 @@ mod tests {
             attempts: 1,
             response,
             bytes_max,
+            taken_max: None,
+            first: "i0".to_owned(),
         }
     }
 
@@ -238,6 +256,19 @@ mod tests {
         let answer = Response::of(Some(&Reply::Json("x".repeat(1000).into())), None);
         let record = ended(Some(answer), 900).record(&json!({"n": 1}));
         assert!(record.get("responsePayload").is_none() && record["requestPayload"]["n"] == 1);
+    }
+
+    #[test]
+    fn a_record_that_nobody_takes_names_its_event() {
+        let answer = Response::of(Some(&Reply::Json(json!({"done": 1}))), None);
+        let ended = Ended {
+            taken_max: Some(900),
+            ..ended(Some(answer), 900)
+        };
+        let record = ended.record(&json!("x".repeat(1000)));
+        assert_eq!(record["requestPayload"], "i0");
+        assert_eq!(record["responsePayload"], json!({"done": 1}));
+        assert_eq!(ended.record(&json!({"n": 1}))["requestPayload"]["n"], 1);
     }
 
     #[test]

@@ -103,6 +103,8 @@ pub(super) struct Core {
     pub(super) armed: Time,
     /// Of the last changes that the store was given.
     commit: Option<Commit>,
+    /// How often there were any.
+    pub(super) followed: u64,
     pub restoring: Restoring,
 }
 
@@ -172,6 +174,7 @@ impl Core {
             slots: HashMap::new(),
             armed: Time::NEVER,
             commit: None,
+            followed: 0,
             restoring: Restoring::default(),
         }
     }
@@ -279,6 +282,7 @@ impl Driver {
         }
         if !after.changes.is_empty() {
             core.commit = Some(self.0.store.follow(after.changes));
+            core.followed += 1;
         }
         for job in after.runs {
             self.spawn_event(core, job);
@@ -448,7 +452,7 @@ impl Driver {
         // In virtual time runs of one instant begin in the order in which the core had them begin, however long the store takes.
         let turn = job.time.as_ref().map(|time| (time.turn(self.now()), time.hold()));
         let committed = match commit {
-            Some(commit) => commit.wait().await.is_ok(),
+            Some(commit) => commit.before_run().await.is_ok(),
             None => true,
         };
         let event = match committed {

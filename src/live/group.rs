@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::api::Member;
 use super::clock::rfc3339;
 use super::control::views;
-use super::driver::{Driver, Own, lock};
+use super::driver::{Core, Driver, Own, lock};
 use super::events::What;
-use super::keeper::Seen;
+use super::keeper::{Commit, Seen};
 use super::listen::{network_url, url};
 use super::messages::Content;
 use super::store::StoreError;
@@ -18,6 +19,9 @@ use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId
 use crate::platform::input::Input;
 use crate::platform::time::Time;
 use crate::platform::view::QueueView;
+
+/// How long somebody who asks waits for the group.
+const LASTS_MAX: Duration = Duration::from_secs(10);
 
 /// What an event carries.
 pub enum Carried {
@@ -268,12 +272,35 @@ impl Driver {
         };
         let commit = {
             let mut core = lock(&self.0.core);
-            self.step_locked(&mut core, Input::Purge { queue }, &mut Own::default());
-            core.commit()
+            self.step_kept(&mut core, Input::Purge { queue }, &mut Own::default())
         };
-        match commit {
-            Some(commit) if self.0.store.group().is_some() => commit.wait().await,
-            _ => Ok(()),
+        match self.0.store.group() {
+            Some(_) => self.lasts(commit).await,
+            None => Ok(()),
         }
+    }
+
+    /// As [`Driver::step_locked`]; what to wait for until it lasts, if it led to anything that is kept.
+    pub(super) fn step_kept(&self, core: &mut Core, input: Input, own: &mut Own) -> Option<Commit> {
+        let before = core.followed;
+        self.step_locked(core, input, own);
+        core.commit().filter(|_| core.followed != before)
+    }
+
+    /// Waits for somebody who has asked for it; in a group not longer than they would.
+    ///
+    /// # Errors
+    /// It does not last, or not yet.
+    pub(super) async fn lasts(&self, commit: Option<Commit>) -> Result<(), StoreError> {
+        let Some(commit) = commit else { return Ok(()) };
+        if self.0.store.group().is_none() {
+            return commit.wait().await;
+        }
+        let waited = tokio::time::timeout(LASTS_MAX, commit.wait()).await;
+        waited.unwrap_or_else(|_| {
+            let waited = LASTS_MAX.as_secs();
+            let message = format!("the bus has not taken it within {waited} s: it is done when the bus takes it");
+            Err(StoreError::Away(message))
+        })
     }
 }

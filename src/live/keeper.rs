@@ -45,9 +45,22 @@ pub struct Committed {
 pub struct Commit {
     pub(super) seq: u64,
     pub(super) committed: tokio::sync::watch::Receiver<Committed>,
+    /// That something was received is remembered by this, and not by whoever handed it out.
+    pub(super) counts: bool,
 }
 
 impl Commit {
+    /// For what was received, which must not run before it has been counted.
+    ///
+    /// # Errors
+    /// As [`Commit::wait`].
+    pub async fn before_run(self) -> Result<(), StoreError> {
+        match self.counts {
+            true => self.wait().await,
+            false => Ok(()),
+        }
+    }
+
     /// # Errors
     /// [`StoreError::Broken`] or [`StoreError::Closed`]: it never will.
     pub async fn wait(mut self) -> Result<(), StoreError> {
@@ -152,6 +165,8 @@ pub trait Group: Send + Sync {
     fn peek(&self, queue: QueueId, max: usize) -> Kept<'_, Vec<Seen>>;
     /// Moves messages of a dead-letter queue back to where they came from; how many.
     fn redrive(&self, queue: QueueId) -> Kept<'_, u64>;
+    /// Bytes of the largest body that it takes.
+    fn bytes_max(&self) -> u64;
     /// Messages of a queue in the group: all, and those that somebody holds. As they were a moment ago.
     fn depth(&self, queue: QueueId) -> Depth;
     /// Whether this member is the first to claim an instant of a cron.

@@ -313,6 +313,87 @@ fn what_a_topic_hands_on_is_named_by_where_it_goes() {
     assert_eq!(heard, expected);
 }
 
+/// Sets a queue's stream up as somebody with the broker's own tools might.
+fn limit(nats: &Nats, queue: &str, limit: impl Fn(&mut async_nats::jetstream::stream::Config)) {
+    let name = format!("emu-shop-queue-{queue}");
+    nats.ask(|broker| async move {
+        let stream = broker.get_stream(name).await.expect("a stream");
+        let mut config = stream.cached_info().config.clone();
+        limit(&mut config);
+        broker.update_stream(config).await.expect("a limit");
+    });
+}
+
+fn messages(nats: &Nats, stream: &str) -> u64 {
+    nats.ask(|broker| async move {
+        let stream = broker.get_stream(stream).await.expect("a stream");
+        stream.cached_info().state.messages
+    })
+}
+
+#[test]
+fn a_queue_that_takes_nothing_holds_up_nothing_else() {
+    let nats = Nats::start();
+    let more = "[topics.news]\nqueues = [\"full\"]\n[queues.full]\n[queues.other]\n";
+    let emu = member(&nats, &manifest(&format!("{QUEUE}{more}")));
+    let post = |path: &str, body: &Value| {
+        let answer = emu.control_post(path, body);
+        assert!(answer.status.is_success(), "{path}: {}", answer.text());
+        answer.json()
+    };
+    let heard = nats.listen("emu.shop.queue.full", 2);
+    post("/_emu/queues/full/messages", &json!({"body": {"n": 0}}));
+    limit(&nats, "full", |config| {
+        config.max_messages = 1;
+        config.discard = async_nats::jetstream::stream::DiscardPolicy::New;
+    });
+    post("/_emu/topics/news/messages", &json!({"body": {"n": 1}}));
+    heard.join().expect("the copy is published, and not taken");
+    send(&emu, &json!({"n": 2}));
+    emu.wait("log", |e| e["text"] == "did 2");
+    post("/_emu/queues/other/messages", &json!({"body": {"n": 3}}));
+    let got = post("/_emu/queues/other/receive", &json!({}));
+    assert_eq!(got[0]["body"]["n"], 3);
+    post("/_emu/queues/other/delete", &json!({"receipt": got[0]["receipt"]}));
+    emu.wait("notice", |e| {
+        let said = e["message"].as_str().unwrap_or_default();
+        said.contains("what goes to queue full waits") && said.contains("maximum messages exceeded")
+    });
+    assert_eq!(messages(&nats, "emu-shop-topics"), 1, "what it came from waits as well");
+    post("/_emu/queues/full/purge", &json!({}));
+    until(&[&emu], || {
+        emu.control("/_emu/queues/full/messages")[0]["body"] == json!({"n": 1})
+    });
+    until(&[&emu], || messages(&nats, "emu-shop-topics") == 0);
+}
+
+#[test]
+fn what_the_bus_never_takes_is_told_and_done_with() {
+    let nats = Nats::start();
+    let more = "[topics.news]\nqueues = [\"small\", \"other\"]\n[queues.small]\n[queues.other]\n";
+    let emu = member(&nats, &manifest(more));
+    let sent = emu.control_post("/_emu/queues/small/messages", &json!({"body": 1}));
+    assert!(sent.status.is_success(), "{}", sent.text());
+    limit(&nats, "small", |config| config.max_message_size = 400);
+    let body = json!({"body": "x".repeat(400)});
+    let sent = emu.control_post("/_emu/topics/news/messages", &body);
+    assert!(sent.status.is_success(), "{}", sent.text());
+    let told = emu.wait("notice", |e| {
+        e["message"].as_str().is_some_and(|text| text.contains("is dropped"))
+    });
+    let told = told["message"].as_str().unwrap_or_default();
+    assert!(
+        told.contains("on its way to queue small") && told.contains("raise the max_msg_size"),
+        "{told}"
+    );
+    // What it came from would lead to the same for ever.
+    until(&[&emu], || messages(&nats, "emu-shop-topics") == 0);
+    assert_eq!(messages(&nats, "emu-shop-queue-other"), 1);
+    let refused = emu.control_post("/_emu/queues/small/messages", &body);
+    assert!(!refused.status.is_success(), "{}", refused.text());
+    assert!(refused.text().contains("raise the max_msg_size"), "{}", refused.text());
+}
+
 #[test]
 fn who_sees_a_smaller_cluster_takes_no_copies_away() {
     let cluster = Nats::cluster();

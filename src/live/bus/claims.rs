@@ -45,9 +45,30 @@ pub(super) enum Of {
     },
 }
 
+/// Where what a claim leads to is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    Queue(QueueId),
+    Topic,
+    Function(FunctionId),
+}
+
+impl From<&Of> for Origin {
+    fn from(of: &Of) -> Origin {
+        match of {
+            Of::Queue(queue, _) => Origin::Queue(*queue),
+            Of::Topic => Origin::Topic,
+            Of::Function { function, .. } => Origin::Function(*function),
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Claims {
     held: HashMap<Key, Claim>,
+    /// The core is done with them, the broker is not: by the step that publishes what comes of them.
+    open: HashMap<u64, Vec<Claim>>,
+    opened: HashMap<Origin, u64>,
     /// Claims that carry a message's content: its deliveries to functions share it.
     contents: HashMap<MessageId, (Arc<Content>, usize)>,
     /// Of each group of a FIFO queue how many stand here, and the last of them.
@@ -142,15 +163,38 @@ impl Claims {
 
     /// Those that need a sign of life; they count as renewed.
     pub fn due(&mut self, now: Instant) -> Vec<Arc<Acker>> {
+        let open = self.open.values_mut().flatten();
         let due = self
             .held
             .values_mut()
+            .chain(open)
             .filter(|claim| now - claim.renewed_at >= claim.wait / 3);
         due.map(|claim| {
             claim.renewed_at = now;
             claim.acker.clone()
         })
         .collect()
+    }
+
+    /// Keeps what a step comes from until it is closed.
+    pub fn open(&mut self, step: u64, from: Vec<Claim>) {
+        for claim in &from {
+            *self.opened.entry(Origin::from(&claim.of)).or_default() += 1;
+        }
+        self.open.insert(step, from);
+    }
+
+    pub fn close(&mut self, step: u64) {
+        for claim in self.open.remove(&step).into_iter().flatten() {
+            if let Some(count) = self.opened.get_mut(&Origin::from(&claim.of)) {
+                *count -= 1;
+            }
+        }
+    }
+
+    /// How many of one origin are in open steps.
+    pub fn open_of(&self, of: &Of) -> u64 {
+        self.opened.get(&Origin::from(of)).copied().unwrap_or_default()
     }
 
     pub fn len(&self) -> usize {

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::place::{Places, encode};
 use super::streams::open_bucket;
 use super::{Bus, Held, Inner};
-use crate::live::keeper::Committed;
 use crate::live::names::Names;
 use crate::live::store::Tell;
 
@@ -132,8 +131,8 @@ impl Opened {
             driver: OnceLock::new(),
             held: Mutex::new(Held::default()),
             steps,
-            stepped: Mutex::default(),
-            committed: watch::channel(Committed::default()).0,
+            open: watch::channel(0).0,
+            told_at: Mutex::default(),
             room: Notify::new(),
             known: tokio::sync::Mutex::default(),
             buckets: tokio::sync::Mutex::default(),

@@ -1,46 +1,68 @@
 //! What the core decides of what it was handed: done in the broker, in an order in which a death at any point loses nothing. What
 //! is to exist is published first; only then is acknowledged what it came from.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::message::Acker;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use futures::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use super::claims::{Key, Of};
+use super::claims::{Claim, Key, Of};
 use super::label::Label;
 use super::place::{Place, encode};
 use super::take::{event_label, message_label};
-use super::{Held, Inner};
-use crate::live::keeper::Commit;
+use super::{Held, Inner, away};
+use crate::live::keeper::{Commit, Committed};
 use crate::live::store::StoreError;
 use crate::platform::effect::{StoreChange, Stored, StoredEvent};
-use crate::platform::ids::{MessageId, QueueId};
+use crate::platform::ids::{InvocationId, MessageId, QueueId};
 use crate::platform::time::Time;
 
 /// Between two tries to reach a broker that is away.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Tries to acknowledge: after that it comes again, here or elsewhere.
 const ACK_TRIES: u32 = 5;
+/// Steps of one origin that are not done yet; beyond it nothing more is brought here from there.
+const OPEN_MAX: u64 = 1_000;
+/// It is not said more often that the bus takes nothing.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// What runs is counted where it is handed out, and need not wait for what else comes of the step: the bus may take none of it.
+fn commit(seq: u64, committed: watch::Receiver<Committed>) -> Commit {
+    Commit {
+        seq,
+        committed,
+        counts: false,
+    }
+}
 
 /// What one step of the core leads to.
 #[derive(Default)]
-pub(super) struct Step {
-    seq: u64,
+struct Step {
     publish: Vec<Publish>,
     answer: Vec<(Arc<Acker>, AckKind)>,
     purge: Vec<Arc<str>>,
+    /// What is acknowledged when all of this is there.
+    from: Vec<Claim>,
+}
+
+/// A step on its way, and whoever waits for it.
+pub(super) struct Given {
+    number: u64,
+    step: Step,
+    done: watch::Sender<Committed>,
 }
 
 struct Publish {
     place: Place,
+    /// The message, or the first attempt of the event.
+    id: u64,
     /// Its stream may have to be made.
     to: To,
     headers: HeaderMap,
@@ -49,31 +71,48 @@ struct Publish {
 
 enum To {
     Queue(Arc<str>),
-    Events,
+    Function(Arc<str>),
+}
+
+impl std::fmt::Display for To {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            To::Queue(name) => write!(f, "queue {name}"),
+            To::Function(name) => write!(f, "function {name}"),
+        }
+    }
 }
 
 impl Inner {
     pub fn follow(&self, changes: &[StoreChange]) -> Commit {
         let mut step = Step::default();
-        {
+        // Each step is of messages of its own: nobody waits for another's.
+        let (done, committed) = watch::channel(Committed::default());
+        let number = {
             let mut held = self.held();
             for change in changes {
                 self.decide(&mut held, &mut step, change);
             }
-        }
-        let committed = self.committed.subscribe();
-        if step.is_empty() {
-            return Commit { seq: 0, committed };
-        }
-        let mut stepped = self.stepped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *stepped += 1;
-        step.seq = *stepped;
+            if step.is_empty() {
+                return commit(0, committed);
+            }
+            held.steps += 1;
+            let number = held.steps;
+            let from = std::mem::take(&mut step.from);
+            if !step.publish.is_empty() {
+                held.claims.open(number, from);
+            }
+            number
+        };
+        self.open.send_modify(|open| *open += 1);
         // Closed only after the last step.
-        let _ = self.steps.send(step);
-        Commit {
-            seq: *stepped,
-            committed,
-        }
+        let _ = self.steps.send(Given { number, step, done });
+        commit(1, committed)
+    }
+
+    /// How many more things of one origin may lead to steps before those that are not done are.
+    pub fn open_room(&self, of: &Of) -> u64 {
+        OPEN_MAX.saturating_sub(self.held().claims.open_of(of))
     }
 
     fn decide(&self, held: &mut Held, step: &mut Step, change: &StoreChange) {
@@ -134,6 +173,7 @@ impl Inner {
         let label = message_label(stored, &content);
         step.publish.push(Publish {
             place: self.places.queue(&name),
+            id: label.id,
             to: To::Queue(name),
             headers: label.headers(&once),
             body: content.body.clone(),
@@ -145,20 +185,21 @@ impl Inner {
             tracing::error!("{:?} is moved and not claimed", stored.message);
             return;
         };
-        let Some(content) = &claim.content else { return };
+        let Some(content) = claim.content.clone() else { return };
         let name = self.names().queue(to);
         let source = self.names().queue(from);
         let label = Label {
             source: stored.source.map(|_| source.to_string()),
-            ..message_label(stored, content)
+            ..message_label(stored, &content)
         };
         step.publish.push(Publish {
             place: self.places.queue(&name),
+            id: label.id,
             to: To::Queue(name),
             headers: label.headers(&format!("v{source}-{}", claim.sequence)),
             body: content.body.clone(),
         });
-        step.answer.push((claim.acker, AckKind::Ack));
+        step.acknowledge(claim);
     }
 
     /// An event that is new, or whose next attempt is another's.
@@ -198,7 +239,8 @@ impl Inner {
         };
         step.publish.push(Publish {
             place: self.places.event(&function),
-            to: To::Events,
+            id: label.id,
+            to: To::Function(function),
             headers: label.headers(&once),
             body,
         });
@@ -211,50 +253,59 @@ impl Inner {
     }
 
     /// Carries steps out beside each other: they are of different messages.
-    pub async fn run_steps(self: Arc<Self>, mut given: mpsc::UnboundedReceiver<Step>) {
+    pub async fn run_steps(self: Arc<Self>, mut given: mpsc::UnboundedReceiver<Given>) {
         let mut running = FuturesUnordered::new();
-        let mut open = BTreeSet::new();
-        let mut last = 0;
         loop {
             tokio::select! {
-                step = given.recv() => {
-                    let Some(step) = step else { break };
-                    last = step.seq;
-                    open.insert(step.seq);
-                    running.push(self.clone().run_step(step));
-                }
+                given = given.recv() => match given {
+                    Some(given) => running.push(self.clone().run_step(given)),
+                    None => break,
+                },
                 () = self.stop.cancelled() => break,
-                Some(seq) = running.next() => {
-                    open.remove(&seq);
-                    let done = open.first().map_or(last, |first| first - 1);
-                    self.committed.send_modify(|state| state.seq = done);
-                }
+                Some(()) = running.next() => {}
             }
         }
-        self.committed.send_modify(|state| state.ended = true);
     }
 
-    async fn run_step(self: Arc<Self>, step: Step) -> u64 {
-        let there = join_all(step.publish.iter().map(|publish| self.publish_surely(publish))).await;
-        if there.contains(&false) {
-            // What it comes from is handed out again when nobody speaks for it any more.
-            return step.seq;
-        }
-        join_all(step.answer.into_iter().map(|(acker, kind)| self.answer(acker, kind))).await;
+    async fn run_step(self: Arc<Self>, given: Given) {
+        let Given { number, step, done } = given;
+        let made = self.carry_out(step).await;
+        self.held().claims.close(number);
+        done.send_replace(Committed {
+            seq: 1,
+            broken: made.err(),
+            ended: true,
+        });
+        self.open.send_modify(|open| *open -= 1);
+        self.room.notify_waiters();
+    }
+
+    /// # Errors
+    /// The first that was not done. The rest is.
+    async fn carry_out(&self, step: Step) -> Result<(), StoreError> {
+        // What it comes from is handed out again when nobody speaks for it any more.
+        try_join_all(step.publish.iter().map(|publish| self.publish_surely(publish))).await?;
+        let answers = step.answer.into_iter().map(|(acker, kind)| self.answer(acker, kind));
+        let mut done: Result<(), StoreError> = join_all(answers).await.into_iter().collect();
         for queue in &step.purge {
             if let Err(error) = self.purge_queue(queue).await {
                 self.tell("error", format!("queue {queue} was not emptied: {error}"));
+                done = done.and(Err(error));
             }
         }
-        step.seq
+        done
     }
 
-    /// Until it is there; `false`: it never will.
-    async fn publish_surely(&self, publish: &Publish) -> bool {
+    /// Returns when it is there, or when the bus will never take it: then it is told and dropped, for what it comes from would
+    /// run again and again and come to the same.
+    ///
+    /// # Errors
+    /// When this member stops before that.
+    async fn publish_surely(&self, publish: &Publish) -> Result<(), StoreError> {
         loop {
             let made = match &publish.to {
                 To::Queue(name) => self.make_queue(name).await,
-                To::Events => self.event_stream().await.map(drop),
+                To::Function(_) => self.event_stream().await.map(drop),
             };
             let sent = match made {
                 Ok(()) => {
@@ -264,35 +315,73 @@ impl Inner {
                 Err(error) => Err(error),
             };
             match sent {
-                Ok(()) => return true,
+                Ok(()) => return Ok(()),
                 Err(StoreError::Failed(error)) => {
-                    self.tell("error", error);
-                    return false;
+                    self.tell_of_drop(publish, &error);
+                    return Ok(());
                 }
                 Err(error) if self.stop.is_cancelled() => {
                     tracing::error!("{error}");
-                    return false;
+                    return Err(StoreError::Closed);
                 }
-                Err(error) => tracing::warn!("{error}; again in a moment"),
+                Err(error) => self.tell_of_refusal(&publish.to, &error),
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn answer(&self, acker: Arc<Acker>, kind: AckKind) {
+    fn tell_of_drop(&self, publish: &Publish, error: &str) {
+        let id = self.driver().map(|driver| match &publish.to {
+            To::Queue(_) => driver.0.ids.message(MessageId(publish.id)),
+            To::Function(_) => driver.0.ids.invocation(InvocationId(publish.id)),
+        });
+        let id = id.unwrap_or_default();
+        self.tell(
+            "error",
+            format!("{id}, on its way to {}, is dropped: {error}", publish.to),
+        );
+    }
+
+    /// Without a connection everybody knows already.
+    fn tell_of_refusal(&self, to: &To, error: &StoreError) {
+        tracing::warn!("for {to}: {error}; again in a moment");
+        if self.context.client().connection_state() != async_nats::connection::State::Connected {
+            return;
+        }
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if told_at.is_some_and(|at| at.elapsed() < TELL_EVERY) {
+            return;
+        }
+        *told_at = Some(Instant::now());
+        self.tell(
+            "warning",
+            format!(
+                "what goes to {to} waits until the bus takes it: {error}; give it room, or empty the queue that is full"
+            ),
+        );
+    }
+
+    /// # Errors
+    /// It comes again, here or elsewhere.
+    async fn answer(&self, acker: Arc<Acker>, kind: AckKind) -> Result<(), StoreError> {
+        let mut failed = None;
         for _ in 0..ACK_TRIES {
             let answered = match kind {
                 AckKind::Ack => acker.double_ack().await,
                 kind => acker.ack_with(kind).await,
             };
             match answered {
-                Ok(()) => return,
-                Err(error) => tracing::warn!("an acknowledgement was not taken: {error}"),
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!("an acknowledgement was not taken: {error}");
+                    failed = Some(away(self, "an acknowledgement was not taken", &error));
+                }
             }
             if self.stop.is_cancelled() {
-                return;
+                break;
             }
         }
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -301,9 +390,14 @@ impl Step {
         self.publish.is_empty() && self.answer.is_empty() && self.purge.is_empty()
     }
 
+    fn acknowledge(&mut self, claim: Claim) {
+        self.answer.push((claim.acker.clone(), AckKind::Ack));
+        self.from.push(claim);
+    }
+
     fn done(&mut self, held: &mut Held, key: Key) {
         if let Some(claim) = held.claims.remove(key) {
-            self.answer.push((claim.acker, AckKind::Ack));
+            self.acknowledge(claim);
         }
         if let Key::Message(message) = key {
             held.made.remove(&message);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::label::{HEADER, json, value};
 use super::place::{decode, encode};
-use super::{Inner, away, too_large};
+use super::{Inner, RAISE_PAYLOAD, away, too_large};
 use crate::live::store::{KvEntry, KvListed, KvPage, StoreError, is_over};
 use crate::platform::time::Time;
 
@@ -100,7 +100,7 @@ impl Inner {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                Err(too_large(self, "value", entry.value.len()))
+                Err(too_large(self, "value", entry.value.len(), RAISE_PAYLOAD))
             }
             Err(error) => Err(away(self, "a value was not taken", &error)),
         }

@@ -70,9 +70,8 @@ impl Inner {
     /// What is decided is carried out, what is left goes to others at once.
     pub async fn leave(&self) {
         self.pumps.cancel();
-        let decided = *self.stepped.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut committed = self.committed.subscribe();
-        let done = committed.wait_for(|state| state.seq >= decided || state.ended);
+        let mut open = self.open.subscribe();
+        let done = open.wait_for(|open| *open == 0);
         // Without the broker it comes to others by itself.
         let _ = tokio::time::timeout(LEAVE_MAX, done).await;
         self.stop.cancel();
@@ -88,7 +87,6 @@ impl Inner {
             let _ = self.context.client().flush().await;
         };
         let _ = tokio::time::timeout(LEAVE_MAX, give_up).await;
-        self.committed.send_modify(|state| state.ended = true);
     }
 
     async fn run_membership(self: Arc<Self>) {

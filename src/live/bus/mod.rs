@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::Member;
 use super::driver::{self, Driver};
-use super::keeper::{Commit, Committed, Depth, Group, Keeper, Kept, MakeContent, MakeRecord, Seen, Taken};
+use super::keeper::{Commit, Depth, Group, Keeper, Kept, MakeContent, MakeRecord, Seen, Taken};
 use super::messages::Content;
 use super::names::Names;
 use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError, Tell};
@@ -39,7 +39,7 @@ use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
 use crate::platform::time::Time;
 
 use claims::{Claims, Key};
-use follow::Step;
+use follow::Given;
 use place::Places;
 
 pub use connect::Opened;
@@ -61,10 +61,11 @@ struct Inner {
     /// Set when it joins.
     driver: OnceLock<Weak<driver::Inner>>,
     held: Mutex<Held>,
-    steps: mpsc::UnboundedSender<Step>,
-    /// Steps given to `steps`.
-    stepped: Mutex<u64>,
-    committed: watch::Sender<Committed>,
+    steps: mpsc::UnboundedSender<Given>,
+    /// Steps that are not done.
+    open: watch::Sender<usize>,
+    /// When it was last said that the bus takes nothing.
+    told_at: Mutex<Option<Instant>>,
     /// The core may have room.
     room: Notify,
     known: tokio::sync::Mutex<HashMap<String, (stream::Config, stream::Stream)>>,
@@ -87,6 +88,8 @@ struct Inner {
 #[derive(Default)]
 struct Held {
     claims: Claims,
+    /// How many steps there have been.
+    steps: u64,
     /// Contents and payloads that the core has made, on their way to the broker.
     made: HashMap<MessageId, Arc<Content>>,
     made_events: HashMap<InvocationId, Arc<str>>,
@@ -123,12 +126,16 @@ fn away(inner: &Inner, what: &str, error: &dyn std::fmt::Display) -> StoreError 
 }
 
 /// The broker will never take it as it is set up.
-fn too_large(inner: &Inner, what: &str, bytes: usize) -> StoreError {
+fn too_large(inner: &Inner, what: &str, bytes: usize, remedy: &str) -> StoreError {
     StoreError::Failed(format!(
-        "a {what} of {bytes} bytes is larger than the bus at {} takes: raise its max_payload",
+        "a {what} of {bytes} bytes is larger than the bus at {} takes: {remedy}",
         inner.url
     ))
 }
+
+const RAISE_PAYLOAD: &str = "raise its max_payload";
+/// Of what the server takes at once, what stands beside a body may need so much.
+const BESIDE_BYTES: u64 = 1_024;
 
 impl Keeper for Bus {
     fn take_in(&self, intake: Vec<Intake>) -> Kept<'_, Taken> {
@@ -297,6 +304,11 @@ impl Group for Bus {
 
     fn redrive(&self, queue: QueueId) -> Kept<'_, u64> {
         Box::pin(self.0.redrive(queue))
+    }
+
+    fn bytes_max(&self) -> u64 {
+        let max = self.0.context.client().server_info().max_payload;
+        (max as u64).saturating_sub(BESIDE_BYTES)
     }
 
     fn depth(&self, queue: QueueId) -> Depth {

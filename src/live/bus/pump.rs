@@ -168,7 +168,9 @@ impl Inner {
     async fn pump_queue(&self, id: QueueId, queue: &Queue) -> Result<(), StoreError> {
         let consumer = self.queue_consumer(queue, false).await?;
         loop {
-            let room = self.room_for(|driver| driver.appetite(id)).await?;
+            let room = self
+                .room_for(|driver| driver.appetite(id).min(self.open_room(&Of::Queue(id, None))))
+                .await?;
             let mut batch = self.request(&consumer, room, REQUEST).await?;
             while let Some(messages) = several(&mut batch).await {
                 self.hand_out(id, queue, messages).await;
@@ -193,6 +195,7 @@ impl Inner {
             self.hand_on(id, queue, &mut behind);
             let stepped = self.room.notified();
             let appetite = self.driver().ok_or(StoreError::Closed)?.appetite(id);
+            let appetite = appetite.min(self.open_room(&Of::Queue(id, None)));
             let room = appetite.saturating_sub(behind.len());
             if room == 0 {
                 // What waits here is renewed all the same.
@@ -242,7 +245,9 @@ impl Inner {
         let subject = format!("{}>", self.places.topic("").subject);
         let consumer = self.consumer(&stream, CONSUMER, &subject, SILENCE_MAX, false).await?;
         loop {
-            let mut batch = self.request(&consumer, REQUEST_MAX, REQUEST).await?;
+            // Fanning out takes no place of a function: what bounds it is what the bus has not taken yet.
+            let room = self.room_for(|_| self.open_room(&Of::Topic)).await?;
+            let mut batch = self.request(&consumer, room, REQUEST).await?;
             while let Some(messages) = several(&mut batch).await {
                 for message in messages {
                     self.hand_publication(message);

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::kv::CreateErrorKind;
+use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
 use futures::future::try_join_all;
 
 use super::connect::ANSWER_MAX;
 use super::label::Label;
 use super::place::{Place, encode};
-use super::{Inner, away, too_large};
+use super::{Inner, RAISE_PAYLOAD, away, too_large};
 use crate::live::keeper::Taken;
 use crate::live::messages::Content;
 use crate::live::store::{Intake, StoreError};
@@ -197,8 +198,8 @@ impl Inner {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            if error.kind() == PublishErrorKind::MaxPayloadExceeded {
-                return Err(too_large(self, "message", body.len()));
+            if let Some(remedy) = remedy_of_size(&error) {
+                return Err(too_large(self, "message", body.len(), remedy));
             }
             // A leader that fell is followed by another within a moment.
             if began.elapsed() >= ANSWER_MAX || self.stop.is_cancelled() {
@@ -206,6 +207,19 @@ impl Inner {
             }
             tokio::time::sleep(AGAIN).await;
         }
+    }
+}
+
+/// What to do when the server, or its stream as somebody has set it up, takes nothing of this size ever.
+fn remedy_of_size(error: &PublishError) -> Option<&'static str> {
+    if error.kind() == PublishErrorKind::MaxPayloadExceeded {
+        return Some(RAISE_PAYLOAD);
+    }
+    let refused = std::error::Error::source(error)?.downcast_ref::<jetstream::Error>()?;
+    match refused.error_code() {
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Some("raise the max_msg_size of its stream"),
+        ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => Some("shorten its attributes, which have 64 KiB"),
+        _ => None,
     }
 }
 

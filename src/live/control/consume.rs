@@ -65,13 +65,12 @@ pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<ap
     let (deliveries, mut gathered, commit) = {
         let mut core = lock(&driver.0.core);
         let mut own = Own::default();
-        driver.step_locked(&mut core, Input::Receive { queue, max, visibility }, &mut own);
+        let commit = driver.step_kept(&mut core, Input::Receive { queue, max, visibility }, &mut own);
         let gathered = run::gather_messages(&core, &own.received);
-        (own.received, gathered, core.commit())
+        (own.received, gathered, commit)
     };
-    if let Some(commit) = commit {
-        commit.wait().await.map_err(|error| host_failure(store_error(error)))?;
-    }
+    let lasts = driver.lasts(commit).await;
+    lasts.map_err(|error| host_failure(store_error(error)))?;
     gathered
         .complete(driver, deliveries.iter().map(|delivery| delivery.message))
         .await;
@@ -134,17 +133,16 @@ async fn checked(driver: &Driver, input: Input) -> Answer<api::Checked> {
     let (valid, commit) = {
         let mut core = lock(&driver.0.core);
         let mut own = Own::default();
-        driver.step_locked(&mut core, input, &mut own);
-        (own.receipt_valid == Some(true), core.commit())
+        let commit = driver.step_kept(&mut core, input, &mut own);
+        (own.receipt_valid == Some(true), commit)
     };
     if !valid {
         let message = "the receipt is not valid any more: the message was deleted, or received again since";
         return Err(ApiFailure::new(StatusCode::CONFLICT, "stale-receipt", message)
             .remedy("use the receipt of the latest receive"));
     }
-    if let Some(commit) = commit {
-        commit.wait().await.map_err(|error| host_failure(store_error(error)))?;
-    }
+    let lasts = driver.lasts(commit).await;
+    lasts.map_err(|error| host_failure(store_error(error)))?;
     Ok(api::Checked { done: true })
 }
 

@@ -177,6 +177,7 @@ impl Store {
         Commit {
             seq,
             committed: self.0.committed.subscribe(),
+            counts: true,
         }
     }
 
