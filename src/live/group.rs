@@ -163,6 +163,11 @@ impl Driver {
         lock(&self.0.core).platform.appetite(queue)
     }
 
+    /// Whether a function of this member reads a queue.
+    pub fn consumes(&self, queue: QueueId) -> bool {
+        lock(&self.0.core).platform.consumes(queue)
+    }
+
     pub fn can_run(&self, function: FunctionId) -> bool {
         lock(&self.0.core).platform.can_run(function)
     }

@@ -29,6 +29,7 @@ impl Platform {
         let queues: Vec<QueueId> = self.queues.keys().copied().collect();
         for queue in queues {
             self.bury_exhausted(queue);
+            self.leave_to_others(queue);
             self.poll(queue);
         }
     }

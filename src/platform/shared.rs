@@ -10,6 +10,8 @@ use super::effect::{Effect, MessageChange, StoreChange, Stored};
 use super::ids::{MessageId, QueueId, TopicId};
 use super::input::Message;
 use super::invoke::Invocation;
+use super::poller::Polled;
+use super::queue::MessageState;
 use super::time::Time;
 
 /// Messages of a FIFO queue that its platform holds: so many groups can be looked into.
@@ -44,6 +46,13 @@ impl Platform {
         let spare = u64::from(limit < most);
         let batches = u64::from(limit.saturating_sub(poller.in_flight)) + spare;
         (batches * u64::from(consumer.batch_size.max(1))).saturating_sub(queue.visible())
+    }
+
+    /// Whether a function reads this queue.
+    pub fn consumes(&self, id: QueueId) -> bool {
+        self.queues
+            .get(&id)
+            .is_some_and(|polled| polled.queue.spec.consumer.is_some())
     }
 
     /// Whether a version of this function is in service.
@@ -102,6 +111,23 @@ impl Platform {
             visible_at,
             in_flight: false,
         }));
+    }
+
+    /// A queue that no function here reads any more may be read elsewhere: what is not received goes there.
+    pub(super) fn leave_to_others(&mut self, id: QueueId) {
+        let Some(Polled { queue, .. }) = self.queues.get(&id) else {
+            return;
+        };
+        if !self.shared || queue.spec.consumer.is_some() {
+            return;
+        }
+        let visible = queue
+            .iter()
+            .filter(|(_, held)| held.state() == MessageState::Visible)
+            .map(|(message, _)| message);
+        for message in visible.collect::<Vec<_>>() {
+            self.let_go(id, message);
+        }
     }
 
     /// The next attempt at an event is whoever's is free by then.

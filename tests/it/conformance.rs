@@ -266,6 +266,12 @@ fn a_key_is_taken_once(place: &Place) {
         "also when it is gone"
     );
     assert!(receive(&emu, "jobs-fifo", &json!({})).is_empty());
+    let reset = emu.control_post("/_emu/reset", &json!({}));
+    assert!(reset.status.is_success(), "{}", reset.text());
+    let anew = send(&emu, "jobs-fifo", &message("order 1/\u{e9}"));
+    assert_ne!(anew, first, "a reset forgets keys");
+    let got = receive(&emu, "jobs-fifo", &json!({"max": 10}));
+    assert!(got.len() == 1 && got[0]["id"] == anew, "{got:?}");
 }
 
 fn a_delay_is_waited_for(place: &Place) {
@@ -345,11 +351,12 @@ fn an_ordered_queue_goes_on_when_its_settings_or_its_function_change(place: &Pla
 
 fn a_batch_keeps_its_order_and_may_fill_a_queue(place: &Place) {
     let manifest = "[functions.sender]\nsource = \"functions/sender.js\"\nhttp = \"/\"\n\
-        bind = { ORDERED = \"queue:ordered\", PLAIN = \"queue:plain\" }\n\
-        [queues.ordered]\nfifo = true\nmax_messages = 40\n[queues.plain]\nmax_messages = 40\n";
+        bind = { ORDERED = \"queue:ordered\", LOOSE = \"queue:loose\", PLAIN = \"queue:plain\" }\n\
+        [queues.ordered]\nfifo = true\nmax_messages = 40\n[queues.loose]\nfifo = true\n[queues.plain]\nmax_messages = 40\n";
     let sender = "export default { async fetch(request, env) {
         const of = (more) => Array.from({ length: 40 }, (_, n) => ({ body: n, ...more(n) }));
         await env.ORDERED.sendBatch(of((n) => ({ groupId: 'g', deduplicationId: `${n}` })));
+        await env.LOOSE.sendBatch(of(() => ({})));
         await env.PLAIN.sendBatch(of(() => ({})));
         return new Response('sent');
     } };";
@@ -363,6 +370,7 @@ fn a_batch_keeps_its_order_and_may_fill_a_queue(place: &Place) {
     };
     let all: Vec<u64> = (0..40).collect();
     assert_eq!(bodies("ordered"), all);
+    assert_eq!(bodies("loose"), all, "without a group they are one");
     let mut plain = bodies("plain");
     plain.sort_unstable();
     assert_eq!(plain, all);

@@ -73,18 +73,8 @@ impl Inner {
     /// Brings messages here for somebody who receives from outside.
     pub async fn draw(&self, id: QueueId, max: u32) -> Result<(), StoreError> {
         let queue = self.queue_of(id)?;
-        let has_consumer = self.driver().is_some_and(|driver| {
-            let table = driver.table();
-            let mut entries = table.by_name.values();
-            entries.any(|entry| {
-                entry
-                    .function
-                    .queue
-                    .as_ref()
-                    .is_some_and(|trigger| trigger.from == queue.name)
-            })
-        });
-        if queue.fifo && has_consumer {
+        let is_consumed = self.driver().is_some_and(|driver| driver.consumes(id));
+        if queue.fifo && is_consumed {
             // All of it is with the member that hands it out.
             return self.check_lease(&queue.name).await;
         }
@@ -206,8 +196,12 @@ impl Inner {
     pub async fn clear(&self) -> Result<(), StoreError> {
         let Some(driver) = self.driver() else { return Ok(()) };
         let table = driver.table();
-        for name in table.project.queues.keys() {
+        for (name, queue) in &table.project.queues {
             self.purge_queue(name).await?;
+            if queue.fifo {
+                let purged = self.keys(name).await?.stream.purge().await;
+                purged.map_err(|error| away(self, "deduplication keys cannot be forgotten", &error))?;
+            }
         }
         for stream in [self.event_stream().await?, self.topic_stream().await?] {
             let purged = stream.purge().await;

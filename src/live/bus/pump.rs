@@ -173,7 +173,14 @@ impl Inner {
                 .await?;
             let mut batch = self.request(&consumer, room, REQUEST).await?;
             while let Some(messages) = several(&mut batch).await {
-                self.hand_out(id, queue, messages).await;
+                if self.driver().is_some_and(|driver| driver.consumes(id)) {
+                    self.hand_out(id, queue, messages).await;
+                    continue;
+                }
+                // Its function has just left; others may have it.
+                for message in messages {
+                    self.put_back(Arc::new(message.split().1));
+                }
             }
         }
     }
@@ -301,13 +308,14 @@ impl Inner {
                 }
             }
         }
+        // Whoever asked may be stopped where it waits; what is claimed is with the core by then.
+        self.hand_messages(&driver, id, ready);
         for (acker, at) in early {
             let wait = at.since(driver.now()).to_std();
             if let Err(error) = acker.ack_with(AckKind::Nak(Some(wait))).await {
                 tracing::warn!("a delay was not taken: {error}");
             }
         }
-        self.hand_messages(&driver, id, ready);
     }
 
     fn hand_event(&self, function: FunctionId, message: Message) {

@@ -132,7 +132,7 @@ impl Inner {
     }
 
     /// The provider's deduplication window.
-    fn window(&self) -> Span {
+    pub fn window(&self) -> Span {
         self.driver().map_or(Span::ZERO, |driver| {
             driver.table().profile.rules.queues.deduplication_window
         })

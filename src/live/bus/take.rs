@@ -1,12 +1,12 @@
 //! What comes in from outside: published, and acknowledged once the broker has it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::kv::CreateErrorKind;
+use async_nats::jetstream::kv::{self, CreateErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
 use futures::future::try_join_all;
@@ -31,7 +31,8 @@ impl Inner {
     pub async fn take_in(&self, intake: Vec<Intake>) -> Result<Taken, StoreError> {
         self.prepare(&intake).await?;
         let mut kept = vec![0; intake.len()];
-        let lanes = lanes(intake).into_iter().map(|lane| async move {
+        let fifo = self.fifo_queues(&intake);
+        let lanes = lanes(intake, &fifo).into_iter().map(|lane| async move {
             let mut kept = Vec::with_capacity(lane.len());
             for (at, one) in lane {
                 kept.push((at, self.take_one(one).await?));
@@ -44,6 +45,22 @@ impl Inner {
             }
         }
         Ok(Taken::There(kept))
+    }
+
+    fn fifo_queues(&self, intake: &[Intake]) -> BTreeSet<QueueId> {
+        let Some(driver) = self.driver() else {
+            return BTreeSet::new();
+        };
+        let table = driver.table();
+        let is_fifo = |id: &QueueId| {
+            let queue = table.project.queues.get(&*self.names().queue(*id));
+            queue.is_some_and(|queue| queue.fifo)
+        };
+        let queues = intake.iter().filter_map(|one| match one {
+            Intake::Message { queue, .. } => Some(*queue),
+            Intake::Publication { .. } | Intake::Event { .. } => None,
+        });
+        queues.collect::<BTreeSet<_>>().into_iter().filter(is_fifo).collect()
     }
 
     /// The queues that something comes to are there and have room for all of it.
@@ -99,21 +116,23 @@ impl Inner {
         let mut once = format!("m{}", label.id);
         if let Some((key, _)) = &key {
             label.id = self.claim_key(&name, key, label.id).await?;
-            once = format!("k{}", encode(key));
+            // The key alone would outlive a reset.
+            once = format!("k{}-{}", encode(key), label.id);
         }
         let place = self.places.queue(&name);
         self.publish(&place, label.headers(&once), content.body.clone()).await?;
         Ok(label.id)
     }
 
+    /// The keys of a FIFO queue, gone after the provider's window.
+    pub async fn keys(&self, queue: &str) -> Result<kv::Store, StoreError> {
+        let age_max = self.window().to_std().max(Duration::from_secs(1));
+        self.bucket(&self.places.keys(queue), age_max).await
+    }
+
     /// The id of the message that has this key: this one's, or that of the one before.
     async fn claim_key(&self, queue: &str, key: &str, id: u64) -> Result<u64, StoreError> {
-        let driver = self.driver();
-        let window = driver.map(|driver| driver.table().profile.rules.queues.deduplication_window);
-        let age_max = window.map(crate::platform::time::Span::to_std).unwrap_or_default();
-        let bucket = self
-            .bucket(&self.places.keys(queue), age_max.max(Duration::from_secs(1)))
-            .await?;
+        let bucket = self.keys(queue).await?;
         let key = encode(key);
         let failed = |error: &dyn std::fmt::Display| away(self, "a deduplication key cannot be read", error);
         match bucket.create(&key, id.to_string().into()).await {
@@ -224,12 +243,15 @@ fn remedy_of_size(error: &PublishError) -> Option<&'static str> {
 }
 
 /// What is taken in beside each other, each with its place: messages of one group come one after the other.
-fn lanes(intake: Vec<Intake>) -> Vec<Vec<(usize, Intake)>> {
+fn lanes(intake: Vec<Intake>, fifo: &BTreeSet<QueueId>) -> Vec<Vec<(usize, Intake)>> {
     let mut lanes: Vec<Vec<(usize, Intake)>> = Vec::new();
     let mut groups = HashMap::new();
     for (at, one) in intake.into_iter().enumerate() {
         let group = match &one {
-            Intake::Message { queue, stored, .. } => stored.group.clone().map(|group| (*queue, group)),
+            Intake::Message { queue, stored, .. } if fifo.contains(queue) => {
+                Some((*queue, stored.group.clone().unwrap_or_default()))
+            }
+            Intake::Message { .. } => None,
             Intake::Publication { .. } | Intake::Event { .. } => None,
         };
         let lane = group.map_or(lanes.len(), |group| *groups.entry(group).or_insert(lanes.len()));

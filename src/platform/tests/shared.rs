@@ -182,6 +182,41 @@ fn what_failed_is_let_go_and_buried_when_it_has_failed_too_often() {
 }
 
 #[test]
+fn what_no_function_reads_any_more_goes_to_others() {
+    let mut platform = shared(|_| {});
+    let effects = hand(&mut platform, Time(1), vec![handed(1, 0)]);
+    assert_eq!(runs(&effects).len(), 1);
+    hand(&mut platform, Time(1), vec![handed(2, 0)]);
+    hand(&mut platform, Time(1), vec![handed(3, 0)]);
+    assert_eq!(
+        platform.queue(JOBS).map(|queue| queue.visible),
+        Some(1),
+        "both pollers have one"
+    );
+    assert!(platform.consumes(JOBS));
+    let mut config = config(provider::all()[0].rules.clone());
+    config.functions.insert(API, function("api"));
+    config.queues.insert(JOBS, queue("jobs"));
+    let effects = step(&mut platform, Time(2), Input::Configure(Arc::new(config)));
+    assert!(
+        matches!(
+            changes(&effects)[..],
+            [StoreChange::Hidden {
+                message: MessageId(3),
+                in_flight: false,
+                ..
+            }]
+        ),
+        "{effects:?}"
+    );
+    assert!(!platform.consumes(JOBS));
+    assert_eq!(
+        platform.queue(JOBS).map(|queue| (queue.visible, queue.in_flight)),
+        Some((0, 2))
+    );
+}
+
+#[test]
 fn a_fifo_queue_keeps_what_failed() {
     let mut platform = shared(|config| {
         if let Some(jobs) = config.queues.get_mut(&JOBS) {
