@@ -424,6 +424,9 @@ impl Driver {
 
     /// Runs work that no caller brought, once what led to it lasts: a message that ends emu has been counted.
     fn spawn_event(&self, core: &Core, job: Job) {
+        if let Some(group) = self.0.store.group() {
+            group.begun(&job.run);
+        }
         let gathered = run::gather(core, &job.run.work);
         let commit = match job.run.work {
             Work::Cron { .. } | Work::Request => None,

@@ -17,7 +17,7 @@ use super::driver::Driver;
 use super::messages::Content;
 use super::names::Names;
 use super::store::{self, Identity, Intake, Kind, KvEntry, KvPage, Piece, Place, Publication, StoreError, Tell};
-use crate::platform::effect::{StoreChange, StoredEvent};
+use crate::platform::effect::{Run, StoreChange, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
 use crate::platform::time::Time;
 
@@ -157,6 +157,8 @@ pub trait Group: Send + Sync {
     fn join(&self, driver: &Driver);
     /// The manifest in force has changed: what the core has dropped with a queue or a function is another's.
     fn configured(&self);
+    /// An attempt at an event begins.
+    fn begun(&self, run: &Run);
     /// The core has taken a step: it may have room.
     fn stepped(&self);
     /// Hands up to so many messages of a queue to this member's core now, whether it asked for them or not.

@@ -171,6 +171,52 @@ fn a_member_that_stops_hands_over_at_once() {
 }
 
 #[test]
+fn what_nobody_has_seen_before_a_stop_was_not_received() {
+    let nats = Nats::start();
+    let once = "max_receives = 1\ndead_letter = \"dead\"\n[queues.dead]\n";
+    let run = format!("{QUEUE}{once}");
+    let slow = run.replace(
+        "batch_size = 1, max_concurrency = 2",
+        "batch_size = 10, batch_window = \"5m\"",
+    );
+    let first = member(&nats, &manifest(&slow));
+    send(&first, &json!({"n": 1}));
+    until(&[&first], || first.control("/_emu/members")[0]["holds"] == 1);
+    first.interrupt();
+    first.end();
+    let second = member(&nats, &manifest(&run));
+    let received = second.wait("message", |e| {
+        e["change"] == "received" || e["change"] == "dead_lettered"
+    });
+    assert_eq!(
+        (&received["change"], &received["receive_count"]),
+        (&json!("received"), &json!(1))
+    );
+    second.wait("log", |e| e["text"] == "did 1");
+    assert_eq!(messages(&nats, "emu-shop-queue-dead"), 0);
+}
+
+#[test]
+fn what_a_member_has_no_function_for_any_more_goes_to_another() {
+    let nats = Nats::start();
+    let slow = QUEUE.replace(
+        "batch_size = 1, max_concurrency = 2",
+        "batch_size = 10, batch_window = \"5m\"",
+    );
+    let with = manifest(&slow);
+    let files = [("emu.toml", &*with), ("functions/worker.js", WORKER)];
+    let first = Project::new(&files).start_with(&["--bus", &nats.url()]);
+    send(&first, &json!({"n": 1}));
+    until(&[&first], || first.control("/_emu/members")[0]["holds"] == 1);
+    let second = member(&nats, &manifest(QUEUE));
+    let without = manifest("[queues.jobs]\nvisibility_timeout = \"15m\"\n");
+    first.project.write("emu.toml", &without);
+    second.wait("log", |e| e["text"] == "did 1");
+    let received = second.wait("message", |e| e["change"] == "received");
+    assert_eq!(received["receive_count"], 1, "nobody had seen it");
+}
+
+#[test]
 fn ps_and_bill_show_the_whole_group() {
     let nats = Nats::start();
     let manifest = manifest("[functions.worker]\nsource = \"functions/worker.js\"\nhttp = \"/\"\n");

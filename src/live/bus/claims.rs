@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::message::Acker;
 
+use super::label::Label;
 use crate::live::messages::Content;
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
 
@@ -24,6 +25,11 @@ pub(super) struct Claim {
     /// In its stream: what follows from it is published under this, so that doing it again does nothing.
     pub sequence: u64,
     pub of: Of,
+    pub label: Arc<Label>,
+    /// How often it was received before it came here.
+    pub received: u64,
+    /// A handler, or somebody outside, has it: this time counts as well.
+    pub is_seen: bool,
     /// How long the broker waits for a sign of life.
     pub wait: Duration,
     pub renewed_at: Instant,
@@ -81,6 +87,7 @@ impl Claims {
     pub fn insert(&mut self, key: Key, claim: Claim) -> bool {
         if let Some(held) = self.held.get_mut(&key) {
             held.acker = claim.acker;
+            held.sequence = claim.sequence;
             held.renewed_at = claim.renewed_at;
             return false;
         }
@@ -128,6 +135,23 @@ impl Claims {
             Of::Queue(_, None) | Of::Topic => {}
         }
         Some(claim)
+    }
+
+    /// It is received now.
+    pub fn see(&mut self, key: Key) {
+        if let Some(claim) = self.held.get_mut(&key) {
+            claim.is_seen = true;
+        }
+    }
+
+    /// As [`Claims::see`], for a delivery of a topic's message.
+    pub fn see_delivery(&mut self, to: FunctionId, of: MessageId) {
+        let is_it = |claim: &&mut Claim| {
+            claim.message == Some(of) && matches!(claim.of, Of::Function { function, .. } if function == to)
+        };
+        if let Some(claim) = self.held.values_mut().find(is_it) {
+            claim.is_seen = true;
+        }
     }
 
     pub fn get(&self, key: Key) -> Option<&Claim> {

@@ -67,6 +67,8 @@ struct Publish {
     to: To,
     headers: HeaderMap,
     body: Bytes,
+    /// It is what it comes from, which stays unless this is taken.
+    is_needed: bool,
 }
 
 enum To {
@@ -85,14 +87,25 @@ impl std::fmt::Display for To {
 
 impl Inner {
     pub fn follow(&self, changes: &[StoreChange]) -> Commit {
+        self.begin(|held, step| {
+            for change in changes {
+                self.decide(held, step, change);
+            }
+        })
+    }
+
+    /// Gives back what this member does not run; `wait`: not at once.
+    pub fn give_back_claim(&self, claim: Claim, wait: Option<Duration>) -> Commit {
+        self.begin(|_, step| self.back(step, claim, wait))
+    }
+
+    fn begin(&self, decide: impl FnOnce(&mut Held, &mut Step)) -> Commit {
         let mut step = Step::default();
         // Each step is of messages of its own: nobody waits for another's.
         let (done, committed) = watch::channel(Committed::default());
         let number = {
             let mut held = self.held();
-            for change in changes {
-                self.decide(&mut held, &mut step, change);
-            }
+            decide(&mut held, &mut step);
             if step.is_empty() {
                 return commit(0, committed);
             }
@@ -126,7 +139,7 @@ impl Inner {
                 ..
             } => {
                 if let Some(claim) = held.claims.remove(Key::Message(*message)) {
-                    step.answer.push((claim.acker, AckKind::Nak(self.wait(*visible_at))));
+                    self.back(step, claim, self.wait(*visible_at));
                 }
             }
             StoreChange::Gone {
@@ -148,9 +161,9 @@ impl Inner {
                 held.made_events.remove(first);
                 step.done(held, Key::Event(*first));
             }
+            StoreChange::Received { message, .. } => held.claims.see(Key::Message(*message)),
             // A claim says the rest by itself.
-            StoreChange::Received { .. }
-            | StoreChange::Hidden { in_flight: true, .. }
+            StoreChange::Hidden { in_flight: true, .. }
             | StoreChange::FannedOut { .. }
             | StoreChange::Destination { .. } => {}
         }
@@ -177,6 +190,7 @@ impl Inner {
             to: To::Queue(name),
             headers: label.headers(&once),
             body: content.body.clone(),
+            is_needed: false,
         });
     }
 
@@ -198,6 +212,7 @@ impl Inner {
             to: To::Queue(name),
             headers: label.headers(&format!("v{source}-{}", claim.sequence)),
             body: content.body.clone(),
+            is_needed: false,
         });
         step.acknowledge(claim);
     }
@@ -243,7 +258,55 @@ impl Inner {
             to: To::Function(function),
             headers: label.headers(&once),
             body,
+            is_needed: false,
         });
+    }
+
+    /// What goes back before anybody has seen it, published anew: handed out again, the broker would count it as received. `None`:
+    /// it was seen, or what it is of is not counted by the broker.
+    fn anew(&self, claim: &Claim) -> Option<Publish> {
+        if claim.is_seen {
+            return None;
+        }
+        let (place, to) = match &claim.of {
+            Of::Queue(queue, None) => {
+                let name = self.names().queue(*queue);
+                (self.places.queue(&name), To::Queue(name))
+            }
+            Of::Function { function, .. } => {
+                let name = self.names().function(*function);
+                (self.places.event(&name), To::Function(name))
+            }
+            Of::Queue(_, Some(_)) | Of::Topic => return None,
+        };
+        let body = match (&claim.content, &claim.payload) {
+            (Some(content), _) => content.body.clone(),
+            (None, payload) => Bytes::copy_from_slice(payload.as_ref()?.as_bytes()),
+        };
+        let label = Label {
+            received: claim.received,
+            visible_at: None,
+            ..(*claim.label).clone()
+        };
+        Some(Publish {
+            place,
+            id: label.id,
+            to,
+            headers: label.headers(&format!("u{}", claim.sequence)),
+            body,
+            is_needed: true,
+        })
+    }
+
+    /// A claim goes back: at once, or after `wait`.
+    fn back(&self, step: &mut Step, claim: Claim, wait: Option<Duration>) {
+        match self.anew(&claim) {
+            Some(publish) => {
+                step.publish.push(publish);
+                step.acknowledge(claim);
+            }
+            None => step.answer.push((claim.acker, AckKind::Nak(wait))),
+        }
     }
 
     /// How long until an instant of emu's time; `None`: it has come.
@@ -316,6 +379,7 @@ impl Inner {
             };
             match sent {
                 Ok(()) => return Ok(()),
+                Err(error @ StoreError::Failed(_)) if publish.is_needed => return Err(error),
                 Err(StoreError::Failed(error)) => {
                     self.tell_of_drop(publish, &error);
                     return Ok(());

@@ -20,6 +20,9 @@ pub(super) struct Label {
     /// The message's id, or that of an event's first attempt.
     pub id: u64,
     pub sent_at: u64,
+    /// How often it had been received when it was published anew: the broker counts from there.
+    #[serde(skip_serializing_if = "is_none")]
+    pub received: u64,
     /// Not before this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible_at: Option<u64>,
@@ -70,6 +73,11 @@ impl Label {
             attributes: self.attributes.clone(),
         })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(received: &u64) -> bool {
+    *received == 0
 }
 
 /// JSON escapes what a header cannot hold.

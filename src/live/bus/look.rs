@@ -163,7 +163,7 @@ impl Inner {
                 let label = Label {
                     source: None,
                     visible_at: None,
-                    ..read.label
+                    ..(*read.label).clone()
                 };
                 let headers = label.headers(&format!("r{}-{}", queue.name, read.sequence));
                 self.publish(&self.places.queue(&source), headers, read.content.body.clone())

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::AckKind;
 use async_nats::jetstream::kv::{self as buckets, CreateErrorKind};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
@@ -74,10 +73,11 @@ impl Inner {
         let done = open.wait_for(|open| *open == 0);
         // Without the broker it comes to others by itself.
         let _ = tokio::time::timeout(LEAVE_MAX, done).await;
-        self.stop.cancel();
         let left = self.held().claims.take(|_, _| true);
+        let back = left.into_iter().map(|claim| self.give_back_claim(claim, None).wait());
+        let _ = tokio::time::timeout(LEAVE_MAX, join_all(back)).await;
+        self.stop.cancel();
         let give_up = async {
-            join_all(left.iter().map(|claim| claim.acker.ack_with(AckKind::Nak(None)))).await;
             for lease in self.leases() {
                 self.give_back(lease).await;
             }

@@ -34,7 +34,7 @@ use super::keeper::{Commit, Depth, Group, Keeper, Kept, MakeContent, MakeRecord,
 use super::messages::Content;
 use super::names::Names;
 use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError, Tell};
-use crate::platform::effect::{StoreChange, StoredEvent};
+use crate::platform::effect::{Run, StoreChange, StoredEvent, Work};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
 use crate::platform::time::Time;
 
@@ -288,6 +288,16 @@ impl Group for Bus {
 
     fn configured(&self) {
         self.0.configured();
+    }
+
+    fn begun(&self, run: &Run) {
+        let mut held = self.0.held();
+        match run.work {
+            Work::Async { first, .. } => held.claims.see(Key::Event(first)),
+            Work::Topic { message, .. } => held.claims.see_delivery(run.function, message),
+            // Whatever is received of a queue counts.
+            Work::Batch { .. } | Work::Request | Work::Cron { .. } => {}
+        }
     }
 
     fn stepped(&self) {

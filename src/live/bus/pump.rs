@@ -113,17 +113,13 @@ impl Inner {
             self.held().claims.take(|_, of| is_left(of))
         };
         for claim in left {
-            self.put_back(claim.acker);
+            self.put_back(claim);
         }
     }
 
     /// The core does not take it now: it comes again, here or elsewhere.
-    fn put_back(&self, acker: Arc<Acker>) {
-        tokio::spawn(async move {
-            if let Err(error) = acker.ack_with(AckKind::Nak(Some(PUT_BACK))).await {
-                tracing::debug!("a claim was not given back: {error}");
-            }
-        });
+    fn put_back(&self, claim: Claim) {
+        self.give_back_claim(claim, Some(PUT_BACK));
     }
 
     /// Hands messages to the core; of a queue that it does not have they go back.
@@ -140,7 +136,7 @@ impl Inner {
             keys.into_iter().filter_map(|key| held.claims.remove(key)).collect()
         };
         for claim in claims {
-            self.put_back(claim.acker);
+            self.put_back(claim);
         }
     }
 
@@ -177,10 +173,11 @@ impl Inner {
                     self.hand_out(id, queue, messages).await;
                     continue;
                 }
-                // Its function has just left; others may have it.
-                for message in messages {
-                    self.put_back(Arc::new(message.split().1));
+                // Its function has just left; others may have it, and nothing more is asked for.
+                for read in messages.into_iter().filter_map(Read::of) {
+                    self.put_back(read.claim(Of::Queue(id, None), silence(queue)));
                 }
+                return Ok(());
             }
         }
     }
@@ -325,7 +322,7 @@ impl Inner {
         let first = InvocationId(read.label.id);
         let topic = read.label.topic.as_ref();
         let topic = topic.map(|(topic, message)| (self.topic_id(topic), MessageId(*message)));
-        let attempt = u32::try_from(read.delivered).unwrap_or(u32::MAX);
+        let attempt = u32::try_from(read.received() + 1).unwrap_or(u32::MAX);
         let of = Of::Function { function, attempt };
         let (carried, claim) = match topic {
             Some((_, message)) => {
@@ -358,10 +355,9 @@ impl Inner {
             at: driver.now(),
             cause: read.label.cause.map(InvocationId),
         };
-        if !driver.hand_event(event, carried)
-            && let Some(claim) = self.held().claims.remove(Key::Event(first))
-        {
-            self.put_back(claim.acker);
+        if !driver.hand_event(event, carried) {
+            let claim = self.held().claims.remove(Key::Event(first));
+            claim.into_iter().for_each(|claim| self.put_back(claim));
         }
     }
 
@@ -468,7 +464,7 @@ pub(super) async fn several(batch: &mut async_nats::jetstream::consumer::pull::B
 
 /// A message of the broker, taken apart.
 pub(super) struct Read {
-    pub label: Label,
+    pub label: Arc<Label>,
     pub content: Arc<Content>,
     pub acker: Arc<Acker>,
     pub sequence: u64,
@@ -494,7 +490,7 @@ impl Read {
         let (message, acker) = message.split();
         Some(Read {
             content: label.content(message.payload),
-            label,
+            label: Arc::new(label),
             acker: Arc::new(acker),
             sequence,
             delivered,
@@ -515,6 +511,9 @@ impl Read {
             acker: self.acker.clone(),
             sequence: self.sequence,
             of,
+            label: self.label.clone(),
+            received: self.received(),
+            is_seen: false,
             wait,
             renewed_at: self.read_at,
             message: Some(MessageId(self.label.id)),
@@ -523,18 +522,21 @@ impl Read {
         }
     }
 
-    /// As the core knows it. Each time that somebody was handed it counts as received, but for the one that a delay takes.
+    /// How often it was received before. Each time that somebody was handed it counts, but for the one that a delay takes.
+    fn received(&self) -> u64 {
+        let delay = u64::from(self.label.visible_at.is_some());
+        (self.label.received + self.delivered).saturating_sub(1 + delay)
+    }
+
+    /// As the core knows it.
     pub fn stored(&self, driver: &Driver) -> Stored {
-        let before = self
-            .delivered
-            .saturating_sub(1 + u64::from(self.label.visible_at.is_some()));
         let source = self.label.source.as_ref();
         Stored {
             message: MessageId(self.label.id),
             sent_at: Time(self.label.sent_at),
             visible_at: self.label.visible_at.map_or(Time(self.label.sent_at), Time),
             in_flight: false,
-            receive_count: u32::try_from(before).unwrap_or(u32::MAX),
+            receive_count: u32::try_from(self.received()).unwrap_or(u32::MAX),
             first_received_at: None,
             receipt: None,
             group: self.label.group.as_deref().map(Into::into),
