@@ -58,7 +58,8 @@ impl Driver {
         let mut core = lock(&inner.core);
         *inner.table.write().unwrap_or_else(PoisonError::into_inner) = table.clone();
         core.builds.retain(|function, _| table.functions.contains_key(function));
-        core.restoring.configured(&config);
+        let named = core.platform.named();
+        core.restoring.configured(&config, named);
         self.step_locked(&mut core, Input::Configure(Arc::new(config)), &mut Own::default());
         if let Some(input) = self.throttle(false) {
             self.step_locked(&mut core, input, &mut Own::default());
@@ -69,11 +70,11 @@ impl Driver {
         }
     }
 
-    /// As [`Driver::restore`], beside everything else.
+    /// See [`Driver::restore_beside`].
     fn restore_later(&self) {
         let driver = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = driver.restore().await {
+            if let Err(error) = driver.restore_beside().await {
                 driver.notice("error", format!("messages from before cannot be read: {error}"));
             }
         });

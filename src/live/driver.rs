@@ -4,7 +4,7 @@
 //! sections on its own task, with no hop to another.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -40,10 +40,10 @@ use super::messages::Messages;
 use super::names::{Names, PublicIds};
 use super::observed::{Observed, Observer};
 use super::outbound;
+use super::restoring::Restoring;
 use super::run::{self, Job};
 use super::sequence::Sequence;
 use super::settings::Settings;
-use super::state::Restoring;
 use super::table::{Entry, Table};
 use super::telemetry::Telemetry;
 
@@ -187,6 +187,7 @@ impl Core {
         // Only under the manual clock, which a group cannot have.
         let old = std::mem::replace(self, Core::new(seed, ids_from, false, observer));
         self.builds = builds;
+        self.restoring = old.restoring.successor();
         old
     }
 
@@ -416,9 +417,6 @@ impl Driver {
             }
             return;
         }
-        if self.0.draining.load(Ordering::Relaxed) {
-            return;
-        }
         after.runs.push(job);
     }
 
@@ -556,6 +554,7 @@ impl Driver {
         if own.unwritten {
             return;
         }
+        core.restoring.heard(&change);
         match &change {
             // Written before the core heard of it.
             StoreChange::Put { stored, of: None, .. } if own.message == Some(stored.message) => return,

@@ -18,7 +18,7 @@ use super::messages::Content;
 use super::names::Names;
 use super::store::{self, Identity, Intake, Kind, KvEntry, KvPage, Piece, Place, Publication, StoreError, Tell};
 use crate::platform::effect::{Run, StoreChange, StoredEvent};
-use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
 
 pub type Kept<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -105,12 +105,14 @@ pub trait Keeper: Send + Sync {
     fn bodies(&self, messages: Vec<MessageId>) -> Kept<'_, Vec<(MessageId, Arc<Content>)>>;
     /// An event's payload.
     fn payload(&self, first: InvocationId) -> Kept<'_, Option<Arc<str>>>;
-    /// The next messages of a queue that were there before this run; a shared keeper has none: they come by themselves.
-    fn messages(&self, queue: QueueId, after: MessageId) -> Kept<'_, Piece>;
-    /// As [`Keeper::messages`], of a function's events.
-    fn events(&self, function: FunctionId) -> Kept<'_, Vec<StoredEvent>>;
-    /// As [`Keeper::messages`], of topics' messages that were not handed on.
-    fn publications(&self) -> Kept<'_, Vec<Publication>>;
+    /// The next messages of a queue behind `after`, up to and with `to`; a shared keeper has none: they come by themselves.
+    fn messages(&self, queue: QueueId, after: MessageId, to: MessageId) -> Kept<'_, Piece>;
+    /// As [`Keeper::messages`], of a function's events, by their first attempts.
+    fn events(&self, function: FunctionId, to: InvocationId) -> Kept<'_, Vec<StoredEvent>>;
+    /// As [`Keeper::messages`], of a topic's messages that were not handed on.
+    fn publications(&self, topic: TopicId, to: MessageId) -> Kept<'_, Vec<Publication>>;
+    /// Deduplication keys whose time is over need not be kept.
+    fn forget_keys(&self, now: Time);
     /// Forgets everything.
     fn clear(&self) -> Kept<'_, ()>;
 

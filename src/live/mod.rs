@@ -44,6 +44,7 @@ mod redact;
 pub mod reload;
 mod render;
 mod reset;
+mod restoring;
 mod run;
 mod sample;
 mod secrets;
@@ -235,7 +236,6 @@ pub async fn start_on(
     let _ = driver.0.reached.set(Reached::new(at, options.serving.is_none()));
     driver.configure(project.clone());
     driver.restore().await?;
-    driver.restore_publications().await?;
     if let Some(group) = driver.0.store.group() {
         group.join(&driver);
     }
@@ -546,6 +546,7 @@ impl Live {
             let _ = std::fs::remove_file(path);
         }
         inner.draining.store(true, Ordering::Relaxed);
+        self.server.driver.step(Input::Drain, &mut Own::default());
         inner.stopping.cancel();
         self.stop_accepting.cancel();
         self.connections.close();

@@ -19,8 +19,12 @@ impl Driver {
         }
         {
             let _gate = self.0.gate.write().await;
-            self.step(Input::Reset, &mut Own::default());
-            lock(&self.0.core).platform.begin_again(self.0.seed);
+            {
+                let mut core = lock(&self.0.core);
+                self.step_locked(&mut core, Input::Reset, &mut Own::default());
+                core.restoring.nothing_left();
+                core.platform.begin_again(self.0.seed);
+            }
             self.0.store.clear().await?;
         }
         self.notice(

@@ -308,11 +308,7 @@ impl Driver {
             lock(&self.0.core).platform.ids_above(*ids);
         }
         // Whichever state it is now.
-        let restored = async {
-            self.restore().await?;
-            self.restore_publications().await
-        };
-        let restored = restored.await;
+        let restored = self.restore().await;
         loaded.map_err(failed)?;
         restored.map_err(failed)?;
         self.notice("info", format!("the state is that of snapshot {name}"));

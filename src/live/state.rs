@@ -1,13 +1,10 @@
-//! The shell's part of what lasts: what comes in is written before the core hears of it, what a run before this one has
-//! left comes back when its queue or function is there.
+//! The shell's part of what lasts: what comes in is written before the core hears of it.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 
 use crate::engine::{HostError, OutMessage, notification};
-use crate::platform::config::Config;
 use crate::platform::effect::{Stored, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::input::{Input, TopicContent};
@@ -21,36 +18,6 @@ use super::keeper::Taken;
 use super::messages::Content;
 use super::run::{self, SendOptions};
 use super::store::{Intake, StoreError};
-
-/// Which queues and functions are there, and whose state has not been read yet.
-#[derive(Default)]
-pub struct Restoring {
-    there: (BTreeSet<QueueId>, BTreeSet<FunctionId>),
-    queues: BTreeSet<QueueId>,
-    functions: BTreeSet<FunctionId>,
-    /// Raised when all of it is to be read anew: what was read before is void.
-    round: u64,
-}
-
-impl Restoring {
-    /// What this configuration brings has to be read; what it drops has not any more.
-    pub fn configured(&mut self, config: &Config) {
-        let queues: BTreeSet<QueueId> = config.queues.keys().copied().collect();
-        let functions: BTreeSet<FunctionId> = config.functions.keys().copied().collect();
-        self.queues.extend(queues.difference(&self.there.0));
-        self.queues.retain(|queue| queues.contains(queue));
-        self.functions.extend(functions.difference(&self.there.1));
-        self.functions.retain(|function| functions.contains(function));
-        self.there = (queues, functions);
-    }
-
-    /// The core has dropped everything.
-    pub fn anew(&mut self) {
-        self.round += 1;
-        self.queues = self.there.0.clone();
-        self.functions = self.there.1.clone();
-    }
-}
 
 /// One message on its way in.
 struct Coming {
@@ -282,10 +249,20 @@ impl Driver {
         content: Arc<Content>,
         cause: Option<InvocationId>,
     ) {
-        let mut core = lock(&self.0.core);
+        self.fan_out_locked(&mut lock(&self.0.core), topic, message, content, cause);
+    }
+
+    pub(super) fn fan_out_locked(
+        &self,
+        core: &mut Core,
+        topic: TopicId,
+        message: MessageId,
+        content: Arc<Content>,
+        cause: Option<InvocationId>,
+    ) {
         let input = publish_input(topic, message, &content, cause);
         core.messages.put(message, content);
-        self.step_locked(&mut core, input, &mut Own::default());
+        self.step_locked(core, input, &mut Own::default());
     }
 
     /// Makes the body of a topic's copy for a queue: an envelope around that of the message.
@@ -382,74 +359,6 @@ impl Driver {
             ids.push(invocation);
         }
         Ok(ids)
-    }
-
-    /// Brings back what a run before this one, or a queue or function that was away, has left.
-    ///
-    /// # Errors
-    /// When the database cannot be read; what has been read is there.
-    pub async fn restore(&self) -> Result<(), StoreError> {
-        loop {
-            let (round, queue, function) = {
-                let core = lock(&self.0.core);
-                (
-                    core.restoring.round,
-                    core.restoring.queues.first().copied(),
-                    core.restoring.functions.first().copied(),
-                )
-            };
-            match (queue, function) {
-                (Some(queue), _) => self.restore_queue(round, queue).await?,
-                (None, Some(function)) => {
-                    let events = self.0.store.events(function).await?;
-                    let mut core = lock(&self.0.core);
-                    if core.restoring.round == round && core.restoring.functions.remove(&function) {
-                        for event in events {
-                            self.step_locked(&mut core, Input::RestoreEvent(event), &mut Own::default());
-                        }
-                    }
-                }
-                (None, None) => return Ok(()),
-            }
-        }
-    }
-
-    async fn restore_queue(&self, round: u64, queue: QueueId) -> Result<(), StoreError> {
-        let mut after = MessageId(0);
-        loop {
-            let piece = self.0.store.messages(queue, after).await?;
-            let mut core = lock(&self.0.core);
-            // It may have left meanwhile, and come back to be read anew.
-            if core.restoring.round != round || !core.restoring.queues.contains(&queue) {
-                return Ok(());
-            }
-            let Some(last) = piece.messages.last().map(|stored| stored.message) else {
-                core.restoring.queues.remove(&queue);
-                return Ok(());
-            };
-            after = last;
-            let input = Input::Restore {
-                queue,
-                messages: piece.messages,
-                keys: piece.keys,
-            };
-            self.step_locked(&mut core, input, &mut Own::default());
-        }
-    }
-
-    /// Hands out what a kill has caught between acceptance and fan-out; once, at the start.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn restore_publications(&self) -> Result<(), StoreError> {
-        for one in self.0.store.publications().await? {
-            let name = self.names().topic(one.topic);
-            // Of a topic that left the manifest they wait in the store.
-            if self.table().project.topics.contains_key(&*name) {
-                self.fan_out(one.topic, one.message, one.content, one.cause);
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn names(&self) -> std::sync::RwLockReadGuard<'_, super::names::Names> {

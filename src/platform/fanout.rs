@@ -10,11 +10,11 @@ use super::invoke::{Job, Retry};
 impl Platform {
     pub(super) fn publish(&mut self, topic: TopicId, message: &Message, content: &TopicContent) {
         let spec = self.config.as_ref().and_then(|config| config.topics.get(&topic));
-        let passed: Vec<(Subscriber, bool)> = spec.map_or_else(Vec::new, |spec| {
-            let passed = spec.subscriptions.iter();
-            let passed = passed.filter(|sub| sub.filter.as_ref().is_none_or(|filter| filter.matches(content)));
-            passed.map(|sub| (sub.to, sub.wrapped)).collect()
-        });
+        // One that left while the message was written: it stays in the store, for when the topic comes back.
+        let Some(spec) = spec else { return };
+        let passed = spec.subscriptions.iter();
+        let passed = passed.filter(|sub| sub.filter.as_ref().is_none_or(|filter| filter.matches(content)));
+        let passed: Vec<(Subscriber, bool)> = passed.map(|sub| (sub.to, sub.wrapped)).collect();
         let deliveries = u32::try_from(passed.len()).unwrap_or(u32::MAX);
         let cause = message.cause;
         self.note_topic(topic, message.id, MessageChange::FannedOut { deliveries, cause });

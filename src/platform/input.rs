@@ -90,7 +90,7 @@ pub enum Input {
     Purge {
         queue: QueueId,
     },
-    /// Moves every message of a dead-letter queue back to the queues they came from.
+    /// Moves the visible messages of a dead-letter queue back to the queues they came from.
     Redrive {
         queue: QueueId,
     },
@@ -106,6 +106,9 @@ pub enum Input {
     RestoreEvent(StoredEvent),
     /// Every message and every asynchronous invocation that waits is dropped; what runs is left to finish.
     Reset,
+    /// The shell ends soon: what runs goes on, messages and events that wait are left to the store. Requests that somebody waits
+    /// for still run.
+    Drain,
     /// The instance's guest code is ready; `init` is the measured time, slept model time not included.
     InstanceReady {
         instance: InstanceId,

@@ -218,7 +218,7 @@ impl Platform {
         for id in self.invocations.ids() {
             let phase = self.invocations.get(id).map(|invocation| invocation.phase);
             let deadline = match phase {
-                Some(Phase::Parked) => Deadline::Parked(InvocationId(id)),
+                Some(Phase::Parked) if !self.draining => Deadline::Parked(InvocationId(id)),
                 Some(Phase::Waiting) => Deadline::WaitOver(InvocationId(id)),
                 _ => continue,
             };

@@ -87,6 +87,8 @@ pub struct Platform {
     cron_wakes: bool,
     /// What it holds is its share of what several platforms work on.
     shared: bool,
+    /// No work of its own begins any more.
+    draining: bool,
     cron_grace: Span,
     flips: bool,
     account_limit: u32,
@@ -134,6 +136,7 @@ impl Platform {
             cold_starts: ColdStarts::Off,
             cron_wakes: false,
             shared: false,
+            draining: false,
             cron_grace: Span::ZERO,
             flips: false,
             account_limit: u32::MAX,
@@ -168,6 +171,11 @@ impl Platform {
         self.last_invocation = self.last_invocation.max(base);
         self.last_message = self.last_message.max(base);
         self.last_receipt = self.last_receipt.max(base);
+    }
+
+    /// The last names that were given out.
+    pub fn named(&self) -> (MessageId, InvocationId) {
+        (MessageId(self.last_message), InvocationId(self.last_invocation))
     }
 
     /// The message that one with this key would repeat in this queue.
@@ -271,6 +279,7 @@ impl Platform {
             Input::Restore { queue, messages, keys } => self.restore(queue, &messages, keys),
             Input::RestoreEvent(event) => self.restore_event(&event),
             Input::Reset => self.reset(),
+            Input::Drain => self.wind_down(),
             Input::InstanceReady { instance, init } => self.instance_ready(instance, init),
             Input::InstanceFailed { instance } => self.instance_failed(instance),
             Input::HostLost { instances } => self.host_lost(&instances),

@@ -81,10 +81,8 @@ impl Platform {
         of: Option<MessageId>,
         wrapped: Option<TopicId>,
     ) -> Option<MessageChange> {
-        let Some(polled) = self.queues.get_mut(&id) else {
-            self.message_gone(Some(id), message.id);
-            return None;
-        };
+        // One that left while the message was written: it stays in the store, for when the queue comes back.
+        let polled = self.queues.get_mut(&id)?;
         if self.shared {
             let change = self.hand_on(id, &message, of, wrapped);
             self.note_message(id, message.id, change.clone());
@@ -139,6 +137,9 @@ impl Platform {
     }
 
     fn next_batch(&mut self, id: QueueId) -> Result<(), Hold> {
+        if self.draining {
+            return Err(Hold::Idle);
+        }
         let now = self.now;
         let rules = self.rules.queues.clone();
         let Some(Polled { queue, poller, .. }) = self.queues.get_mut(&id) else {
@@ -324,12 +325,14 @@ impl Platform {
             (Some(delay), _) => {
                 let visible_at = self.now + delay;
                 queue.delay_until(message, visible_at);
-                self.effects.push_back(Effect::Store(StoreChange::Hidden {
-                    queue: id,
-                    message,
-                    visible_at,
-                    in_flight: false,
-                }));
+                if lets_go || !self.shared {
+                    self.effects.push_back(Effect::Store(StoreChange::Hidden {
+                        queue: id,
+                        message,
+                        visible_at,
+                        in_flight: false,
+                    }));
+                }
                 visible_at
             }
             (None, Some(MessageState::InFlight { until })) => until,
@@ -564,6 +567,7 @@ impl Platform {
         for message in self.message_ids(id) {
             let held = self.queues.get(&id).and_then(|polled| polled.queue.get(message));
             let source = held
+                .filter(|held| held.state() == MessageState::Visible)
                 .and_then(Held::source)
                 .filter(|source| self.queues.contains_key(source));
             let Some(to) = source else { continue };

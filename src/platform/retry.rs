@@ -1,5 +1,7 @@
 //! Asynchronous work: it is parked when throttled, retried when it failed, and sent to its destination in the end.
 
+use std::collections::BTreeSet;
+
 use super::Platform;
 use super::config::Destination;
 use super::deadline::Deadline;
@@ -43,6 +45,10 @@ impl Platform {
     /// Runs it, or parks it until there may be room.
     fn attempt(&mut self, id: InvocationId, mut invocation: Invocation) {
         let function = invocation.function;
+        if self.draining {
+            let now = self.now;
+            return self.park(id, invocation, now);
+        }
         let seat = self.throttled(function).and_then(|()| self.acquire(function));
         let reason = match seat {
             Ok(seat) => return self.seat(id, invocation, seat),
@@ -85,7 +91,15 @@ impl Platform {
         self.fleets[function].parked += 1;
         invocation.phase = Phase::Parked;
         self.invocations.insert(id.0, invocation);
-        self.deadlines.set(at, Deadline::Parked(id));
+        if !self.draining {
+            self.deadlines.set(at, Deadline::Parked(id));
+        }
+    }
+
+    /// The shell is about to end. What runs, or has been taken for an instance that starts, goes on to its end; nothing
+    /// else begins: it would be counted as tried, and cut off. Who comes next has it.
+    pub(super) fn wind_down(&mut self) {
+        self.draining = true;
     }
 
     /// The store follows an event: a restart goes on with this attempt.
@@ -117,6 +131,13 @@ impl Platform {
             cause,
         };
         self.effects.push_back(Effect::Store(StoreChange::Event(event)));
+    }
+
+    /// Events with an attempt that waits or runs here, and of whose end something comes.
+    pub fn events(&self) -> BTreeSet<InvocationId> {
+        let here = self.invocations.ids().into_iter();
+        let here = here.filter(|id| !self.cut_off.contains(&InvocationId(*id)));
+        here.filter_map(|id| self.invocations.get(id)?.job.event()).collect()
     }
 
     /// What a store has kept of an event goes on where it was.

@@ -25,6 +25,9 @@ impl Platform {
 
     /// How many more messages of a queue its function could take now.
     pub fn appetite(&self, id: QueueId) -> u64 {
+        if self.draining {
+            return 0;
+        }
         let Some(polled) = self.queues.get(&id) else { return 0 };
         let (queue, poller) = (&polled.queue, &polled.poller);
         let Some(consumer) = &queue.spec.consumer else { return 0 };
@@ -57,9 +60,8 @@ impl Platform {
 
     /// Whether a version of this function is in service.
     pub fn can_run(&self, function: super::ids::FunctionId) -> bool {
-        self.fleets
-            .get(function)
-            .is_some_and(|fleet| fleet.version.is_some() && !fleet.removed)
+        let fleet = self.fleets.get(function).filter(|_| !self.draining);
+        fleet.is_some_and(|fleet| fleet.version.is_some() && !fleet.removed)
     }
 
     /// A message on its way to a queue that somebody else may hold.

@@ -54,6 +54,7 @@ on_both! {
     what_fails_too_often_is_dead_and_can_be_sent_back
     only_what_failed_of_a_batch_comes_back
     groups_keep_their_order_and_wait_for_their_first
+    what_is_tried_again_later_keeps_its_place
     a_key_is_taken_once
     a_delay_is_waited_for
     a_full_queue_refuses
@@ -245,6 +246,36 @@ fn groups_keep_their_order_and_wait_for_their_first(place: &Place) {
     expected.extend(all("a"));
     assert_eq!(lines("a"), expected);
     assert_eq!(lines("b"), all("b"));
+}
+
+fn what_is_tried_again_later_keeps_its_place(place: &Place) {
+    let manifest = "[functions.worker]\nsource = \"functions/worker.js\"\nqueue = { from = \"jobs\", batch_size = 1 }\ntimeout = \"2s\"\n\
+        [queues.jobs]\nfifo = true\nvisibility_timeout = \"2s\"\n";
+    let worker = "export default { queue(batch) {
+        const [message] = batch.messages;
+        console.log(`${message.attempts} ${message.body}`);
+        if (message.body < 2 && message.attempts === 1) message.retry({ delaySeconds: 1 });
+    } };";
+    let emu = place.start(&[("emu.toml", manifest), ("functions/worker.js", worker)]);
+    for n in 0..4 {
+        send(
+            &emu,
+            "jobs",
+            &json!({"body": n, "group": "g", "deduplication": n.to_string()}),
+        );
+    }
+    emu.wait("log", |e| e["text"] == "1 3");
+    until(&emu, "/_emu/queues/jobs", |queue| {
+        queue["visible"] == 0 && queue["in_flight"] == 0
+    });
+    let lines = emu.events("log", |_| true);
+    let lines: Vec<&str> = lines.iter().filter_map(|e| e["text"].as_str()).collect();
+    assert_eq!(
+        lines,
+        ["1 0", "2 0", "1 1", "2 1", "1 2", "1 3"],
+        "{}",
+        emu.transcript()
+    );
 }
 
 fn a_key_is_taken_once(place: &Place) {

@@ -110,6 +110,86 @@ fn what_waited_for_a_function_is_handled_after_a_restart() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_stop_takes_nothing_from_a_queue_that_it_does_not_run() {
+    let project = Project::new(&[
+        (
+            "emu.toml",
+            "[functions.worker]\nsource = \"functions/worker.js\"\ntimeout = \"2s\"\n\
+             queue = { from = \"jobs\", batch_size = 1, max_concurrency = 1 }\n\
+             [queues.jobs]\nvisibility_timeout = \"2s\"\nmax_receives = 1\ndead_letter = \"dead\"\n[queues.dead]\n",
+        ),
+        (
+            "functions/worker.js",
+            "export default { async queue(batch) {
+                console.log('did ' + batch.messages[0].body);
+                await new Promise((done) => setTimeout(done, 500));
+            } };",
+        ),
+    ]);
+    let emu = project.start();
+    for n in 0..4 {
+        send(&emu, "jobs", &json!({"body": n}));
+    }
+    emu.wait("log", |e| e["text"] == "did 0");
+    let emu = emu.stop().start();
+    for n in 1..4 {
+        emu.wait("log", |e| e["text"] == format!("did {n}"));
+    }
+    assert_eq!(
+        emu.events("log", |e| e["text"] == "did 0").len(),
+        0,
+        "{}",
+        emu.transcript()
+    );
+    assert_eq!(emu.control("/_emu/queues/dead")["visible"], 0);
+}
+
+#[test]
+fn what_is_sent_while_its_queue_comes_and_goes_is_there_once() {
+    let emu = Project::new(&[("emu.toml", "[queues.jobs]\n")]).start();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let (mut sent, mut got) = std::thread::scope(|scope| {
+        let (emu, over) = (&emu, &over);
+        let path = |what: &str| format!("/_emu/queues/jobs/{what}");
+        let sender = scope.spawn(move || {
+            let mut sent = Vec::new();
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let answer = emu.control_post(&path("messages"), &json!({"body": 1}));
+                sent.extend(answer.json()["id"].as_str().map(str::to_owned));
+            }
+            sent
+        });
+        let receiver = scope.spawn(move || {
+            let mut got = Vec::new();
+            loop {
+                let last = over.load(std::sync::atomic::Ordering::Relaxed);
+                let answer = emu.control_post(&path("receive"), &json!({"max": 10, "visibility": "1h"}));
+                let messages = answer.json().as_array().cloned().unwrap_or_default();
+                if last && messages.is_empty() {
+                    return got;
+                }
+                got.extend(messages.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)));
+            }
+        });
+        for _ in 0..4 {
+            for (manifest, name) in [("[queues.other]\n", "other"), ("[queues.jobs]\n", "jobs")] {
+                let mark = emu.mark();
+                emu.project.write("emu.toml", manifest);
+                emu.wait_from(mark, "notice", |e| e.to_string().contains("the project changed"));
+                assert_eq!(emu.control("/_emu/queues")[0]["name"], name);
+            }
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        (sender.join().expect("sent"), receiver.join().expect("received"))
+    });
+    sent.sort_unstable();
+    got.sort_unstable();
+    assert!(!sent.is_empty());
+    assert_eq!(got, sent);
+}
+
 #[test]
 fn a_function_that_is_mended_takes_what_has_waited() {
     let emu = Project::new(&[

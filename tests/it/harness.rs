@@ -313,6 +313,19 @@ impl Emu {
     pub fn kill(mut self) -> Project {
         self.child.kill().expect("kill emu");
         self.child.wait().expect("emu's status");
+        self.leave_project()
+    }
+
+    /// Ends it as container engines do; the project stays for another start.
+    #[cfg(unix)]
+    pub fn stop(mut self) -> Project {
+        self.terminate();
+        let project = self.leave_project();
+        self.end();
+        project
+    }
+
+    fn leave_project(&mut self) -> Project {
         let empty = Project {
             dir: TempDir::new().expect("a temporary folder"),
         };

@@ -35,7 +35,7 @@ use super::messages::Content;
 use super::names::Names;
 use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError, Tell};
 use crate::platform::effect::{Run, StoreChange, StoredEvent, Work};
-use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
 
 use claims::{Claims, Key};
@@ -198,17 +198,20 @@ impl Keeper for Bus {
         Box::pin(std::future::ready(Ok(payload)))
     }
 
-    fn messages(&self, _queue: QueueId, _after: MessageId) -> Kept<'_, Piece> {
+    fn messages(&self, _queue: QueueId, _after: MessageId, _to: MessageId) -> Kept<'_, Piece> {
         Box::pin(std::future::ready(Ok(Piece::default())))
     }
 
-    fn events(&self, _function: FunctionId) -> Kept<'_, Vec<StoredEvent>> {
+    fn events(&self, _function: FunctionId, _to: InvocationId) -> Kept<'_, Vec<StoredEvent>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
-    fn publications(&self) -> Kept<'_, Vec<Publication>> {
+    fn publications(&self, _topic: TopicId, _to: MessageId) -> Kept<'_, Vec<Publication>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
+
+    // The broker forgets them by itself.
+    fn forget_keys(&self, _now: Time) {}
 
     fn clear(&self) -> Kept<'_, ()> {
         Box::pin(self.0.clear())

@@ -123,11 +123,24 @@ fn put_new(
         copy_body(connection, of, stored.message)?;
     }
     if let Some((key, until)) = key {
+        forget_some_keys(connection, stored.sent_at)?;
         let sql = "INSERT OR REPLACE INTO deduplication (queue, key, message, until) VALUES (?1, ?2, ?3, ?4)";
         connection
             .prepare_cached(sql)?
             .execute(params![queue.0, &**key, number(stored.message.0), time(*until)])?;
     }
+    Ok(())
+}
+
+/// More than one for each that comes: what there is too much of becomes less.
+const KEYS_FORGOTTEN: i64 = 4;
+
+fn forget_some_keys(connection: &Connection, now: Time) -> Result<()> {
+    let sql = "DELETE FROM deduplication WHERE (queue, key) IN \
+               (SELECT queue, key FROM deduplication WHERE until <= ?1 ORDER BY until LIMIT ?2)";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![time(now), KEYS_FORGOTTEN])?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use super::{Intake, Kind, KvEntry, KvPage, Store};
 use crate::live::keeper::{Commit, Keeper, Kept, MakeContent, MakeRecord, Taken};
 use crate::live::messages::Content;
 use crate::platform::effect::{StoreChange, StoredEvent};
-use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
+use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
 
 impl Keeper for Store {
@@ -54,16 +54,20 @@ impl Keeper for Store {
         Box::pin(self.payload(first))
     }
 
-    fn messages(&self, queue: QueueId, after: MessageId) -> Kept<'_, Piece> {
-        Box::pin(self.messages(queue, after))
+    fn messages(&self, queue: QueueId, after: MessageId, to: MessageId) -> Kept<'_, Piece> {
+        Box::pin(self.messages(queue, after, to))
     }
 
-    fn events(&self, function: FunctionId) -> Kept<'_, Vec<StoredEvent>> {
-        Box::pin(self.events(function))
+    fn events(&self, function: FunctionId, to: InvocationId) -> Kept<'_, Vec<StoredEvent>> {
+        Box::pin(self.events(function, to))
     }
 
-    fn publications(&self) -> Kept<'_, Vec<Publication>> {
-        Box::pin(self.publications())
+    fn publications(&self, topic: TopicId, to: MessageId) -> Kept<'_, Vec<Publication>> {
+        Box::pin(self.publications(topic, to))
+    }
+
+    fn forget_keys(&self, now: Time) {
+        self.forget_keys(now);
     }
 
     fn clear(&self) -> Kept<'_, ()> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Result, params};
 
-use super::change::number;
+use super::change::{self, number};
 use super::intake::body;
+use super::thread::{Class, Op};
 use super::{Store, StoreError};
 use crate::live::messages::Content;
 use crate::platform::effect::{Stored, StoredEvent};
@@ -27,21 +28,25 @@ pub struct Piece {
 /// A topic's message that was accepted and not yet handed to its subscriptions.
 #[derive(Debug)]
 pub struct Publication {
-    pub topic: TopicId,
     pub message: MessageId,
     pub cause: Option<InvocationId>,
     pub content: Arc<Content>,
 }
 
 impl Store {
-    /// The next messages of a queue after `after`; empty: there are no more.
+    /// The next messages of a queue behind `after`, up to and with `to`; empty: there are no more.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn messages(&self, queue: QueueId, after: MessageId) -> std::result::Result<Piece, StoreError> {
+    pub async fn messages(
+        &self,
+        queue: QueueId,
+        after: MessageId,
+        to: MessageId,
+    ) -> std::result::Result<Piece, StoreError> {
         self.read(move |connection| {
             Ok(Piece {
-                messages: messages(connection, queue, after)?,
+                messages: messages(connection, queue, after, to)?,
                 keys: match after.0 {
                     0 => keys(connection, queue)?,
                     _ => Vec::new(),
@@ -51,16 +56,20 @@ impl Store {
         .await
     }
 
-    /// Asynchronous invocations and topic deliveries of a function, oldest first.
+    /// Asynchronous invocations and topic deliveries of a function up to and with `to`, oldest first.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn events(&self, function: FunctionId) -> std::result::Result<Vec<StoredEvent>, StoreError> {
+    pub async fn events(
+        &self,
+        function: FunctionId,
+        to: InvocationId,
+    ) -> std::result::Result<Vec<StoredEvent>, StoreError> {
         self.read(move |connection| {
-            let sql =
-                "SELECT id, topic, message, accepted_at, attempt, at, cause FROM event WHERE function = ?1 ORDER BY id";
+            let sql = "SELECT id, topic, message, accepted_at, attempt, at, cause FROM event \
+                       WHERE function = ?1 AND id <= ?2 ORDER BY id";
             let mut list = connection.prepare_cached(sql)?;
-            let rows = list.query_map([function.0], |row| {
+            let rows = list.query_map(params![function.0, number(to.0)], |row| {
                 let topic: Option<u32> = row.get(1)?;
                 let message: Option<i64> = row.get(2)?;
                 Ok(StoredEvent {
@@ -78,27 +87,28 @@ impl Store {
         .await
     }
 
-    /// Messages of topics that a kill has caught between acceptance and fan-out.
+    /// Messages of a topic, up to and with `to`, that a kill or a change of the manifest has caught between acceptance and
+    /// fan-out.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn publications(&self) -> std::result::Result<Vec<Publication>, StoreError> {
-        self.read(|connection| {
-            let mut list = connection.prepare_cached("SELECT id, topic, cause FROM publication ORDER BY id")?;
-            let rows = list.query_map([], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, u32>(1)?,
-                    row.get::<_, Option<i64>>(2)?,
-                ))
+    pub async fn publications(
+        &self,
+        topic: TopicId,
+        to: MessageId,
+    ) -> std::result::Result<Vec<Publication>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT id, cause FROM publication WHERE topic = ?1 AND id <= ?2 ORDER BY id";
+            let mut list = connection.prepare_cached(sql)?;
+            let rows = list.query_map(params![topic.0, number(to.0)], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
             })?;
             let mut all = Vec::new();
             for row in rows {
-                let (message, topic, cause) = row?;
+                let (message, cause) = row?;
                 let message = MessageId(id(message));
                 if let Some(content) = body(connection, message)? {
                     all.push(Publication {
-                        topic: TopicId(topic),
                         message,
                         cause: cause.map(|cause| InvocationId(id(cause))),
                         content: Arc::new(content),
@@ -108,6 +118,18 @@ impl Store {
             Ok(all)
         })
         .await
+    }
+
+    /// Forgets deduplication keys whose time is over, of all queues.
+    pub(in crate::live) fn forget_keys(&self, now: Time) {
+        self.0.push(Op {
+            work: Box::new(move |connection| {
+                let sql = "DELETE FROM deduplication WHERE until <= ?1";
+                connection.prepare_cached(sql)?.execute([change::time(now)]).map(drop)
+            }),
+            class: Class::Follow,
+            done: None,
+        });
     }
 
     /// Forgets everything; what queues and events there were, the core has dropped.
@@ -160,11 +182,12 @@ fn time(value: i64) -> Time {
     }
 }
 
-fn messages(connection: &Connection, queue: QueueId, after: MessageId) -> Result<Vec<Stored>> {
+fn messages(connection: &Connection, queue: QueueId, after: MessageId, to: MessageId) -> Result<Vec<Stored>> {
     let sql = "SELECT id, sent_at, visible_at, in_flight, receive_count, first_received_at, receipt, message_group, \
-               source, cause FROM message WHERE queue = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+               source, cause FROM message WHERE queue = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4";
     let mut list = connection.prepare_cached(sql)?;
-    let rows = list.query_map(params![queue.0, number(after.0), MESSAGES_PER_PIECE as i64], |row| {
+    let range = params![queue.0, number(after.0), number(to.0), MESSAGES_PER_PIECE as i64];
+    let rows = list.query_map(range, |row| {
         Ok(Stored {
             message: MessageId(id(row.get(0)?)),
             sent_at: time(row.get(1)?),

@@ -76,6 +76,12 @@ fn prepare(connection: &Connection, on_disk: bool, durability: Durability) -> an
     } else if version != VERSION {
         bail!("version {version} of its tables is not this emu's, {VERSION}");
     }
+    // What an emu of before has made has it not. Without it all goes on, but slower.
+    let index = "CREATE INDEX IF NOT EXISTS deduplication_until ON deduplication (until)";
+    match connection.execute_batch(index) {
+        Err(error) if !super::thread::is_full(&error) => return Err(error.into()),
+        _ => {}
+    }
     let bytes_max = if on_disk { BYTES_MAX } else { MEMORY_BYTES_MAX };
     connection.pragma_update_and_check(None, "max_page_count", bytes_max / PAGE_BYTES, |_| Ok(()))?;
     // KiB, negative by SQLite's convention.

@@ -74,7 +74,10 @@ async fn a_second_run_finds_what_the_first_left_and_makes_other_ids() {
         second.names,
         [(Kind::Queue, "a".to_owned()), (Kind::Queue, "b".to_owned())]
     );
-    let piece = store.messages(queue, MessageId(0)).await.expect("read");
+    let piece = store
+        .messages(queue, MessageId(0), MessageId(u64::MAX))
+        .await
+        .expect("read");
     assert_eq!(piece.messages, [stored(2)]);
     let bodies = store.bodies(vec![MessageId(1), MessageId(2)]).await.expect("read");
     assert_eq!(bodies.len(), 1);
@@ -121,6 +124,97 @@ async fn a_start_sweeps_bodies_that_a_kill_has_stranded() {
     assert_eq!(left, [1, 3, 4, 5]);
 }
 
+/// What is written after a queue came back, its core is told of.
+#[tokio::test]
+async fn only_what_was_named_before_is_read() {
+    let store = Store::in_memory();
+    let event = |id: u64| Intake::Event {
+        event: StoredEvent {
+            first: InvocationId(id),
+            function: FunctionId(0),
+            topic: None,
+            accepted_at: Time::ZERO,
+            attempt: 1,
+            at: Time::ZERO,
+            cause: None,
+        },
+        payload: "1".into(),
+    };
+    let publication = |id: u64, topic: u32| Intake::Publication {
+        topic: TopicId(topic),
+        message: MessageId(id),
+        cause: None,
+        content: Arc::default(),
+    };
+    let all = vec![
+        message(1, 10),
+        message(2, 10),
+        message(3, 10),
+        event(4),
+        event(5),
+        publication(6, 0),
+        publication(7, 0),
+        publication(8, 1),
+    ];
+    store.take_in(all).await.expect("taken");
+    let piece = store
+        .messages(QueueId(1), MessageId(1), MessageId(2))
+        .await
+        .expect("read");
+    assert_eq!(piece.messages, [stored(2)]);
+    let events = store.events(FunctionId(0), InvocationId(4)).await.expect("read");
+    assert_eq!(events.iter().map(|event| event.first.0).collect::<Vec<_>>(), [4]);
+    for (topic, expected) in [(0, 6), (1, 8)] {
+        let read = store.publications(TopicId(topic), MessageId(8 - 2 * u64::from(1 - topic)));
+        let read = read.await.expect("read");
+        assert_eq!(read.iter().map(|one| one.message.0).collect::<Vec<_>>(), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn keys_whose_time_is_over_go() {
+    let store = Store::in_memory();
+    let keyed = |id: u64| match message(id, 1) {
+        Intake::Message {
+            queue, stored, content, ..
+        } => Intake::Message {
+            queue,
+            stored,
+            key: Some((format!("key {id}").into(), Time(id + 100))),
+            content,
+        },
+        other => other,
+    };
+    let count = async || {
+        let read = store.read(|connection| {
+            connection.query_row("SELECT count(*) FROM deduplication", [], |row| row.get::<_, i64>(0))
+        });
+        read.await.expect("read")
+    };
+    // As `stored` has it, each is sent at the instant of its number.
+    for id in 1..=100 {
+        store.take_in(vec![keyed(id)]).await.expect("taken");
+    }
+    assert_eq!(count().await, 100);
+    // With each that comes some go.
+    store.take_in(vec![keyed(150)]).await.expect("taken");
+    assert_eq!(count().await, 97);
+    for id in 151..=180 {
+        store.take_in(vec![keyed(id)]).await.expect("taken");
+    }
+    let piece = store
+        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
+        .await
+        .expect("read");
+    assert!(piece.keys.iter().all(|key| key.until > Time(180)), "{:?}", piece.keys);
+    store.forget_keys(Time(270));
+    let piece = store
+        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
+        .await
+        .expect("read");
+    assert_eq!(piece.keys.len(), 10);
+}
+
 #[tokio::test]
 async fn one_that_fails_does_not_take_others_with_it() {
     let store = Store::in_memory();
@@ -129,7 +223,10 @@ async fn one_that_fails_does_not_take_others_with_it() {
     let (bad, good) = tokio::join!(bad, good);
     assert!(matches!(bad, Err(StoreError::Failed(_))), "{bad:?}");
     good.expect("taken");
-    let piece = store.messages(QueueId(1), MessageId(0)).await.expect("read");
+    let piece = store
+        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
+        .await
+        .expect("read");
     assert_eq!(piece.messages.len(), 1);
 }
 
@@ -157,7 +254,10 @@ async fn on_a_full_disk_sends_are_refused_and_deletes_go_on() {
         message: MessageId(id),
     });
     store.follow(gone.collect()).wait().await.expect("deletes go on");
-    let piece = store.messages(QueueId(1), MessageId(0)).await.expect("read");
+    let piece = store
+        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
+        .await
+        .expect("read");
     assert!(piece.messages.is_empty());
 }
 

@@ -6,6 +6,7 @@ mod kept;
 mod queues;
 mod random;
 mod reset;
+mod restored;
 mod script;
 mod shared;
 

@@ -6,7 +6,7 @@ use super::super::Platform;
 use super::super::config::{Config, CronSpec, Overlap, QueueConsumer};
 use super::super::effect::{Effect, StoreChange, Stored, StoredEvent};
 use super::super::ids::{InvocationId, MessageId, QueueId, TriggerId, VersionNumber};
-use super::super::input::{Input, Message, Outcome};
+use super::super::input::{Completion, Input, Message, Outcome};
 use super::super::schedule::Schedule;
 use super::super::time::{Span, Time};
 use super::{API, completion, config, drain, function, queue};
@@ -230,6 +230,25 @@ fn a_fifo_queue_keeps_what_failed() {
     step(&mut platform, Time(2), Input::Finished { invocation, completion });
     let effects = step(&mut platform, Time::ZERO + Span::from_secs(31), Input::Tick);
     assert_eq!(runs(&effects).len(), 1, "tried again here: {effects:?}");
+}
+
+/// Its place in its group is here: another copy of it would pass what stands behind it.
+#[test]
+fn a_fifo_queue_keeps_what_is_tried_again_later() {
+    let mut platform = shared(|config| {
+        config.queues.entry(JOBS).and_modify(|jobs| jobs.fifo = true);
+    });
+    let effects = hand(&mut platform, Time(1), vec![handed(1, 0), handed(2, 0)]);
+    let invocation = runs(&effects)[0];
+    let completion = Completion {
+        failed_messages: vec![(MessageId(1), Some(Span::from_secs(5)))],
+        ..completion(Outcome::Succeeded, Span::from_secs(1))
+    };
+    let effects = step(&mut platform, Time(2), Input::Finished { invocation, completion });
+    let nobody_elses = |change: &&StoreChange| !matches!(change, StoreChange::Hidden { .. });
+    assert!(changes(&effects).iter().all(nobody_elses), "{effects:?}");
+    let effects = step(&mut platform, Time::ZERO + Span::from_secs(6), Input::Tick);
+    assert_eq!(runs(&effects).len(), 1, "{effects:?}");
 }
 
 #[test]
