@@ -116,7 +116,7 @@ fn refused(registry: &str, error: &OciDistributionError, trouble: Option<&str>) 
         other => {
             is_login = true;
             (
-                root_cause(other),
+                status(other).unwrap_or_else(|| root_cause(other)),
                 "log in with `docker login` or `podman login`, and see that you may write to this repository",
             )
         }
@@ -127,6 +127,14 @@ fn refused(registry: &str, error: &OciDistributionError, trouble: Option<&str>) 
         None => why.to_owned(),
     };
     PackError::new(format!("{registry} does not take it: {why}")).remedy(remedy)
+}
+
+/// `it answers with 401 Unauthorized`.
+fn status(error: &OciDistributionError) -> Option<String> {
+    match error {
+        OciDistributionError::RequestError(error) => Some(format!("it answers with {}", error.status()?)),
+        _ => None,
+    }
 }
 
 /// The innermost of what led to it: `Connection refused`.
@@ -184,24 +192,23 @@ fn credential_files() -> Vec<PathBuf> {
     let home = |below: &str| variable("HOME").map(|home| home.join(below));
     let docker = variable("DOCKER_CONFIG").or_else(|| home(".docker"));
     let config = variable("XDG_CONFIG_HOME").or_else(|| home(".config"));
-    let podman = [variable("XDG_RUNTIME_DIR"), user_folder(), config]
-        .into_iter()
-        .flatten();
+    let folders = [variable("XDG_RUNTIME_DIR"), config].into_iter().flatten();
     let mut files: Vec<PathBuf> = variable("REGISTRY_AUTH_FILE").into_iter().collect();
     files.extend(docker.map(|folder| folder.join("config.json")));
-    files.extend(podman.map(|folder| folder.join("containers/auth.json")));
+    files.extend(folders.map(|folder| folder.join("containers/auth.json")));
+    files.extend(without_session());
     files
 }
 
-/// `/run/containers/UID`, one folder up.
+/// Where Podman keeps them for who has no XDG_RUNTIME_DIR.
 #[cfg(unix)]
-fn user_folder() -> Option<PathBuf> {
-    let folder = PathBuf::from(format!("/run/containers/{}", rustix::process::getuid().as_raw()));
-    folder.is_dir().then_some(folder)
+fn without_session() -> Option<PathBuf> {
+    let user = rustix::process::getuid().as_raw();
+    Some(PathBuf::from(format!("/run/containers/{user}/auth.json")))
 }
 
 #[cfg(not(unix))]
-fn user_folder() -> Option<PathBuf> {
+fn without_session() -> Option<PathBuf> {
     None
 }
 

@@ -28,7 +28,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{LoadOptions, Loaded, MANIFEST, Target, find, load_text, shown};
 pub use read::At;
 pub use router::{Lookup, Match, Router};
-pub use secrets::SecretValues;
+pub use secrets::{SecretValues, holds_secret};
 
 use crate::platform::config::{ColdStarts, Overlap};
 use crate::platform::scaling::keep_alive::Policy;
@@ -310,6 +310,13 @@ pub struct DevSettings {
 /// Servers of a broker, with commas between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BusUrl(pub String);
+
+impl BusUrl {
+    /// A password or a token.
+    pub fn has_login(&self) -> bool {
+        self.0.contains('@')
+    }
+}
 
 impl FromStr for BusUrl {
     type Err = String;

@@ -72,6 +72,11 @@ impl Project {
     }
 }
 
+/// Whether a variable holds a secret, by its name, or by a password in its value.
+pub fn holds_secret(name: &str, value: &str) -> bool {
+    looks_secret(name) || password_of(value).is_some()
+}
+
 /// Whether a variable of this name, found in an env file, holds a secret.
 fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();

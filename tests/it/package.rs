@@ -171,6 +171,13 @@ fn what_hardly_belongs_into_an_image_is_told() {
     project.write(".npmrc", "//registry.example.com/:_authToken=npm_12345678\n");
     let film = std::fs::File::create(project.path().join("film.mp4")).expect("a file");
     film.set_len(30_000_000).expect("a large file");
+    let env = "env = { JWT_SECRET = \"x\", DATABASE = \"postgres://me:pass@db/shop\", COLOUR = \"blue\" }\nbind =";
+    project.edit("emu.toml", "bind =", env);
+    project.edit(
+        "emu.toml",
+        "[queues.orders]",
+        "[bus]\nurl = \"nats://token@127.0.0.1\"\n[queues.orders]",
+    );
     // An image of before, under another name.
     let run = project.emu(["package", "--compression", "none", "-o", "before.tar", "--quiet"]);
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
@@ -185,11 +192,17 @@ fn what_hardly_belongs_into_an_image_is_told() {
         "{warnings}"
     );
     assert!(!layer(&project, &report, "project").contains_key("app/before.tar"));
+    assert!(
+        warnings.contains("emu.toml holds DATABASE, JWT_SECRET, and is in the image"),
+        "{warnings}"
+    );
+    assert!(warnings.contains("[bus] url holds a login"), "{warnings}");
     project.write(".emuignore", "*.mp4\n.npmrc\ncerts/\n");
     let (report, _) = package(&project, &[]);
+    let warnings = report["warnings"].to_string();
     assert!(
-        !report["warnings"].to_string().contains("is in the image and"),
-        "{report}"
+        !warnings.contains("holds secrets") && !warnings.contains("film.mp4"),
+        "{warnings}"
     );
     std::os::unix::fs::symlink("../beside.txt", project.path().join("beside.txt")).expect("a link");
     let run = project.emu(["package", "-o", "image"]);
@@ -440,15 +453,24 @@ fn artefacts_of_components_go_to_a_registry() {
     let push = |docker: &Path| {
         let mut emu = crate::harness::emu(project.path());
         let emu = emu.args(["package", "--format", "wasm", "--json", "--tag", "v1", "--push", &to]);
-        emu.env("DOCKER_CONFIG", docker).output().expect("run emu")
+        let runtime_dir = project.path().join("run");
+        let emu = emu.env("DOCKER_CONFIG", docker).env("XDG_RUNTIME_DIR", runtime_dir);
+        emu.env_remove("REGISTRY_AUTH_FILE").output().expect("run emu")
     };
     let nothing = push(&project.path().join("none"));
     let said = String::from_utf8_lossy(&nothing.stderr).into_owned();
     assert!(!nothing.status.success() && said.contains("docker login"), "{said}");
-    project.write(
-        "docker/config.json",
-        &format!(r#"{{"auths": {{"{address}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#),
-    );
+    assert!(said.contains("it answers with 401 Unauthorized"), "{said}");
+    let login = format!(r#"{{"auths": {{"{address}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#);
+    project.write("docker/config.json", "{");
+    let damaged = String::from_utf8_lossy(&push(&project.path().join("docker")).stderr).into_owned();
+    assert!(damaged.contains("config.json is no JSON"), "{damaged}");
+    project.write("run/containers/auth.json", &login);
+    let podman = push(&project.path().join("none"));
+    assert!(podman.status.success(), "{}", String::from_utf8_lossy(&podman.stderr));
+    project.remove("run/containers/auth.json");
+    stored.lock().expect("nobody panics with it").clear();
+    project.write("docker/config.json", &login);
     let run = push(&project.path().join("docker"));
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let report: Value = serde_json::from_slice(&run.stdout).expect("JSON");

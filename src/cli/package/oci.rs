@@ -16,7 +16,7 @@ use crate::pack::image::{self, Image, Input};
 use crate::pack::layout::Layout;
 use crate::pack::system::Program;
 use crate::pack::{PackError, cut};
-use crate::project::{Function, Project, SourceKind};
+use crate::project::{BusUrl, Function, Project, SourceKind, holds_secret};
 
 /// Sources are smaller.
 const LARGE_BYTES: u64 = 20_000_000;
@@ -142,10 +142,16 @@ fn warnings(
         warnings.push(absent.join("; "));
     }
     let own = |function: &Function| -> Vec<String> {
-        let names = function.env.keys().filter(|name| project.secrets.contains(*name));
-        names.filter(|name| !passed.contains(name)).cloned().collect()
+        let is_secret = |name: &String, value: &str| project.secrets.contains(name) || holds_secret(name, value);
+        let names = function.env.iter().filter(|(name, value)| is_secret(name, value));
+        let names = names.map(|(name, _)| name.clone());
+        names.filter(|name| !passed.contains(name)).collect()
     };
     let secrets: BTreeSet<String> = project.functions.values().flat_map(own).collect();
+    if project.dev.bus.as_ref().is_some_and(BusUrl::has_login) {
+        let text = "[bus] url holds a login, and emu.toml is in the image: give the container EMU_BUS instead";
+        warnings.push(text.to_owned());
+    }
     if !secrets.is_empty() {
         let names = secrets.into_iter().collect::<Vec<_>>().join(", ");
         warnings.push(format!(
