@@ -19,7 +19,8 @@ use super::exchange::Exchange;
 use super::http::{accept_event, is_asynchronous};
 use super::listen::full;
 use super::render::{reject_code, reject_text};
-use super::telemetry::HEADER;
+use super::state::Origin;
+use super::telemetry::{self, Trace};
 
 /// One invocation's view of the project.
 pub struct Bindings {
@@ -30,7 +31,7 @@ pub struct Bindings {
     /// Where what the outside answers is kept.
     exchange: Option<Arc<Exchange>>,
     /// The trace context of what it asks and sends, when traces are told.
-    trace: Option<HeaderValue>,
+    trace: Option<Trace>,
 }
 
 impl Bindings {
@@ -39,7 +40,7 @@ impl Bindings {
         caller: InvocationId,
         pace: Option<Arc<Pace>>,
         exchange: Option<Arc<Exchange>>,
-        trace: Option<HeaderValue>,
+        trace: Option<Trace>,
     ) -> Bindings {
         Bindings {
             driver,
@@ -50,15 +51,11 @@ impl Bindings {
         }
     }
 
-    /// Messages with the context that they were sent in, unless the function gave them one.
-    fn traced(&self, mut messages: Vec<OutMessage>) -> Vec<OutMessage> {
-        if let Some(trace) = self.trace.as_ref().and_then(|trace| trace.to_str().ok()) {
-            for message in &mut messages {
-                let own = message.attributes.entry(HEADER.to_owned());
-                own.or_insert_with(|| trace.into());
-            }
+    fn origin(&self) -> Origin {
+        Origin {
+            cause: Some(self.caller),
+            trace: self.trace.clone(),
         }
-        messages
     }
 }
 
@@ -84,21 +81,21 @@ async fn in_turn<T: Send + 'static>(
 
 impl Host for Bindings {
     fn send(&self, queue: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
-        let (driver, caller) = (self.driver.clone(), self.caller);
+        let (driver, origin) = (self.driver.clone(), self.origin());
         let pace = self.pace.clone();
-        let messages = self.traced(messages);
-        Box::pin(in_turn(pace, async move {
-            driver.send(&queue, messages, Some(caller)).await
-        }))
+        Box::pin(in_turn(
+            pace,
+            async move { driver.send(&queue, messages, origin).await },
+        ))
     }
 
     fn publish(&self, topic: String, messages: Vec<OutMessage>) -> BoxFuture<'static, Result<Vec<String>, HostError>> {
-        let (driver, caller) = (self.driver.clone(), self.caller);
+        let (driver, origin) = (self.driver.clone(), self.origin());
         let pace = self.pace.clone();
-        let messages = self.traced(messages);
-        Box::pin(in_turn(pace, async move {
-            driver.publish(&topic, messages, Some(caller)).await
-        }))
+        Box::pin(in_turn(
+            pace,
+            async move { driver.publish(&topic, messages, origin).await },
+        ))
     }
 
     fn call(
@@ -107,16 +104,20 @@ impl Host for Bindings {
         mut request: http::Request<Body>,
     ) -> BoxFuture<'static, Result<http::Response<Body>, HostError>> {
         let (driver, caller) = (self.driver.clone(), self.caller);
-        if let Some(trace) = &self.trace {
-            request.headers_mut().entry(HEADER).or_insert_with(|| trace.clone());
-        }
         let pace = self.pace.clone();
+        if is_asynchronous(request.headers()) {
+            telemetry::carry(self.trace.as_ref(), request.headers_mut());
+            return Box::pin(in_turn(
+                pace,
+                async move { driver.call(&function, request, caller).await },
+            ));
+        }
+        let asking = driver.asking(&function, &mut request, self.trace.as_ref());
         Box::pin(async move {
-            if is_asynchronous(request.headers()) {
-                return in_turn(pace, async move { driver.call(&function, request, caller).await }).await;
-            }
             let Some(pace) = pace else {
-                return driver.call(&function, request, caller).await;
+                let answer = driver.call(&function, request, caller).await;
+                driver.asked(asking, &answer);
+                return answer;
             };
             let _elsewhere = pace.elsewhere();
             // Handed over whole: between two runs of virtual time nothing streams.
@@ -127,7 +128,7 @@ impl Host for Bindings {
     }
 
     fn traceparent(&self) -> Option<HeaderValue> {
-        self.trace.clone()
+        self.trace.as_ref()?.header()
     }
 
     fn outside(&self, method: &http::Method, url: &str, host: &str, port: u16) -> OutsideRoute {

@@ -14,19 +14,22 @@ use crate::platform::time::Time;
 use super::clock::rfc3339;
 use super::driver::{Core, Driver, Own};
 use super::keeper::Group;
-use super::messages::Content;
+use super::messages::{Content, Payload};
 use super::run::{self, SendOptions};
 use super::state::{first_attempt, publish_input};
+use super::telemetry::{self, Trace};
 
 /// What the last attempt answered.
 #[derive(Clone, Debug)]
 pub struct Response {
     failed: bool,
     payload: Value,
+    /// What the record goes on with.
+    trace: Option<Trace>,
 }
 
 impl Response {
-    pub fn of(reply: Option<&Reply>, failure: Option<&Failure>) -> Response {
+    pub fn of(reply: Option<&Reply>, failure: Option<&Failure>, trace: Option<Trace>) -> Response {
         let payload = match (failure, reply) {
             (Some(failure), _) => failure_payload(failure),
             (None, Some(Reply::Json(value))) => value.clone(),
@@ -35,6 +38,7 @@ impl Response {
         Response {
             failed: failure.is_some(),
             payload,
+            trace,
         }
     }
 }
@@ -114,6 +118,20 @@ impl Ended {
         }
         record
     }
+
+    /// The trace of the last attempt; of an event that never ran its own.
+    fn trace(&self, event: Option<Trace>) -> Option<Trace> {
+        let response = self.response.as_ref();
+        response.and_then(|response| response.trace.clone()).or(event)
+    }
+
+    fn content(&self, payload: &Value, event: Option<Trace>) -> Content {
+        Content {
+            body: self.record(payload).to_string().into(),
+            content_type: Some("application/json".to_owned()),
+            attributes: telemetry::attributes(self.trace(event).as_ref()),
+        }
+    }
 }
 
 impl Driver {
@@ -144,22 +162,29 @@ impl Driver {
             taken_max,
             first: self.0.ids.invocation(first),
         };
-        let payload = match message {
-            None => core
-                .messages
-                .event(first)
-                .and_then(|event| serde_json::from_str(event).ok()),
-            Some(message) => core.messages.get(message).map(|content| content.json_or_text()),
+        let (payload, trace) = match message {
+            None => {
+                let event = core.messages.event(first);
+                let payload = event.and_then(|event| serde_json::from_str(&event.json).ok());
+                (payload, event.and_then(|event| event.trace.clone()))
+            }
+            Some(message) => {
+                let content = core.messages.get(message);
+                let payload = content.map(|content| content.json_or_text());
+                (payload, content.and_then(|content| content.trace()))
+            }
         };
         if let (None, None, Destination::Queue(queue)) = (&payload, message, to) {
             return self.send_stored_record(core, now, (first, last), ended, queue);
         }
         // It ran a moment ago, so its event is in memory, unless much larger ones have come since.
         let payload = payload.unwrap_or_else(|| Value::String(self.0.ids.invocation(first)));
-        let record = ended.record(&payload).to_string();
         if let Destination::Function(function) = to {
             let id = core.platform.new_invocation();
-            let payload: Arc<str> = record.into();
+            let payload = Payload {
+                json: ended.record(&payload).to_string().into(),
+                trace: ended.trace(trace),
+            };
             let event = first_attempt(id, function, now, Some(last));
             self.0.store.follow_event(event, payload.clone());
             core.messages.put_event(id, payload);
@@ -170,11 +195,7 @@ impl Driver {
             };
             return core.platform.handle(now, input);
         }
-        let content = Arc::new(Content {
-            body: record.into(),
-            content_type: Some("application/json".to_owned()),
-            ..Content::default()
-        });
+        let content = Arc::new(ended.content(&payload, trace));
         let message = core.platform.new_message();
         self.0.store.follow_body(message, content.clone());
         let input = match to {
@@ -199,9 +220,9 @@ impl Driver {
         queue: QueueId,
     ) {
         let message = core.platform.new_message();
-        let make = move |payload: &str| {
-            let payload = serde_json::from_str(payload).unwrap_or(Value::Null);
-            ended.record(&payload).to_string()
+        let make = move |event: &Payload| {
+            let payload = serde_json::from_str(&event.json).unwrap_or(Value::Null);
+            ended.content(&payload, event.trace.clone())
         };
         self.0.store.follow_record(first, message, Box::new(make));
         let content = Content::default();
@@ -230,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_record_has_lambdas_shape() {
-        let answer = Response::of(Some(&Reply::Json(json!({"done": 1}))), None);
+        let answer = Response::of(Some(&Reply::Json(json!({"done": 1}))), None, None);
         assert_eq!(
             ended(Some(answer), 1 << 20).record(&json!({"n": 1})),
             json!({
@@ -253,7 +274,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_does_not_fit_stays_away() {
-        let answer = Response::of(Some(&Reply::Json("x".repeat(1000).into())), None);
+        let answer = Response::of(Some(&Reply::Json("x".repeat(1000).into())), None, None);
         let record = ended(Some(answer), 900).record(&json!({"n": 1}));
         assert!(record.get("responsePayload").is_none() && record["requestPayload"]["n"] == 1);
     }
@@ -287,7 +308,7 @@ mod tests {
                 "timed out after 3 s",
             ),
         ] {
-            let payload = Response::of(None, Some(&failure)).payload;
+            let payload = Response::of(None, Some(&failure), None).payload;
             assert_eq!(
                 (&payload["errorType"], &payload["errorMessage"]),
                 (&json!(kind), &json!(message))

@@ -449,7 +449,7 @@ impl Driver {
         self.0.running.spawn(driver.run_event(job, gathered, commit));
     }
 
-    async fn run_event(self, job: Job, gathered: run::Gathered, commit: Option<Commit>) {
+    async fn run_event(self, mut job: Job, mut gathered: run::Gathered, commit: Option<Commit>) {
         // In virtual time runs of one instant begin in the order in which the core had them begin, however long the store takes.
         let turn = job.time.as_ref().map(|time| (time.turn(self.now()), time.hold()));
         let committed = match commit {
@@ -457,7 +457,7 @@ impl Driver {
             None => true,
         };
         let event = match committed {
-            true => run::event_of(&self, &job.entry, &job.run.work, gathered).await,
+            true => run::event_of(&self, &job.entry, &job.run.work, &mut gathered).await,
             false => None,
         };
         if let Some((turn, hold)) = turn {
@@ -469,6 +469,7 @@ impl Driver {
             tracing::error!("work for invocation {invocation:?} without its content");
             return self.step(cannot_run(invocation), &mut Own::default());
         };
+        job.trace = gathered.trace();
         run::execute(&self, job, event, summary, oneshot::channel().0).await;
     }
 
@@ -488,6 +489,7 @@ impl Driver {
                 run,
                 time: None,
                 outside: false,
+                trace: None,
             }),
             // The core removes what leaves the manifest before its table goes.
             _ => {

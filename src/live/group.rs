@@ -12,7 +12,7 @@ use super::driver::{Core, Driver, Own, lock};
 use super::events::What;
 use super::keeper::{Commit, Seen};
 use super::listen::{network_url, url};
-use super::messages::Content;
+use super::messages::{Content, Payload};
 use super::store::StoreError;
 use crate::platform::effect::{MessageChange, Note, Stored, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId, TriggerId};
@@ -25,7 +25,7 @@ const LASTS_MAX: Duration = Duration::from_secs(10);
 
 /// What an event carries.
 pub enum Carried {
-    Payload(Arc<str>),
+    Payload(Payload),
     /// Of a topic's message.
     Content(Arc<Content>),
 }

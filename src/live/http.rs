@@ -28,7 +28,9 @@ use super::names::PublicIds;
 use super::render::{reject_code, reject_text};
 use super::sequence::Place;
 use super::serve::{Pending, Serving};
+use super::state::Origin;
 use super::table::{Entry, Table, Target};
+use super::telemetry::Trace;
 use crate::report::event::{Event as Told, Notice};
 
 /// On every answer of a function.
@@ -356,6 +358,7 @@ where
 {
     let limit = limit.min(driver.table().limits.event_bytes_max);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let trace = Trace::of_headers(request.headers());
     let body = match http_body_util::Limited::new(request.into_body(), limit).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => return too_large(limit as u64),
@@ -375,7 +378,7 @@ where
     };
     match event {
         Ok(event) => {
-            let id = match driver.invoke_async(entry.id, &event, cause).await {
+            let id = match driver.invoke_async(entry.id, &event, Origin { cause, trace }).await {
                 Ok(id) => id,
                 Err(error) => {
                     let remedy = "make room on the disk, or run emu with --ephemeral";

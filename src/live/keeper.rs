@@ -14,7 +14,7 @@ use super::Options;
 use super::api::Member;
 use super::bus;
 use super::driver::Driver;
-use super::messages::Content;
+use super::messages::{Content, Payload};
 use super::names::Names;
 use super::store::{self, Identity, Intake, Kind, KvEntry, KvPage, Piece, Place, Publication, StoreError, Tell};
 use crate::platform::effect::{Run, StoreChange, StoredEvent};
@@ -80,8 +80,8 @@ impl Commit {
 
 /// Makes the content of one message of that of another.
 pub type MakeContent = Box<dyn Fn(&Content) -> Content + Send>;
-/// Makes a record of an event's payload.
-pub type MakeRecord = Box<dyn Fn(&str) -> String + Send>;
+/// Makes the content of a record of an event.
+pub type MakeRecord = Box<dyn Fn(&Payload) -> Content + Send>;
 
 pub trait Keeper: Send + Sync {
     /// All of it or nothing (a shared one: each message by itself); returns when it lasts.
@@ -95,7 +95,7 @@ pub trait Keeper: Send + Sync {
     /// As [`Keeper::follow_body`], made of an event's payload while that is still there.
     fn follow_record(&self, first: InvocationId, message: MessageId, make: MakeRecord);
     /// The payload of an event that the core is about to keep.
-    fn follow_event(&self, event: StoredEvent, payload: Arc<str>);
+    fn follow_event(&self, event: StoredEvent, payload: Payload);
     /// How far the wall clock is ahead of emu's time.
     fn follow_wall(&self, ahead_ns: i64);
     /// Names of the ids that changes refer to.
@@ -104,7 +104,7 @@ pub trait Keeper: Send + Sync {
     /// Contents by message, as far as they are there.
     fn bodies(&self, messages: Vec<MessageId>) -> Kept<'_, Vec<(MessageId, Arc<Content>)>>;
     /// An event's payload.
-    fn payload(&self, first: InvocationId) -> Kept<'_, Option<Arc<str>>>;
+    fn payload(&self, first: InvocationId) -> Kept<'_, Option<Payload>>;
     /// The next messages of a queue behind `after`, up to and with `to`; a shared keeper has none: they come by themselves.
     fn messages(&self, queue: QueueId, after: MessageId, to: MessageId) -> Kept<'_, Piece>;
     /// As [`Keeper::messages`], of a function's events, by their first attempts.

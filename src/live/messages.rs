@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::telemetry::{self, Trace};
 use crate::platform::ids::{InvocationId, MessageId};
 
 /// Bodies kept in memory; older ones are read from the store when their turn comes.
@@ -33,6 +34,11 @@ impl Content {
         (self.body.len() + attribute_bytes(&self.attributes)) as u64
     }
 
+    /// The context that it was sent in.
+    pub fn trace(&self) -> Option<Trace> {
+        telemetry::of_attributes(&self.attributes)
+    }
+
     /// The body as JSON, or its text when it is none.
     pub fn json_or_text(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| String::from_utf8_lossy(&self.body).into())
@@ -44,11 +50,18 @@ impl Content {
     }
 }
 
+/// An asynchronous event as it was accepted. Clones share it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Payload {
+    pub json: Arc<str>,
+    /// What its attempts go on with; messages carry that in an attribute.
+    pub trace: Option<Trace>,
+}
+
 #[derive(Default)]
 pub struct Messages {
     contents: Recent<MessageId, Arc<Content>>,
-    /// JSON texts.
-    events: Recent<InvocationId, Arc<str>>,
+    events: Recent<InvocationId, Payload>,
 }
 
 impl Messages {
@@ -72,13 +85,13 @@ impl Messages {
         self.contents.remove(id);
     }
 
-    pub fn put_event(&mut self, first: InvocationId, event: Arc<str>) {
-        let bytes = event.len() as u64;
+    pub fn put_event(&mut self, first: InvocationId, event: Payload) {
+        let bytes = event.json.len() as u64;
         self.events.put(first, event, bytes);
     }
 
     /// `None`: not in memory any more.
-    pub fn event(&self, first: InvocationId) -> Option<&Arc<str>> {
+    pub fn event(&self, first: InvocationId) -> Option<&Payload> {
         self.events.get(first)
     }
 

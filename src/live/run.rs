@@ -27,10 +27,10 @@ use super::fate::Fate;
 use super::faults::{self, Whom};
 use super::log::Log;
 use super::manual::RunTime;
-use super::messages::Content;
+use super::messages::{Content, Payload};
 use super::names::PublicIds;
 use super::table::Entry;
-use super::telemetry::Active;
+use super::telemetry::{Active, Trace};
 
 /// A run with all that it needs.
 pub struct Job {
@@ -43,6 +43,8 @@ pub struct Job {
     pub time: Option<RunTime>,
     /// Under the manual clock: who waits is no guest.
     pub outside: bool,
+    /// Of an event that nobody waits for.
+    pub trace: Option<Trace>,
 }
 
 /// Runs the guest and tells the core; why it failed, if it did.
@@ -61,6 +63,7 @@ pub async fn execute(
         sandbox,
         time,
         outside,
+        trace,
     } = job;
     let inner = &driver.0;
     let pace = time.as_ref().map(|time| driver.pace(&entry, time));
@@ -69,8 +72,8 @@ pub async fn execute(
     let (mut event, hold) = inner.exchanges.begin(driver.now(), run.invocation, by_hand, event);
     let exchange = hold.as_ref().map(|hold| hold.exchange().clone());
     let name = entry.name().clone();
-    let span = driver.begin_span(&run, &name, &mut event, &summary);
-    let trace = span.as_ref().and_then(Active::header);
+    let span = driver.begin_span(&run, trace, &name, &mut event, &summary);
+    let trace = span.as_ref().map(Active::trace);
     let failed = driver.fault(FaultKind::Fail, &name, Whom::invocation(run.invocation));
     let fate = match failed {
         None => Fate::of(driver, &run, &entry, pace.as_deref()),
@@ -88,7 +91,7 @@ pub async fn execute(
             run.invocation,
             pace.clone(),
             exchange.clone(),
-            trace,
+            trace.clone(),
         )),
         log: Arc::new(Log {
             hub: inner.hub.clone(),
@@ -180,7 +183,7 @@ pub async fn execute(
             exchange,
         }),
         response: (function.on_failure.is_some() || function.on_success.is_some())
-            .then(|| Response::of(caller.reply.as_ref(), failure.as_ref())),
+            .then(|| Response::of(caller.reply.as_ref(), failure.as_ref(), trace)),
         ..Own::default()
     };
     driver.step(
@@ -405,7 +408,7 @@ fn judge_batch(
 #[derive(Default)]
 pub(super) struct Gathered {
     contents: HashMap<MessageId, Arc<Content>>,
-    payload: Option<Arc<str>>,
+    payload: Option<Payload>,
 }
 
 pub(super) fn gather(core: &Core, work: &Work) -> Gathered {
@@ -434,6 +437,11 @@ fn gather_contents(core: &Core, messages: impl Iterator<Item = MessageId>) -> Ga
 }
 
 impl Gathered {
+    /// Of an event; messages carry theirs.
+    pub(super) fn trace(self) -> Option<Trace> {
+        self.payload?.trace
+    }
+
     /// Reads what is not in memory any more.
     pub(super) async fn complete(&mut self, driver: &Driver, needed: impl Iterator<Item = MessageId>) {
         let missing: Vec<MessageId> = needed.filter(|id| !self.contents.contains_key(id)).collect();
@@ -452,18 +460,18 @@ pub(super) async fn event_of(
     driver: &Driver,
     entry: &Entry,
     work: &Work,
-    mut gathered: Gathered,
+    gathered: &mut Gathered,
 ) -> Option<(Event, Summary)> {
     let inner = &driver.0;
     let names = || inner.names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     match work {
         Work::Request => None,
         Work::Async { first, .. } => {
-            let payload = match gathered.payload {
-                Some(payload) => payload,
-                None => stored_payload(driver, *first).await?,
-            };
-            Some((Event::Json(serde_json::from_str(&payload).ok()?), Summary::Event))
+            if gathered.payload.is_none() {
+                gathered.payload = stored_payload(driver, *first).await;
+            }
+            let payload = gathered.payload.as_ref()?;
+            Some((Event::Json(serde_json::from_str(&payload.json).ok()?), Summary::Event))
         }
         Work::Cron {
             trigger, scheduled_at, ..
@@ -488,7 +496,7 @@ pub(super) async fn event_of(
                 .complete(driver, deliveries.iter().map(|delivery| delivery.message))
                 .await;
             let name = names().queue(*queue);
-            let messages = in_messages(&inner.ids, &gathered, deliveries);
+            let messages = in_messages(&inner.ids, gathered, deliveries);
             let summary = Summary::Batch {
                 queue: name.clone(),
                 messages: deliveries.len(),
@@ -518,7 +526,7 @@ pub(super) async fn event_of(
 }
 
 /// An event's payload that is not in memory any more. Its end may need it once more, for a destination.
-async fn stored_payload(driver: &Driver, first: InvocationId) -> Option<Arc<str>> {
+async fn stored_payload(driver: &Driver, first: InvocationId) -> Option<Payload> {
     let payload = driver.0.store.payload(first).await.ok()??;
     lock(&driver.0.core).messages.put_event(first, payload.clone());
     Some(payload)

@@ -15,9 +15,18 @@ use super::bindings::not_found;
 use super::driver::{Core, Driver, Own, lock};
 use super::exchange::Sent;
 use super::keeper::Taken;
-use super::messages::Content;
+use super::messages::{Content, Payload};
 use super::run::{self, SendOptions};
 use super::store::{Intake, StoreError};
+use super::telemetry::{self, Trace};
+
+/// Who sends, and in which trace.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// `None`: somebody outside.
+    pub cause: Option<InvocationId>,
+    pub trace: Option<Trace>,
+}
 
 /// One message on its way in.
 struct Coming {
@@ -40,6 +49,18 @@ impl Driver {
     /// # Errors
     /// `queue-not-found`, `queue-full`, `bad-delay`, `message-too-large`, `store-full`, `store-failed`.
     pub async fn send(
+        &self,
+        queue: &str,
+        mut messages: Vec<OutMessage>,
+        origin: Origin,
+    ) -> Result<Vec<String>, HostError> {
+        let sending = self.sending("send", Some(queue), messages.iter_mut(), &origin);
+        let sent = self.put(queue, messages, origin.cause).await;
+        self.sent(sending, &sent);
+        sent
+    }
+
+    async fn put(
         &self,
         queue: &str,
         messages: Vec<OutMessage>,
@@ -181,10 +202,10 @@ impl Driver {
         &self,
         topic: &str,
         messages: Vec<OutMessage>,
-        cause: Option<InvocationId>,
+        origin: Origin,
     ) -> Result<Vec<String>, HostError> {
         let messages = messages.into_iter().map(|message| (topic, message)).collect();
-        self.publish_each(messages, cause).await
+        self.publish_each(messages, origin).await
     }
 
     /// Publishes each message to its own topic, all or none.
@@ -192,6 +213,24 @@ impl Driver {
     /// # Errors
     /// As [`Driver::publish`].
     pub async fn publish_each(
+        &self,
+        mut messages: Vec<(&str, OutMessage)>,
+        origin: Origin,
+    ) -> Result<Vec<String>, HostError> {
+        let topic = messages.first().map(|(topic, _)| *topic);
+        let topic = topic.filter(|topic| messages.iter().all(|(other, _)| other == topic));
+        let sending = self.sending(
+            "publish",
+            topic,
+            messages.iter_mut().map(|(_, message)| message),
+            &origin,
+        );
+        let sent = self.hand_out(messages, origin.cause).await;
+        self.sent(sending, &sent);
+        sent
+    }
+
+    async fn hand_out(
         &self,
         messages: Vec<(&str, OutMessage)>,
         cause: Option<InvocationId>,
@@ -273,7 +312,7 @@ impl Driver {
                 .to_string()
                 .into(),
             content_type: Some("application/json".to_owned()),
-            ..Content::default()
+            attributes: telemetry::attributes(content.trace().as_ref()),
         };
         let Some(content) = core.messages.get(of) else {
             return self.0.store.follow_made(of, to, Box::new(envelope));
@@ -311,10 +350,10 @@ impl Driver {
         &self,
         function: FunctionId,
         event: &Value,
-        cause: Option<InvocationId>,
+        origin: Origin,
     ) -> Result<InvocationId, HostError> {
         let ids = self
-            .invoke_async_each(function, std::slice::from_ref(event), cause)
+            .invoke_async_each(function, std::slice::from_ref(event), origin)
             .await?;
         Ok(ids[0])
     }
@@ -327,18 +366,36 @@ impl Driver {
         &self,
         function: FunctionId,
         events: &[Value],
+        origin: Origin,
+    ) -> Result<Vec<InvocationId>, HostError> {
+        let sending = self.handing_over(function, &origin);
+        let trace = sending.as_ref().map(telemetry::Open::trace);
+        let accepted = self.accept(function, events, trace, origin.cause).await;
+        self.handed_over(sending, &accepted);
+        accepted
+    }
+
+    async fn accept(
+        &self,
+        function: FunctionId,
+        events: &[Value],
+        trace: Option<Trace>,
         cause: Option<InvocationId>,
     ) -> Result<Vec<InvocationId>, HostError> {
         let _gate = self.0.gate.read().await;
         let now = self.now();
-        let coming: Vec<(InvocationId, Arc<str>)> = {
+        let coming: Vec<(InvocationId, Payload)> = {
             let mut core = lock(&self.0.core);
-            let named = events
-                .iter()
-                .map(|event| (core.platform.new_invocation(), event.to_string().into()));
+            let named = events.iter().map(|event| {
+                let payload = Payload {
+                    json: event.to_string().into(),
+                    trace: trace.clone(),
+                };
+                (core.platform.new_invocation(), payload)
+            });
             named.collect()
         };
-        let intake = |(id, payload): &(InvocationId, Arc<str>)| Intake::Event {
+        let intake = |(id, payload): &(InvocationId, Payload)| Intake::Event {
             event: first_attempt(*id, function, now, cause),
             payload: payload.clone(),
         };

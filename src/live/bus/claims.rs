@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::message::Acker;
 
 use super::label::Label;
-use crate::live::messages::Content;
+use crate::live::messages::{Content, Payload};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId};
 
 /// What is claimed.
@@ -36,7 +36,7 @@ pub(super) struct Claim {
     /// The message whose content it carries.
     pub message: Option<MessageId>,
     pub content: Option<Arc<Content>>,
-    pub payload: Option<Arc<str>>,
+    pub payload: Option<Payload>,
 }
 
 /// Where a claim belongs.

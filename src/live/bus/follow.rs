@@ -234,9 +234,10 @@ impl Inner {
                 let Some(payload) = held.made_events.remove(&event.first) else {
                     return;
                 };
+                label.trace = payload.trace.map(|trace| trace.as_str().to_owned());
                 (
                     format!("e{}", event.first.0),
-                    Bytes::copy_from_slice(payload.as_bytes()),
+                    Bytes::copy_from_slice(payload.json.as_bytes()),
                 )
             }
             Some((topic, message)) => {

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::live::messages::Content;
+use crate::live::messages::{Content, Payload};
+use crate::live::telemetry::Trace;
 
 /// The header's name.
 pub(super) const HEADER: &str = "Emu";
@@ -36,6 +37,9 @@ pub(super) struct Label {
     /// Of a delivery to a function: the topic and its message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<(String, u64)>,
+    /// Of an event: the trace context that it was sent in; messages have it as an attribute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -64,6 +68,13 @@ impl Label {
     /// `None`: nobody of emu has written this.
     pub fn read(headers: Option<&HeaderMap>) -> Option<Label> {
         serde_json::from_str(headers?.get(HEADER)?.as_str()).ok()
+    }
+
+    pub fn payload(&self, body: &[u8]) -> Payload {
+        Payload {
+            json: String::from_utf8_lossy(body).into(),
+            trace: self.trace.as_deref().and_then(Trace::read),
+        }
     }
 
     pub fn content(&self, body: Bytes) -> Arc<Content> {
@@ -104,11 +115,16 @@ mod tests {
         let label = Label {
             group: Some("line\nbreak".to_owned()),
             topic: Some(("t".to_owned(), 7)),
+            trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             ..Label::of(u64::MAX, 5, &content)
         };
         let headers = label.headers("once");
         assert_eq!(Label::read(Some(&headers)), Some(label.clone()));
         assert_eq!(label.content(Bytes::new()).content_type, content.content_type);
         assert_eq!(Label::read(None), None);
+        let payload = label.payload(b"{}");
+        assert_eq!(payload.trace.as_ref().map(Trace::as_str), label.trace.as_deref());
+        let before: Label = serde_json::from_str(r#"{"id": 5, "sent_at": 7}"#).expect("a label of an emu before");
+        assert_eq!(before.payload(b"{}").trace, None);
     }
 }

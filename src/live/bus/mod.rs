@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::Member;
 use super::driver::{self, Driver};
 use super::keeper::{Commit, Depth, Group, Keeper, Kept, MakeContent, MakeRecord, Seen, Taken};
-use super::messages::Content;
+use super::messages::{Content, Payload};
 use super::names::Names;
 use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError, Tell};
 use crate::platform::effect::{Run, StoreChange, StoredEvent, Work};
@@ -92,7 +92,7 @@ struct Held {
     steps: u64,
     /// Contents and payloads that the core has made, on their way to the broker.
     made: HashMap<MessageId, Arc<Content>>,
-    made_events: HashMap<InvocationId, Arc<str>>,
+    made_events: HashMap<InvocationId, Payload>,
 }
 
 impl Held {
@@ -163,15 +163,11 @@ impl Keeper for Bus {
             .claims
             .get(Key::Event(first))
             .and_then(|claim| claim.payload.clone());
-        let content = Content {
-            body: make(payload.as_deref().unwrap_or_default()).into(),
-            content_type: Some("application/json".to_owned()),
-            ..Content::default()
-        };
+        let content = make(&payload.unwrap_or_default());
         held.made.insert(message, Arc::new(content));
     }
 
-    fn follow_event(&self, event: StoredEvent, payload: Arc<str>) {
+    fn follow_event(&self, event: StoredEvent, payload: Payload) {
         self.0.held().made_events.insert(event.first, payload);
     }
 
@@ -188,7 +184,7 @@ impl Keeper for Bus {
         Box::pin(std::future::ready(Ok(found)))
     }
 
-    fn payload(&self, first: InvocationId) -> Kept<'_, Option<Arc<str>>> {
+    fn payload(&self, first: InvocationId) -> Kept<'_, Option<Payload>> {
         let payload = self
             .0
             .held()

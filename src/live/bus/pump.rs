@@ -334,7 +334,7 @@ impl Inner {
                 (Carried::Content(content), claim)
             }
             None => {
-                let payload: Arc<str> = String::from_utf8_lossy(&read.content.body).into();
+                let payload = read.label.payload(&read.content.body);
                 let claim = Claim {
                     payload: Some(payload.clone()),
                     content: None,

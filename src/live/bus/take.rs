@@ -96,8 +96,12 @@ impl Inner {
             Intake::Event { event, payload } => {
                 let function = self.names().function(event.function);
                 self.event_stream().await?;
-                let headers = event_label(&event).headers(&format!("e{}", event.first.0));
-                let body = Bytes::copy_from_slice(payload.as_bytes());
+                let label = Label {
+                    trace: payload.trace.map(|trace| trace.as_str().to_owned()),
+                    ..event_label(&event)
+                };
+                let headers = label.headers(&format!("e{}", event.first.0));
+                let body = Bytes::copy_from_slice(payload.json.as_bytes());
                 self.publish(&self.places.event(&function), headers, body).await?;
                 Ok(event.first.0)
             }

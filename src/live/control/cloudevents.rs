@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::engine::cloudevents::{self, CloudEvent, Fault};
 use crate::live::Server;
 use crate::live::bindings::nearest;
+use crate::live::state::Origin;
+use crate::live::telemetry::Trace;
 
 use super::handlers::{entry, host_failure};
 use super::{Answer, ApiFailure, Reply, failure_reply, json as json_reply};
@@ -81,18 +83,22 @@ pub async fn to(server: &Server, target: Target, headers: &HeaderMap, body: &Byt
 async fn deliver(server: &Server, target: Target, headers: &HeaderMap, body: &Bytes) -> Answer<Vec<String>> {
     let driver = &server.driver;
     let events = cloudevents::read(headers, body).map_err(bad_event)?;
+    let origin = Origin {
+        cause: None,
+        trace: Trace::of_headers(headers),
+    };
     let messages = |events: Vec<CloudEvent>| events.into_iter().map(CloudEvent::into_message).collect();
     let ids = match target {
-        Target::Topic(topic) => driver.publish(&topic, messages(events), None).await,
-        Target::Queue(queue) => driver.send(&queue, messages(events), None).await,
-        Target::Function(function) => return invoke(server, &function, &events).await,
+        Target::Topic(topic) => driver.publish(&topic, messages(events), origin).await,
+        Target::Queue(queue) => driver.send(&queue, messages(events), origin).await,
+        Target::Function(function) => return invoke(server, &function, &events, origin).await,
         Target::ByType => {
             let mut coming = Vec::with_capacity(events.len());
             for event in events {
                 coming.push((topic_of(server, &event)?, event.into_message()));
             }
             let coming = coming.iter().map(|(topic, message)| (topic.as_str(), message.clone()));
-            driver.publish_each(coming.collect(), None).await
+            driver.publish_each(coming.collect(), origin).await
         }
     };
     ids.map_err(host_failure)
@@ -120,7 +126,7 @@ fn topic_of(server: &Server, event: &CloudEvent) -> Answer<String> {
     })
 }
 
-async fn invoke(server: &Server, function: &str, events: &[CloudEvent]) -> Answer<Vec<String>> {
+async fn invoke(server: &Server, function: &str, events: &[CloudEvent], origin: Origin) -> Answer<Vec<String>> {
     let entry = entry(server, function)?;
     let driver = &server.driver;
     let events: Vec<Value> = events.iter().map(CloudEvent::to_json).collect();
@@ -135,7 +141,7 @@ async fn invoke(server: &Server, function: &str, events: &[CloudEvent]) -> Answe
         ));
     }
     let ids = driver
-        .invoke_async_each(entry.id, &events, None)
+        .invoke_async_each(entry.id, &events, origin)
         .await
         .map_err(host_failure)?;
     Ok(ids.into_iter().map(|id| driver.0.ids.invocation(id)).collect())

@@ -12,7 +12,7 @@ use crate::live::api;
 use crate::live::bindings::nearest;
 use crate::live::events::Summary;
 use crate::live::render::{reject_code, reject_text};
-use crate::live::state::store_error;
+use crate::live::state::{Origin, store_error};
 use crate::live::table::Entry;
 use crate::platform::effect::RejectReason;
 use crate::project::faults::Faults;
@@ -155,10 +155,10 @@ pub(super) fn missing(kind: &str, code: &'static str, name: &str, known: &[Strin
 }
 
 /// POST `/_emu/{what}/{name}/{action}`.
-pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: Bytes) -> Reply {
+pub async fn act(server: &Server, (what, name, action): (&str, &str, &str), body: Bytes, origin: Origin) -> Reply {
     match (what, action) {
-        ("queues", "messages") => answered(send(server, name, &body, true).await),
-        ("topics", "messages") => answered(send(server, name, &body, false).await),
+        ("queues", "messages") => answered(send(server, name, &body, true, origin).await),
+        ("topics", "messages") => answered(send(server, name, &body, false, origin).await),
         ("queues", "receive") => answered(consume::receive(server, name, &body).await),
         ("queues", "delete") => answered(consume::delete(server, name, &body).await),
         ("queues", "visibility") => answered(consume::visibility(server, name, &body).await),
@@ -169,7 +169,7 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
         ("crons", "fire") => answered(parse(&body).and_then(|_| fire(server, name))),
         ("functions", "invoke") => answered(invoke(server, name, &body).await),
         ("invocations", "replay") => answered(replay::replay(server, name, &body).await),
-        ("functions", "invoke-async") => answered(invoke_async(server, name, &body).await),
+        ("functions", "invoke-async") => answered(invoke_async(server, name, &body, origin).await),
         ("snapshots", _) => match snapshot::act(server, name, action, &body).await {
             Some(reply) => reply,
             None => answered::<()>(Err(unknown_path(&format!("{what}/{name}/{action}")))),
@@ -179,7 +179,7 @@ pub async fn act(server: &Server, what: &str, name: &str, action: &str, body: By
 }
 
 /// One message, or several in an array: all are taken or none.
-async fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answer<Value> {
+async fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool, origin: Origin) -> Answer<Value> {
     let parsed = parse(body)?;
     let several = parsed.is_array();
     let messages: Vec<api::SendMessage> = match parsed {
@@ -197,8 +197,8 @@ async fn send(server: &Server, name: &str, body: &Bytes, to_queue: bool) -> Answ
     let out = messages.into_iter().map(outgoing).collect::<Answer<Vec<_>>>()?;
     let driver = &server.driver;
     let sent = match to_queue {
-        true => driver.send(name, out, None).await,
-        false => driver.publish(name, out, None).await,
+        true => driver.send(name, out, origin).await,
+        false => driver.publish(name, out, origin).await,
     };
     let mut ids = sent.map_err(host_failure)?;
     Ok(match several {
@@ -272,10 +272,10 @@ fn fire(server: &Server, name: &str) -> Answer<api::Fired> {
     })
 }
 
-async fn invoke_async(server: &Server, name: &str, body: &Bytes) -> Answer<Value> {
+async fn invoke_async(server: &Server, name: &str, body: &Bytes, origin: Origin) -> Answer<Value> {
     let entry = entry(server, name)?;
     let event = parse(body)?;
-    let accepted = server.driver.invoke_async(entry.id, &event, None).await;
+    let accepted = server.driver.invoke_async(entry.id, &event, origin).await;
     let id = accepted.map_err(host_failure)?;
     Ok(json!({ "invocation": server.driver.0.ids.invocation(id) }))
 }

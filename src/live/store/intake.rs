@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::change::{self, number, time};
 use super::thread::{Class, Op};
 use super::{Kind, Store, StoreError};
-use crate::live::messages::Content;
+use crate::live::messages::{Content, Payload};
+use crate::live::telemetry::Trace;
 use crate::platform::effect::{StoreChange, Stored, StoredEvent};
 use crate::platform::ids::{InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
@@ -32,7 +33,7 @@ pub enum Intake {
         content: Arc<Content>,
     },
     /// An asynchronous invocation.
-    Event { event: StoredEvent, payload: Arc<str> },
+    Event { event: StoredEvent, payload: Payload },
 }
 
 impl Intake {
@@ -69,8 +70,8 @@ impl Intake {
                 Ok(())
             }
             Intake::Event { event, payload } => {
-                let sql = "INSERT OR REPLACE INTO event (id, function, accepted_at, attempt, at, cause, payload) \
-                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                let sql = "INSERT OR REPLACE INTO event (id, function, accepted_at, attempt, at, cause, payload, trace) \
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
                 connection.prepare_cached(sql)?.execute(params![
                     number(event.first.0),
                     event.function.0,
@@ -78,7 +79,8 @@ impl Intake {
                     event.attempt,
                     time(event.at),
                     event.cause.map(|cause| number(cause.0)),
-                    &**payload,
+                    &*payload.json,
+                    payload.trace.as_ref().map(Trace::as_str),
                 ])?;
                 Ok(())
             }
@@ -122,16 +124,12 @@ impl Store {
         &self,
         first: InvocationId,
         message: MessageId,
-        make: impl Fn(&str) -> String + Send + 'static,
+        make: impl Fn(&Payload) -> Content + Send + 'static,
     ) {
         self.0.push(Op {
             work: Box::new(move |connection| {
-                let content = Content {
-                    body: make(&payload(connection, first)?.unwrap_or_default()).into(),
-                    content_type: Some("application/json".to_owned()),
-                    ..Content::default()
-                };
-                put_body(connection, message, &content)
+                let event = payload(connection, first)?.unwrap_or_default();
+                put_body(connection, message, &make(&event))
             }),
             class: Class::Follow,
             done: None,
@@ -156,7 +154,7 @@ impl Store {
     }
 
     /// The payload of an event that the core is about to keep.
-    pub(in crate::live) fn follow_event(&self, event: StoredEvent, payload: Arc<str>) {
+    pub(in crate::live) fn follow_event(&self, event: StoredEvent, payload: Payload) {
         let intake = Intake::Event { event, payload };
         self.0.push(Op {
             work: Box::new(move |connection| intake.write(connection)),
@@ -205,15 +203,20 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn payload(&self, first: InvocationId) -> std::result::Result<Option<Arc<str>>, StoreError> {
-        let read = self.read(move |connection| payload(connection, first)).await?;
-        Ok(read.map(Arc::from))
+    pub async fn payload(&self, first: InvocationId) -> std::result::Result<Option<Payload>, StoreError> {
+        self.read(move |connection| payload(connection, first)).await
     }
 }
 
-fn payload(connection: &Connection, first: InvocationId) -> Result<Option<String>> {
-    let mut get = connection.prepare_cached("SELECT payload FROM event WHERE id = ?1")?;
-    let payload = get.query_row([number(first.0)], |row| row.get::<_, Option<String>>(0));
+fn payload(connection: &Connection, first: InvocationId) -> Result<Option<Payload>> {
+    let mut get = connection.prepare_cached("SELECT payload, trace FROM event WHERE id = ?1")?;
+    let payload = get.query_row([number(first.0)], |row| {
+        let (json, trace): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
+        Ok(json.map(|json| Payload {
+            json: json.into(),
+            trace: trace.as_deref().and_then(Trace::read),
+        }))
+    });
     Ok(payload.optional()?.flatten())
 }
 

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use super::restore::{Piece, Publication};
 use super::{Intake, Kind, KvEntry, KvPage, Store};
 use crate::live::keeper::{Commit, Keeper, Kept, MakeContent, MakeRecord, Taken};
-use crate::live::messages::Content;
+use crate::live::messages::{Content, Payload};
 use crate::platform::effect::{StoreChange, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
@@ -34,7 +34,7 @@ impl Keeper for Store {
         self.follow_record(first, message, make);
     }
 
-    fn follow_event(&self, event: StoredEvent, payload: Arc<str>) {
+    fn follow_event(&self, event: StoredEvent, payload: Payload) {
         self.follow_event(event, payload);
     }
 
@@ -50,7 +50,7 @@ impl Keeper for Store {
         Box::pin(self.bodies(messages))
     }
 
-    fn payload(&self, first: InvocationId) -> Kept<'_, Option<Arc<str>>> {
+    fn payload(&self, first: InvocationId) -> Kept<'_, Option<Payload>> {
         Box::pin(self.payload(first))
     }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{Durability, Identity, Kind};
 
 /// Raised with every change of the tables; an older database is brought up to it, a newer one refused.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Ids of one run. Far more than a run uses, few enough that the public form holds sixty thousand runs.
 pub(super) const IDS_PER_RUN: u64 = 1 << 32;
@@ -34,7 +34,8 @@ const TABLES: &str = "
     CREATE TABLE publication (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, cause INTEGER);
     CREATE TABLE event (
         id INTEGER PRIMARY KEY, function INTEGER NOT NULL, topic INTEGER, message INTEGER,
-        accepted_at INTEGER NOT NULL, attempt INTEGER NOT NULL, at INTEGER NOT NULL, cause INTEGER, payload TEXT);
+        accepted_at INTEGER NOT NULL, attempt INTEGER NOT NULL, at INTEGER NOT NULL, cause INTEGER, payload TEXT,
+        trace TEXT);
     CREATE INDEX event_message ON event (message) WHERE message IS NOT NULL;
     CREATE TABLE kv (
         store TEXT, key TEXT, value BLOB NOT NULL, metadata TEXT, expires_at INTEGER,
@@ -46,6 +47,9 @@ const TABLES: &str = "
                content_type, attributes, CAST(body AS TEXT) AS body
         FROM message JOIN body USING (id) JOIN name ON name.kind = 'queue' AND name.id = message.queue;
 ";
+
+/// From each version to the next, from 1 on.
+const UPGRADES: [&str; 1] = ["ALTER TABLE event ADD COLUMN trace TEXT;"];
 
 /// Opens the database, and makes its tables when it is new. No path: in memory.
 pub(super) fn open(path: Option<&Path>, durability: Durability) -> anyhow::Result<Connection> {
@@ -71,10 +75,11 @@ fn prepare(connection: &Connection, on_disk: bool, durability: Durability) -> an
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     }
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        make_tables(connection)?;
-    } else if version != VERSION {
-        bail!("version {version} of its tables is not this emu's, {VERSION}");
+    match version {
+        0 => make_tables(connection)?,
+        VERSION => {}
+        1..VERSION => upgrade(connection, version)?,
+        _ => bail!("version {version} of its tables is not this emu's, {VERSION}"),
     }
     // What an emu of before has made has it not. Without it all goes on, but slower.
     let index = "CREATE INDEX IF NOT EXISTS deduplication_until ON deduplication (until)";
@@ -97,6 +102,17 @@ fn prepare(connection: &Connection, on_disk: bool, durability: Durability) -> an
 /// In a new database.
 pub(super) fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))
+}
+
+/// All the way or not at all.
+fn upgrade(connection: &Connection, version: i64) -> rusqlite::Result<()> {
+    let missing = usize::try_from(version - 1).unwrap_or_default();
+    let statements = UPGRADES[missing.min(UPGRADES.len())..].concat();
+    let upgraded = connection.execute_batch(&format!("BEGIN; {statements} PRAGMA user_version = {VERSION}; COMMIT;"));
+    if upgraded.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    upgraded
 }
 
 /// The highest id that rows of `database` (`main`, or one that is attached) have.

@@ -143,7 +143,7 @@ pub fn save(connection: &Connection, path: &Path) -> Result<()> {
         connection.execute_batch("PRAGMA snapshot.journal_mode = OFF; PRAGMA snapshot.synchronous = OFF;")?;
         transaction(connection, || {
             for table in ["meta", "name"].into_iter().chain(TABLES) {
-                let columns = columns(connection, table)?;
+                let columns = columns(connection, "main", table)?.join(", ");
                 connection.execute(
                     &format!("INSERT INTO snapshot.{table} ({columns}) SELECT {columns} FROM main.{table}"),
                     [],
@@ -176,11 +176,11 @@ fn beside<T>(connection: &Connection, path: &Path, work: impl FnOnce() -> Result
     detached.map(|_| done)
 }
 
-/// The columns of one of the state's own tables.
-fn columns(connection: &Connection, table: &str) -> Result<String> {
-    let mut list = connection.prepare("SELECT name FROM pragma_table_info(?1, 'main')")?;
-    let names = list.query_map([table], |row| row.get::<_, String>(0))?;
-    Ok(names.collect::<Result<Vec<_>>>()?.join(", "))
+/// The columns of a table of `database`.
+fn columns(connection: &Connection, database: &str, table: &str) -> Result<Vec<String>> {
+    let mut list = connection.prepare("SELECT name FROM pragma_table_info(?1, ?2)")?;
+    let names = list.query_map([table, database], |row| row.get::<_, String>(0))?;
+    names.collect()
 }
 
 fn replace(connection: &Connection, names: &[(Kind, u32, String)]) -> Result<Option<u64>> {
@@ -191,6 +191,20 @@ fn replace(connection: &Connection, names: &[(Kind, u32, String)]) -> Result<Opt
     }
     let map = "WITH here (kind, was, is_now) AS MATERIALIZED (SELECT was.kind, was.id, is_now.id FROM snapshot.name was \
                JOIN main.name is_now ON is_now.kind = was.kind AND is_now.name = was.name)";
+    // One of before has none.
+    let trace = match columns(connection, "snapshot", "event")?
+        .iter()
+        .any(|name| name == "trace")
+    {
+        true => "trace",
+        false => "NULL",
+    };
+    let events = format!(
+        "INSERT INTO main.event (id, function, topic, message, accepted_at, attempt, at, cause, payload, trace) \
+         SELECT e.id + ?1, f.is_now, t.is_now, message + ?1, accepted_at, attempt, at, cause + ?1, payload, {trace} \
+         FROM snapshot.event e JOIN here f ON f.kind = 'function' AND f.was = e.function \
+         LEFT JOIN here t ON t.kind = 'topic' AND t.was = e.topic"
+    );
     let copies = [
         "INSERT INTO main.message (queue, id, sent_at, visible_at, in_flight, receive_count, first_received_at, \
          message_group, source, cause) \
@@ -204,10 +218,7 @@ fn replace(connection: &Connection, names: &[(Kind, u32, String)]) -> Result<Opt
          JOIN here q ON q.kind = 'queue' AND q.was = d.queue",
         "INSERT INTO main.publication (id, topic, cause) SELECT p.id + ?1, t.is_now, cause + ?1 \
          FROM snapshot.publication p JOIN here t ON t.kind = 'topic' AND t.was = p.topic",
-        "INSERT INTO main.event (id, function, topic, message, accepted_at, attempt, at, cause, payload) \
-         SELECT e.id + ?1, f.is_now, t.is_now, message + ?1, accepted_at, attempt, at, cause + ?1, payload \
-         FROM snapshot.event e JOIN here f ON f.kind = 'function' AND f.was = e.function \
-         LEFT JOIN here t ON t.kind = 'topic' AND t.was = e.topic",
+        &events,
         "INSERT INTO main.kv (store, key, value, metadata, expires_at) \
          SELECT store, key, value, metadata, expires_at FROM snapshot.kv WHERE ?1 >= 0",
     ];

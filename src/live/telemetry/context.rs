@@ -1,10 +1,46 @@
-//! W3C trace context: `00-TRACE-SPAN-FLAGS`, in the header of a request and in an attribute of a message.
+//! W3C trace context: `00-TRACE-SPAN-FLAGS`, in the header of a request, in an attribute of a message and beside an event.
 
-use http::HeaderValue;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
 /// The header, and the attribute of messages.
 pub const HEADER: &str = "traceparent";
+
+/// A context as what waits carries it and stores keep it: text that holds one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace(Arc<str>);
+
+impl Trace {
+    /// `None`: it is no context.
+    pub fn read(text: &str) -> Option<Trace> {
+        parse(text).map(|context| Trace::of(&context))
+    }
+
+    /// What a request came with.
+    pub fn of_headers(headers: &HeaderMap) -> Option<Trace> {
+        Trace::read(headers.get(HEADER)?.to_str().ok()?)
+    }
+
+    pub fn of(context: &SpanContext) -> Trace {
+        let flags = u8::from(context.is_sampled());
+        Trace(format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id()).into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As it goes out with a request.
+    pub fn header(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.0).ok()
+    }
+
+    pub(super) fn context(&self) -> Option<SpanContext> {
+        parse(&self.0)
+    }
+}
 
 /// What came in; `None` when it is no context, which is then as good as none.
 pub fn parse(text: &str) -> Option<SpanContext> {
@@ -22,13 +58,6 @@ pub fn parse(text: &str) -> Option<SpanContext> {
     let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
     let context = SpanContext::new(trace, span, flags, true, TraceState::default());
     context.is_valid().then_some(context)
-}
-
-/// As it goes out.
-pub fn header(context: &SpanContext) -> Option<HeaderValue> {
-    let flags = u8::from(context.is_sampled());
-    let text = format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id());
-    HeaderValue::try_from(text).ok()
 }
 
 /// A span within a trace; without one it begins its own, which is kept with this probability.
@@ -66,7 +95,11 @@ mod tests {
     fn what_comes_in_goes_on() {
         let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let context = parse(text).expect("a context");
-        assert_eq!(header(&context).expect("a header"), text);
+        assert_eq!(Trace::of(&context).as_str(), text);
+        assert_eq!(
+            Trace::read(text).and_then(|trace| trace.context()),
+            Some(context.clone())
+        );
         let own = child(Some(&context), 0.0);
         assert_eq!(own.trace_id(), context.trace_id());
         assert!(own.is_sampled() && own.span_id() != context.span_id());

@@ -2,19 +2,22 @@
 //! nothing; on, a run makes one span and hands it to a task that sends; one that is not kept is a context only.
 //!
 //! W3C trace context comes in with requests and messages, and goes out with what functions ask and send: `context` reads and writes it,
-//! `span` is one run's, `run` where runs meet them, `export` sends.
+//! `span` is a span, `run` where runs meet theirs, `sent` what goes to queues, topics and functions, `export` sends. A message carries
+//! its context as an attribute, an event beside its payload (`Payload::trace`), through stores and the bus.
 
 mod context;
 mod export;
 mod run;
+mod sent;
 mod span;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SpanData;
@@ -22,9 +25,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use context::HEADER;
-pub use span::Active;
-use span::Ended;
+pub use context::Trace;
+pub use run::Active;
+pub use sent::{attributes, carry, of_attributes};
+pub use span::Open;
 
 /// Spans on their way out; beyond it they are counted, not kept.
 const SPANS_MAX: usize = 8_192;
@@ -92,11 +96,27 @@ pub struct Telemetry(Arc<Inner>);
 struct Inner {
     ratio: f64,
     spans: Option<mpsc::Sender<SpanData>>,
+    scope: InstrumentationScope,
     dropped: Arc<AtomicU64>,
     instruments: Option<Instruments>,
     metrics: Option<SdkMeterProvider>,
     sender: std::sync::Mutex<Option<JoinHandle<()>>>,
     stop: CancellationToken,
+}
+
+/// Bounds of the conventions.
+const SECONDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// How a run ended.
+struct Ended {
+    failed: bool,
+    timed_out: bool,
+    cold: bool,
+    duration: Duration,
+    init: Duration,
+    memory_bytes: u64,
 }
 
 /// By the conventions for FaaS.
@@ -112,7 +132,10 @@ struct Instruments {
 
 impl Instruments {
     fn new(meter: &Meter) -> Instruments {
-        let seconds = |name: &'static str| meter.f64_histogram(name).with_unit("s").build();
+        let seconds = |name: &'static str| {
+            let histogram = meter.f64_histogram(name).with_unit("s");
+            histogram.with_boundaries(SECONDS.to_vec()).build()
+        };
         Instruments {
             invocations: meter.u64_counter("faas.invocations").with_unit("{invocation}").build(),
             errors: meter.u64_counter("faas.errors").with_unit("{error}").build(),
@@ -124,15 +147,15 @@ impl Instruments {
         }
     }
 
-    fn record(&self, function: &str, trigger: &'static str, ended: &Ended) {
+    fn record(&self, function: &Arc<str>, trigger: &'static str, ended: &Ended) {
         let of = [
-            KeyValue::new("faas.name", function.to_owned()),
+            KeyValue::new("faas.name", function.clone()),
             KeyValue::new("faas.trigger", trigger),
         ];
-        match (&ended.error, ended.timed_out) {
-            (None, _) => self.invocations.add(1, &of),
-            (Some(_), true) => self.timeouts.add(1, &of),
-            (Some(_), false) => self.errors.add(1, &of),
+        match (ended.failed, ended.timed_out) {
+            (false, _) => self.invocations.add(1, &of),
+            (true, true) => self.timeouts.add(1, &of),
+            (true, false) => self.errors.add(1, &of),
         }
         if ended.cold {
             self.cold_starts.add(1, &of);
@@ -179,6 +202,9 @@ impl Telemetry {
         Ok(Telemetry(Arc::new(Inner {
             ratio: settings.ratio,
             spans,
+            scope: InstrumentationScope::builder("emu")
+                .with_version(env!("CARGO_PKG_VERSION"))
+                .build(),
             dropped,
             instruments,
             metrics,
@@ -188,11 +214,15 @@ impl Telemetry {
     }
 
     /// A run is over.
-    fn ended(&self, span: Option<SpanData>, function: &str, trigger: &'static str, ended: &Ended) {
+    fn count(&self, function: &Arc<str>, trigger: &'static str, ended: &Ended) {
         if let Some(instruments) = &self.0.instruments {
             instruments.record(function, trigger, ended);
         }
-        if let (Some(span), Some(to)) = (span, &self.0.spans)
+    }
+
+    /// A span is over.
+    fn keep(&self, span: SpanData) {
+        if let Some(to) = &self.0.spans
             && to.try_send(span).is_err()
         {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);

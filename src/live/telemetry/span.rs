@@ -1,145 +1,138 @@
-//! One run's span: what it came from, what it was, how it ended.
+//! A span that goes on, and one run's: what it came from, what it was, how it ended.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
+use http::Method;
 use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status};
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use serde_json::Value;
 
-use crate::engine::{Event, InMessage};
+use crate::engine::{Event, FailureKind, HttpEvent, InMessage, Scheduled};
+use crate::live::clock::rfc3339;
+use crate::live::driver::Driver;
 use crate::live::events::Summary;
+use crate::platform::effect::Work;
 use crate::platform::time::Time;
 
-use super::{Telemetry, context};
+use super::context::{self, Trace};
 
 /// Messages of a batch that a span names.
-const LINKS_MAX: usize = 128;
+pub const LINKS_MAX: usize = 128;
 
-/// A run that goes on.
-pub struct Active {
-    telemetry: Telemetry,
+/// A span that goes on. One that is dropped has been given up.
+pub struct Open {
+    driver: Driver,
     context: SpanContext,
-    function: String,
-    trigger: &'static str,
     /// `None`: nobody keeps the span, only its context goes on.
     draft: Option<Box<Draft>>,
 }
 
 /// What is known of a span at its beginning.
+pub struct Begun {
+    pub name: Cow<'static, str>,
+    pub kind: SpanKind,
+    pub attributes: Vec<KeyValue>,
+    pub links: Vec<Link>,
+}
+
 struct Draft {
+    begun: Begun,
     parent: SpanId,
     is_remote: bool,
-    links: Vec<Link>,
-    began: SystemTime,
-    name: String,
-    kind: SpanKind,
-    attributes: Vec<KeyValue>,
+    at: Time,
 }
 
-/// How it ended.
-pub struct Ended {
-    pub at: Time,
-    pub status: Option<u16>,
-    /// Kind and message.
-    pub error: Option<(String, String)>,
-    pub timed_out: bool,
-    pub cold: bool,
-    pub duration: Duration,
-    pub init: Duration,
-    pub memory_bytes: u64,
-}
+/// What goes wrong: its type, of which there are few, and what is said of it.
+pub type Fault = (Cow<'static, str>, Cow<'static, str>);
 
-impl Telemetry {
-    /// A run begins. A request shows its own context to the function from here on.
-    pub fn begin(&self, function: &str, invocation: &str, event: &mut Event, summary: &Summary, at: Time) -> Active {
-        let parent = parent(event);
-        let own = context::child(parent.as_ref(), self.0.ratio);
-        let trigger = trigger(summary);
-        let is_kept = own.is_sampled() && self.0.spans.is_some();
+impl Open {
+    /// `context` is a child of `parent`, or begins a trace.
+    pub fn new(
+        driver: &Driver,
+        context: SpanContext,
+        parent: Option<&SpanContext>,
+        begun: impl FnOnce() -> Begun,
+    ) -> Open {
+        let telemetry = driver.0.telemetry.as_ref();
+        let is_kept = context.is_sampled() && telemetry.is_some_and(|telemetry| telemetry.0.spans.is_some());
         let draft = is_kept.then(|| {
-            let (name, kind, mut attributes) = describe(function, summary);
-            attributes.push(KeyValue::new("faas.name", function.to_owned()));
-            attributes.push(KeyValue::new("faas.trigger", trigger));
-            attributes.push(KeyValue::new("faas.invocation_id", invocation.to_owned()));
             Box::new(Draft {
-                parent: parent.as_ref().map_or(SpanId::INVALID, SpanContext::span_id),
-                is_remote: parent.is_some(),
-                links: links(event),
-                began: system_time(at),
-                name,
-                kind,
-                attributes,
+                begun: begun(),
+                parent: parent.map_or(SpanId::INVALID, SpanContext::span_id),
+                is_remote: parent.is_some_and(SpanContext::is_remote),
+                at: driver.0.clock.wall(),
             })
         });
-        if let (Event::Http(http), Some(header)) = (event, context::header(&own)) {
-            http.request.headers_mut().insert(context::HEADER, header);
-        }
-        Active {
-            telemetry: self.clone(),
-            context: own,
-            function: function.to_owned(),
-            trigger,
+        Open {
+            driver: driver.clone(),
+            context,
             draft,
         }
     }
-}
 
-impl Active {
-    /// For what the run asks and sends.
-    pub fn header(&self) -> Option<HeaderValue> {
-        context::header(&self.context)
+    /// For what comes of it.
+    pub fn trace(&self) -> Trace {
+        Trace::of(&self.context)
     }
 
-    pub fn end(self, ended: &Ended) {
-        let context = self.context;
-        let span = self.draft.map(|draft| draft.end(context, ended));
-        self.telemetry.ended(span, &self.function, self.trigger, ended);
+    pub fn end(mut self, more: impl IntoIterator<Item = KeyValue>, fault: Option<Fault>) {
+        self.close(more, fault);
     }
-}
 
-impl Draft {
-    fn end(mut self, context: SpanContext, ended: &Ended) -> SpanData {
-        self.attributes.push(KeyValue::new("faas.coldstart", ended.cold));
-        if let Some(status) = ended.status {
-            self.attributes
-                .push(KeyValue::new("http.response.status_code", i64::from(status)));
-        }
-        let status = match &ended.error {
+    fn close(&mut self, more: impl IntoIterator<Item = KeyValue>, fault: Option<Fault>) {
+        let Some(draft) = self.draft.take() else { return };
+        let mut begun = draft.begun;
+        begun.attributes.extend(more);
+        let status = match fault {
             None => Status::Unset,
             Some((kind, message)) => {
-                self.attributes.push(KeyValue::new("error.type", kind.clone()));
-                Status::error(message.clone())
+                begun.attributes.push(KeyValue::new("error.type", text(kind)));
+                Status::error(message)
             }
         };
+        let Some(telemetry) = &self.driver.0.telemetry else {
+            return;
+        };
         let mut links = SpanLinks::default();
-        links.links = self.links;
-        SpanData {
-            span_context: context,
-            parent_span_id: self.parent,
-            parent_span_is_remote: self.is_remote,
-            span_kind: self.kind,
-            name: self.name.into(),
-            start_time: self.began,
-            end_time: system_time(ended.at),
-            attributes: self.attributes,
+        links.links = begun.links;
+        telemetry.keep(SpanData {
+            span_context: self.context.clone(),
+            parent_span_id: draft.parent,
+            parent_span_is_remote: draft.is_remote,
+            span_kind: begun.kind,
+            name: begun.name,
+            start_time: system_time(draft.at),
+            end_time: system_time(self.driver.0.clock.wall()),
+            attributes: begun.attributes,
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links,
             status,
-            instrumentation_scope: InstrumentationScope::builder("emu").build(),
+            instrumentation_scope: telemetry.0.scope.clone(),
+        });
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.draft.is_some() {
+            self.close([], Some(("cancelled".into(), "nobody waited for the end".into())));
         }
     }
 }
 
+fn text(text: Cow<'static, str>) -> StringValue {
+    match text {
+        Cow::Borrowed(text) => text.into(),
+        Cow::Owned(text) => text.into(),
+    }
+}
+
 /// What a run goes on with: the request's context, or that of the only message.
-fn parent(event: &Event) -> Option<SpanContext> {
+pub fn parent(event: &Event) -> Option<SpanContext> {
     match event {
-        Event::Http(http) => {
-            let header = http.request.headers().get(context::HEADER)?;
-            context::parse(header.to_str().ok()?)
-        }
+        Event::Http(http) => Trace::of_headers(http.request.headers())?.context(),
         Event::Batch(batch) => match batch.messages.as_slice() {
             [message] => of_message(message),
             _ => None,
@@ -148,29 +141,12 @@ fn parent(event: &Event) -> Option<SpanContext> {
     }
 }
 
-/// The contexts of several messages, none of which is more the parent than the others.
-fn links(event: &Event) -> Vec<Link> {
-    match event {
-        Event::Batch(batch) if batch.messages.len() > 1 => {
-            let found = batch.messages.iter().filter_map(of_message).take(LINKS_MAX);
-            found.map(Link::with_context).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// As emu sends it, or as a CloudEvent brought it.
 fn of_message(message: &InMessage) -> Option<SpanContext> {
-    let names = [context::HEADER, "ce-traceparent"];
-    let text = names
-        .iter()
-        .find_map(|name| message.attributes.get(*name))
-        .and_then(Value::as_str)?;
-    context::parse(text)
+    super::of_attributes(&message.attributes)?.context()
 }
 
 /// By the semantic conventions.
-fn trigger(summary: &Summary) -> &'static str {
+pub fn trigger(summary: &Summary) -> &'static str {
     match summary {
         Summary::Request { .. } => "http",
         Summary::Batch { .. } | Summary::Topic { .. } => "pubsub",
@@ -179,40 +155,119 @@ fn trigger(summary: &Summary) -> &'static str {
     }
 }
 
-/// Name, kind and attributes of its own, by the semantic conventions.
-fn describe(function: &str, summary: &Summary) -> (String, SpanKind, Vec<KeyValue>) {
-    match summary {
-        Summary::Request { method, path, .. } => {
+/// A run as the semantic conventions for FaaS have it, and those for HTTP and messages within.
+pub fn describe(function: &std::sync::Arc<str>, work: &Work, event: &Event, summary: &Summary) -> Begun {
+    let of = |kind, attributes| Begun {
+        name: function.to_string().into(),
+        kind,
+        attributes,
+        links: Vec::new(),
+    };
+    match (event, summary) {
+        (Event::Http(http), Summary::Request { method, path, .. }) => {
+            let (name, attributes) = request(function, http, method, path);
+            Begun {
+                name: name.into(),
+                ..of(SpanKind::Server, attributes)
+            }
+        }
+        (Event::Batch(batch), Summary::Batch { queue: from, .. } | Summary::Topic { topic: from }) => {
+            let mut attributes = messaging(Some(from), "process", "process");
+            match batch.messages.as_slice() {
+                [message] => attributes.push(KeyValue::new("messaging.message.id", message.id.clone())),
+                several => attributes.push(count(several.len())),
+            }
+            let contexts = batch.messages.iter().filter_map(of_message).take(LINKS_MAX);
+            Begun {
+                name: format!("process {from}").into(),
+                links: contexts.map(Link::with_context).collect(),
+                ..of(SpanKind::Consumer, attributes)
+            }
+        }
+        (Event::Scheduled(Scheduled { schedule, .. }), Summary::Cron { scheduled_at, .. }) => {
             let attributes = vec![
-                KeyValue::new("http.request.method", method.to_string()),
-                KeyValue::new("url.path", path.clone()),
+                KeyValue::new("faas.cron", schedule.clone()),
+                KeyValue::new("faas.time", rfc3339(*scheduled_at)),
             ];
-            (format!("{method} {function}"), SpanKind::Server, attributes)
+            of(SpanKind::Server, attributes)
         }
-        Summary::Batch { queue, messages } => {
-            let count = i64::try_from(*messages).unwrap_or(i64::MAX);
-            let attributes = messaging(queue, Some(count));
-            (format!("process {queue}"), SpanKind::Consumer, attributes)
-        }
-        Summary::Topic { topic } => (format!("process {topic}"), SpanKind::Consumer, messaging(topic, None)),
-        Summary::Cron { name, .. } => {
-            let attributes = vec![KeyValue::new("faas.cron", name.to_string())];
-            (format!("cron {name}"), SpanKind::Server, attributes)
-        }
-        Summary::Event | Summary::Unknown(_) => (format!("event {function}"), SpanKind::Consumer, Vec::new()),
+        // Somebody has sent it and gone.
+        _ if matches!(work, Work::Async { .. }) => of(SpanKind::Consumer, Vec::new()),
+        _ => of(SpanKind::Server, Vec::new()),
     }
 }
 
-fn messaging(from: &str, count: Option<i64>) -> Vec<KeyValue> {
+fn request(function: &str, http: &HttpEvent, method: &Method, path: &str) -> (String, Vec<KeyValue>) {
+    let mut attributes = Vec::with_capacity(12);
+    let known = known_method(method, &mut attributes);
+    attributes.push(KeyValue::new("url.path", path.to_owned()));
+    attributes.push(KeyValue::new("url.scheme", "http"));
+    let name = known.unwrap_or("HTTP");
+    // `$default` is no route.
+    let name = match http.route_key.split_once(' ') {
+        Some((_, route)) => {
+            attributes.push(KeyValue::new("http.route", route.to_owned()));
+            format!("{name} {route}")
+        }
+        None => format!("{name} {function}"),
+    };
+    (name, attributes)
+}
+
+/// A method under its name; one that nobody knows is told beside, as there may be any number of them.
+pub fn known_method(method: &Method, attributes: &mut Vec<KeyValue>) -> Option<&'static str> {
+    let known = [
+        "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE",
+    ];
+    let known = known.into_iter().find(|known| *known == method.as_str());
+    attributes.push(KeyValue::new("http.request.method", known.unwrap_or("_OTHER")));
+    if known.is_none() {
+        attributes.push(KeyValue::new("http.request.method_original", method.to_string()));
+    }
+    known
+}
+
+/// What messages come from or go to.
+pub fn messaging(destination: Option<&str>, name: &'static str, kind: &'static str) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("messaging.system", "emu"),
-        KeyValue::new("messaging.operation.type", "process"),
-        KeyValue::new("messaging.destination.name", from.to_owned()),
+        KeyValue::new("messaging.operation.name", name),
+        KeyValue::new("messaging.operation.type", kind),
     ];
-    attributes.extend(count.map(|count| KeyValue::new("messaging.batch.message_count", count)));
+    attributes.extend(destination.map(|name| KeyValue::new("messaging.destination.name", name.to_owned())));
     attributes
+}
+
+pub fn count(messages: usize) -> KeyValue {
+    KeyValue::new(
+        "messaging.batch.message_count",
+        i64::try_from(messages).unwrap_or(i64::MAX),
+    )
+}
+
+/// As `error.type` has it.
+pub fn kind_of(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Error => "error",
+        FailureKind::Trap => "trap",
+        FailureKind::Timeout => "timeout",
+        FailureKind::OutOfMemory => "out_of_memory",
+        FailureKind::Exit => "exit",
+        FailureKind::BadResponse => "bad_response",
+    }
+}
+
+/// A status that is an error to the one who sees it: to a server from 500 on, to a client from 400 on.
+pub fn fault_of(status: u16, from: u16) -> Option<Fault> {
+    (status >= from).then(|| (status.to_string().into(), format!("status {status}").into()))
 }
 
 fn system_time(at: Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(at.0)
+}
+
+/// A trace that begins here, or goes on.
+pub fn child(driver: &Driver, parent: Option<&SpanContext>) -> Option<SpanContext> {
+    let telemetry = driver.0.telemetry.as_ref()?;
+    Some(context::child(parent, telemetry.0.ratio))
 }
