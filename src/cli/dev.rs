@@ -76,7 +76,7 @@ pub fn run(args: &Args, global: &Global, started: Instant) -> Outcome {
     let token = global.control_token.as_deref();
     let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, random_seed())?;
     options.watch = !args.no_watch;
-    options.telemetry = settings::telemetry(&opened.loaded.project)?;
+    options.telemetry = settings::telemetry(&opened.loaded.project);
     if let Some(file) = &args.core_log {
         let log = CoreLog::create(file)
             .map_err(|error| Failure::new(format!("{} cannot be written: {error}", file.display())))?;

@@ -133,7 +133,7 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     let mut options = settings::dev(&args.run, &args.network, &args.state, token, &env, file, seed)?;
     let lines = Lines::new(args.log_format.unwrap_or_default(), global.style().verbosity);
     let log = Log::start(lines, std::io::stdout())?;
-    options.telemetry = settings::telemetry(&opened.loaded.project)?;
+    options.telemetry = settings::telemetry(&opened.loaded.project);
     options.drain = args.drain_timeout.unwrap_or(DRAIN);
     options.serving = Some(Serving {
         access: (!args.no_access_log).then(|| log.accesses()),

@@ -10,7 +10,7 @@ use clap::Args;
 use super::failure::Failure;
 use crate::live::outbound::Outside;
 use crate::live::reload::{ReadProject, Reread, Unreadable};
-use crate::live::telemetry::Settings as Telemetry;
+use crate::live::telemetry;
 use crate::live::{Durability, Options};
 use crate::platform::config::ColdStarts;
 use crate::platform::time::Time;
@@ -234,12 +234,8 @@ pub fn private(run: &RunArgs, token: Option<&str>, file: &DevSettings, seed: u64
 }
 
 /// Traces and metrics for others, as the environment asks for them.
-///
-/// # Errors
-/// When a variable of OpenTelemetry holds what emu cannot do.
-pub fn telemetry(project: &Project) -> Result<Option<Telemetry>, Failure> {
-    let remedy = "change the variable, or turn it off with OTEL_SDK_DISABLED=true";
-    Telemetry::of_env(&super::env, &project.name).map_err(|error| Failure::usage(error).remedy(remedy))
+pub fn telemetry(project: &Project) -> telemetry::Asked {
+    telemetry::Asked::of_env(&super::env, &project.name)
 }
 
 fn address(text: &str, flag: &str) -> Result<IpAddr, Failure> {

@@ -203,6 +203,7 @@ pub async fn start_on(
     };
     let keeps_bodies = project.history.bytes_max > 0 && project.history.bodies_bytes_max > 0;
     let (cron, arms) = mpsc::unbounded_channel();
+    let telemetry = start_telemetry(&options, told_by(&hub, &clock));
     let parts = Parts {
         engine: engine.clone(),
         clock: clock.clone(),
@@ -218,7 +219,7 @@ pub async fn start_on(
         cron,
         faults: options.faults.clone(),
         outside: options.outside.clone(),
-        telemetry: start_telemetry(&options)?,
+        telemetry,
         observer: options.observer,
     };
     let driver = Driver::new(parts);
@@ -323,13 +324,21 @@ pub async fn start_on(
 }
 
 /// Traces and metrics, where somebody wants them.
-fn start_telemetry(options: &Options) -> anyhow::Result<Option<Telemetry>> {
+fn start_telemetry(options: &Options, tell: store::Tell) -> Option<Telemetry> {
+    for wrong in &options.telemetry.wrong {
+        tell("warning", wrong.clone());
+    }
     // What virtual time says is nothing for those who watch the real one.
     let wanted = options
         .telemetry
+        .settings
         .as_ref()
-        .filter(|_| options.clock != ClockSetting::Manual);
-    wanted.map(Telemetry::start).transpose()
+        .filter(|_| options.clock != ClockSetting::Manual)?;
+    let tell = Arc::new(tell);
+    let on_failure = tell.clone();
+    Telemetry::start(wanted, Box::new(move |level, message| tell(level, message)))
+        .inspect_err(|error| on_failure("warning", format!("{error:#}")))
+        .ok()
 }
 
 /// In the project's root: state, and where a running emulator is found.

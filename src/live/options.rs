@@ -46,7 +46,7 @@ pub struct Options {
     /// `emu serve`: the functions' port is exact, there is no page.
     pub serving: Option<Serving>,
     /// Traces and metrics for others' tools.
-    pub telemetry: Option<telemetry::Settings>,
+    pub telemetry: telemetry::Asked,
     /// Who hears of every call of the core, and of every effect.
     pub observer: Option<Box<dyn Observer>>,
 }
@@ -73,7 +73,7 @@ impl Default for Options {
             faults: Faults::default(),
             outside: Outside::default(),
             serving: None,
-            telemetry: None,
+            telemetry: telemetry::Asked::default(),
             observer: None,
         }
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::Method;
 use warp::Filter as _;
 
-use crate::harness::{Project, request, serve};
+use crate::harness::{Emu, Project, request, serve};
+use crate::nats::Nats;
 
 const API: &str = r#"
 export default {
@@ -66,7 +67,7 @@ fn receiver() -> (String, Receiver<(String, Vec<u8>)>, tokio::runtime::Runtime) 
     (format!("http://{address}"), from, runtime)
 }
 
-/// The parts of a Protocol Buffers message that are messages, texts or bytes, with their numbers.
+/// The parts of a Protocol Buffers message that are messages, texts, bytes or small numbers, with their own numbers.
 fn parts(mut bytes: &[u8]) -> Vec<(u64, &[u8])> {
     fn number(bytes: &mut &[u8]) -> u64 {
         let mut value = 0;
@@ -84,7 +85,11 @@ fn parts(mut bytes: &[u8]) -> Vec<(u64, &[u8])> {
     while !bytes.is_empty() {
         let key = number(&mut bytes);
         match key & 7 {
-            0 => drop(number(&mut bytes)),
+            0 => {
+                let from = bytes;
+                number(&mut bytes);
+                found.push((key >> 3, &from[..from.len() - bytes.len()]));
+            }
             1 => bytes = &bytes[8..],
             2 => {
                 let length = usize::try_from(number(&mut bytes)).expect("a length");
@@ -116,8 +121,74 @@ struct Span {
     id: String,
     parent: String,
     name: String,
+    /// `server`, `client`, `producer` or `consumer`.
+    kind: &'static str,
     attributes: String,
-    has_error: bool,
+    /// Of the spans that it links to.
+    links: Vec<String>,
+    /// What is said of an error.
+    error: Option<String>,
+}
+
+impl Span {
+    fn is(&self, kind: &str, name: &str) -> bool {
+        self.kind == kind && self.name == name
+    }
+
+    /// The context of what it sends.
+    fn header(&self) -> String {
+        format!("00-{}-{}-01", self.trace, self.id)
+    }
+
+    #[track_caller]
+    fn has(&self, attributes: &[&str]) {
+        for one in attributes {
+            assert!(self.attributes.contains(one), "{one} in {}", self.attributes);
+        }
+    }
+}
+
+/// Spans in the order in which they came.
+#[derive(Debug)]
+struct Spans(Vec<Span>);
+
+impl Spans {
+    /// Reads on until all of these are there: kind and name of each.
+    fn receive(received: &Receiver<(String, Vec<u8>)>, wanted: &[(&str, &str)]) -> Spans {
+        let mut found = Spans(Vec::new());
+        found.go_on(received, wanted);
+        found
+    }
+
+    fn go_on(&mut self, received: &Receiver<(String, Vec<u8>)>, wanted: &[(&str, &str)]) {
+        let is_there = |found: &[Span], (kind, name): (&str, &str)| {
+            let wanted = wanted.iter().filter(|one| **one == (kind, name)).count();
+            found.iter().filter(|span| span.is(kind, name)).count() >= wanted
+        };
+        while !wanted.iter().all(|one| is_there(&self.0, *one)) {
+            let (path, body) = received
+                .recv_timeout(Duration::from_secs(60))
+                .unwrap_or_else(|error| panic!("{error}: {:?}", self.0));
+            if path == "/v1/traces" {
+                self.0.extend(spans(&body));
+            }
+        }
+    }
+
+    /// The only one of this kind and name.
+    #[track_caller]
+    fn one(&self, kind: &str, name: &str) -> &Span {
+        let mut found = self.0.iter().filter(|span| span.is(kind, name));
+        match (found.next(), found.next()) {
+            (Some(one), None) => one,
+            _ => panic!("one {kind} {name}: {:?}", self.0),
+        }
+    }
+
+    #[track_caller]
+    fn are_of(&self, trace: &str) {
+        assert!(self.0.iter().all(|span| span.trace == trace), "{:?}", self.0);
+    }
 }
 
 fn spans(body: &[u8]) -> Vec<Span> {
@@ -131,8 +202,18 @@ fn spans(body: &[u8]) -> Vec<Span> {
             id: hex(&first(span, 2)),
             parent: hex(&first(span, 4)),
             name: text(&first(span, 5)),
+            kind: match first(span, 6).as_slice() {
+                [2] => "server",
+                [3] => "client",
+                [4] => "producer",
+                [5] => "consumer",
+                other => panic!("kind {other:?}"),
+            },
             attributes: all(span, 9).into_iter().map(text).collect(),
-            has_error: text(&first(span, 15)).contains("no luck"),
+            links: all(span, 13).into_iter().map(|link| hex(&first(link, 2))).collect(),
+            error: all(span, 15)
+                .first()
+                .and_then(|status| (first(status, 3) == [2]).then(|| text(&first(status, 2)))),
         })
         .collect()
 }
@@ -141,45 +222,54 @@ fn spans(body: &[u8]) -> Vec<Span> {
 fn a_trace_goes_through_requests_calls_and_messages() {
     let (url, received, _runtime) = receiver();
     let emu = project().serve_in(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)], &[]);
-    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let (trace, parent) = CALLER;
     let header = format!("00-{trace}-{parent}-01");
     let url = format!("{}/api", emu.functions_url());
     let answer = request(Method::GET, &url, &[("traceparent", &header)], String::new()).text();
-    let mut found: Vec<Span> = Vec::new();
-    while found.len() < 3 {
-        let (path, body) = received.recv_timeout(Duration::from_secs(60)).expect("spans");
-        if path == "/v1/traces" {
-            found.extend(spans(&body));
-        }
-    }
-    let named = |name: &str| {
-        found
-            .iter()
-            .find(|span| span.name == name)
-            .unwrap_or_else(|| panic!("{name}: {found:?}"))
-    };
-    let (api, other, worker) = (named("GET api"), named("GET other"), named("process jobs"));
-    assert!(found.iter().all(|span| span.trace == trace), "{found:?}");
+    let wanted = [
+        ("server", "GET api"),
+        ("producer", "send jobs"),
+        ("client", "GET other"),
+        ("server", "GET other"),
+        ("consumer", "process jobs"),
+    ];
+    let found = Spans::receive(&received, &wanted);
+    let [api, send, ask, other, worker] = wanted.map(|(kind, name)| found.one(kind, name));
+    found.are_of(trace);
     assert_eq!(api.parent, parent);
-    assert_eq!(other.parent, api.id);
-    assert_eq!(worker.parent, api.id);
-    assert!(worker.has_error && !api.has_error);
-    for part in [
-        "faas.name",
-        "faas.trigger",
-        "faas.coldstart",
-        "http.response.status_code",
-    ] {
-        assert!(api.attributes.contains(part), "{part} in {}", api.attributes);
-    }
+    assert_eq!([&send.parent, &ask.parent], [&api.id, &api.id]);
+    assert_eq!(other.parent, ask.id);
+    assert_eq!(worker.parent, send.id);
+    assert_eq!(worker.links, [send.id.as_str()]);
     assert!(
-        worker.attributes.contains("messaging.destination.name"),
-        "{}",
-        worker.attributes
+        worker.error.as_ref().is_some_and(|error| error.contains("no luck")),
+        "{worker:?}"
     );
+    assert_eq!(api.error, None);
+    let http = [
+        "http.request.method",
+        "url.path",
+        "url.scheme",
+        "http.response.status_code",
+    ];
+    api.has(&http);
+    api.has(&["faas.name", "faas.trigger", "faas.coldstart", "faas.invocation_id"]);
+    ask.has(&[
+        "faas.invoked_name",
+        "faas.invoked_provider",
+        "http.response.status_code",
+    ]);
+    let message = [
+        "messaging.destination.name",
+        "messaging.operation.name",
+        "messaging.message.id",
+    ];
+    send.has(&message);
+    worker.has(&message);
+    worker.has(&["error.type"]);
     // The functions see the same.
-    assert_eq!(answer, format!("00-{trace}-{}-01 00-{trace}-{}-01", api.id, other.id));
-    emu.wait("log", |line| line["text"] == format!("00-{trace}-{}-01", api.id));
+    assert_eq!(answer, format!("{} {}", api.header(), other.header()));
+    emu.wait("log", |line| line["text"] == send.header());
     // Metrics leave at the latest with the end.
     emu.terminate();
     let metrics = received
@@ -199,6 +289,164 @@ fn a_trace_goes_through_requests_calls_and_messages() {
     assert_eq!(emu.end().code(), Some(0));
 }
 
+/// Fails, and hands its record to a topic with a queue that wraps, a queue that does not, and a function that goes on to another.
+const CHAIN: &str = r#"
+[functions.job]
+source = "functions/job.js"
+on_failure = "topic:failures"
+
+[functions.seen]
+source = "functions/last.js"
+topic = "failures"
+on_success = "function:last"
+
+[functions.last]
+source = "functions/last.js"
+
+[functions.wrapped]
+source = "functions/worker.js"
+queue = "wrapped"
+
+[functions.dead]
+source = "functions/last.js"
+queue = "dead"
+
+[topics.failures]
+queues = [{ to = "wrapped", delivery = "wrapped" }]
+
+[queues.wrapped]
+dead_letter = "dead"
+max_receives = 1
+
+[queues.dead]
+"#;
+
+const JOB: &str = "export const handler = async () => { throw new Error('no luck'); };\n";
+
+const LAST: &str = "export const handler = async () => {};\n";
+
+const CALLER: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+
+/// Runs `job` in the caller's trace and does not wait.
+fn hand_over(emu: &Emu) {
+    let header = format!("00-{}-{}-01", CALLER.0, CALLER.1);
+    let headers = [("x-emu-invocation-type", "event"), ("traceparent", header.as_str())];
+    let accepted = emu.request(Method::POST, "/job", &headers, "{}");
+    assert_eq!(accepted.status, 202, "{}", accepted.text());
+}
+
+#[test]
+fn an_event_stays_in_its_trace_through_a_restart_retries_and_destinations() {
+    let (url, received, _runtime) = receiver();
+    let project = Project::new(&[
+        ("emu.toml", CHAIN),
+        ("functions/job.js", JOB),
+        ("functions/last.js", LAST),
+        ("functions/worker.js", WORKER),
+    ]);
+    let emu = project.serve_in(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)], &[]);
+    hand_over(&emu);
+    let mut found = Spans::receive(&received, &[("producer", "invoke job"), ("consumer", "job")]);
+    // The waits between attempts are minutes: at this speed they pass after the restart.
+    let clock = ["--clock", "x600"];
+    let emu = emu.kill().serve_in(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)], &clock);
+    found.go_on(
+        &received,
+        &[
+            ("consumer", "job"),
+            ("consumer", "job"),
+            ("consumer", "job"),
+            ("consumer", "process failures"),
+            ("consumer", "last"),
+            ("consumer", "process wrapped"),
+            ("consumer", "process dead"),
+        ],
+    );
+    found.are_of(CALLER.0);
+    let sent = found.one("producer", "invoke job");
+    assert_eq!(sent.parent, CALLER.1);
+    let attempts: Vec<&Span> = found.0.iter().filter(|span| span.is("consumer", "job")).collect();
+    assert!(
+        attempts.len() == 3 && attempts.iter().all(|one| one.parent == sent.id && one.error.is_some()),
+        "{attempts:?}"
+    );
+    let record = &attempts[2].id;
+    let seen = found.one("consumer", "process failures");
+    assert_eq!(&seen.parent, record);
+    assert_eq!(found.one("consumer", "last").parent, seen.id);
+    // The message in the dead-letter queue is the one that could not be handled.
+    assert_eq!(&found.one("consumer", "process wrapped").parent, record);
+    assert_eq!(&found.one("consumer", "process dead").parent, record);
+    emu.terminate();
+    assert_eq!(emu.end().code(), Some(0));
+}
+
+#[test]
+fn a_trace_goes_over_the_bus() {
+    let nats = Nats::start();
+    let (url, received, _runtime) = receiver();
+    let manifest = r#"
+[project]
+name = "shop"
+[functions.job]
+source = "functions/last.js"
+on_success = "topic:done"
+[functions.seen]
+source = "functions/last.js"
+topic = "done"
+on_success = "function:last"
+[functions.last]
+source = "functions/last.js"
+[functions.copies]
+source = "functions/last.js"
+queue = "copies"
+[topics.done]
+queues = ["copies"]
+[queues.copies]
+"#;
+    let project = Project::new(&[("emu.toml", manifest), ("functions/last.js", LAST)]);
+    let emu = project.serve_in(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)], &["--bus", &nats.url()]);
+    hand_over(&emu);
+    let wanted = [
+        ("producer", "invoke job"),
+        ("consumer", "job"),
+        ("consumer", "process done"),
+        ("consumer", "process copies"),
+        ("consumer", "last"),
+    ];
+    let found = Spans::receive(&received, &wanted);
+    found.are_of(CALLER.0);
+    let [sent, job, seen, copies, last] = wanted.map(|(kind, name)| found.one(kind, name));
+    assert_eq!(job.parent, sent.id);
+    assert_eq!([&seen.parent, &copies.parent], [&job.id, &job.id]);
+    assert_eq!(last.parent, seen.id);
+}
+
+#[test]
+fn what_comes_in_without_a_trace_begins_one_for_all_that_follows() {
+    let (url, received, _runtime) = receiver();
+    let emu = Project::new(&[
+        (
+            "emu.toml",
+            "[functions.worker]\nsource = \"functions/worker.js\"\nqueue = \"jobs\"\n[queues.jobs]\nmax_receives = 2\n",
+        ),
+        ("functions/worker.js", WORKER),
+    ])
+    .serve_in(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)], &["--clock", "x600"]);
+    let sent = emu.control_post("/_emu/queues/jobs/messages", &serde_json::json!({"body": 1}));
+    assert!(sent.status.is_success(), "{}", sent.text());
+    let twice = [
+        ("producer", "send jobs"),
+        ("consumer", "process jobs"),
+        ("consumer", "process jobs"),
+    ];
+    let found = Spans::receive(&received, &twice);
+    let sent = found.one("producer", "send jobs");
+    assert_eq!(sent.parent, "");
+    found.are_of(&sent.trace);
+    assert!(found.0[1..].iter().all(|one| one.parent == sent.id), "{found:?}");
+}
+
 #[test]
 fn nothing_is_told_that_nobody_asked_for() {
     let emu = project().serve_with(&[]);
@@ -206,21 +454,39 @@ fn nothing_is_told_that_nobody_asked_for() {
     assert_eq!(answer, "null ");
     let run = project().spawn_with(&[]);
     drop(run);
-    let refused = project();
-    let mut command = crate::harness::emu(refused.path());
+}
+
+#[test]
+fn what_is_wrong_in_the_environment_is_told_by_name_and_emu_goes_on() {
+    let (url, _received, _runtime) = receiver();
     let envs = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization: Bearer secret"),
     ];
-    let run = command.arg("serve").envs(envs).output().expect("run emu");
-    let said = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.code() == Some(2) && said.contains("http/protobuf"), "{said}");
+    let emu = project().serve_in(&envs, &[]);
+    for told in [
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=grpc: emu speaks http/protobuf",
+        "OTEL_TRACES_SAMPLER=sometimes: emu knows",
+        "OTEL_EXPORTER_OTLP_HEADERS: ",
+    ] {
+        emu.wait("notice", |line| {
+            line["level"] == "warning" && line["message"].as_str().is_some_and(|text| text.starts_with(told))
+        });
+    }
+    assert!(!emu.transcript().contains("secret"), "{}", emu.transcript());
+    assert!(emu.get("/api").status.is_success());
 }
 
 #[test]
 fn a_receiver_that_is_away_stops_nothing() {
     let emu = project().serve_in(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")], &[]);
     assert!(emu.get("/api").status.is_success());
+    emu.wait("notice", |line| {
+        let text = line["message"].as_str().unwrap_or_default();
+        text.starts_with("traces are not taken by http://127.0.0.1:1 (OTEL_EXPORTER_OTLP_ENDPOINT)")
+    });
     emu.terminate();
     assert_eq!(emu.end().code(), Some(0));
 }

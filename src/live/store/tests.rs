@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::live::messages::Content;
+use crate::live::messages::{Content, Payload};
+use crate::live::telemetry::Trace;
 use crate::platform::effect::{Stored, StoredEvent};
 use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId};
 use crate::platform::time::Time;
@@ -213,6 +214,53 @@ async fn keys_whose_time_is_over_go() {
         .await
         .expect("read");
     assert_eq!(piece.keys.len(), 10);
+}
+
+#[tokio::test]
+async fn an_event_keeps_its_trace_and_one_of_a_store_before_has_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let event = |id| StoredEvent {
+        first: InvocationId(id),
+        function: FunctionId(0),
+        topic: None,
+        accepted_at: Time::ZERO,
+        attempt: 1,
+        at: Time::ZERO,
+        cause: None,
+    };
+    let payload = Payload {
+        json: "{}".into(),
+        trace: Trace::read("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    };
+    let (store, _) = open(folder.path());
+    let function = vec![(Kind::Function, 0, "job".to_owned())];
+    store.name(function.clone());
+    let intake = Intake::Event {
+        event: event(1),
+        payload: payload.clone(),
+    };
+    store.take_in(vec![intake]).await.expect("taken");
+    store.close().await;
+    let (store, _) = open(folder.path());
+    assert_eq!(store.payload(InvocationId(1)).await.expect("read"), Some(payload));
+    // As it was in the first version of the tables.
+    let before = "ALTER TABLE event DROP COLUMN trace; PRAGMA user_version = 1;";
+    store
+        .write(move |connection| connection.execute_batch(before))
+        .await
+        .expect("written");
+    let snapshot = folder.path().join("before.db");
+    store.close().await;
+    std::fs::copy(folder.path().join(DATABASE), &snapshot).expect("a copy");
+    let (store, _) = open(folder.path());
+    let plain = Payload {
+        json: "{}".into(),
+        trace: None,
+    };
+    assert_eq!(store.payload(InvocationId(1)).await.expect("read"), Some(plain.clone()));
+    store.load(&snapshot, function).await.expect("loaded");
+    assert_eq!(store.events(FunctionId(0)).await.expect("read"), [event(1)]);
+    assert_eq!(store.payload(InvocationId(1)).await.expect("read"), Some(plain));
 }
 
 #[tokio::test]

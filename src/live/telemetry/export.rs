@@ -19,6 +19,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::settings::Endpoint;
+use crate::live::store::Tell;
+
 /// Spans of one request.
 const BATCH_MAX: usize = 512;
 /// How long spans gather.
@@ -26,13 +29,27 @@ const GATHER: Duration = Duration::from_millis(500);
 /// How long the end waits for a receiver.
 const LAST: Duration = Duration::from_secs(3);
 
+/// What sending spans needs beside them.
+pub struct Sending {
+    pub to: Endpoint,
+    pub tell: Tell,
+    /// Spans that found no room.
+    pub dropped: Arc<AtomicU64>,
+    pub stop: CancellationToken,
+}
+
 /// Sends spans until it is stopped, and then what is left.
 pub fn spans(
     resource: Resource,
     mut from: mpsc::Receiver<SpanData>,
-    dropped: Arc<AtomicU64>,
-    stop: CancellationToken,
+    sending: Sending,
 ) -> anyhow::Result<JoinHandle<()>> {
+    let Sending {
+        to,
+        tell,
+        dropped,
+        stop,
+    } = sending;
     let mut exporter = SpanExporter::builder().with_http().build()?;
     exporter.set_resource(&resource);
     Ok(tokio::spawn(async move {
@@ -40,17 +57,28 @@ pub fn spans(
         let mut was_told = false;
         while gather(&mut from, &mut batch, &stop).await {
             match exporter.export(std::mem::take(&mut batch)).await {
-                Ok(()) => was_told = false,
+                Ok(()) if was_told => {
+                    tell("info", format!("traces are taken again by {}", to.address));
+                    was_told = false;
+                }
+                Ok(()) => {}
                 // Once for each outage.
                 Err(error) if !was_told => {
-                    tracing::error!("traces are not taken: {error}");
+                    let place = format!("{} ({})", to.address, to.variable);
+                    tell(
+                        "warning",
+                        format!("traces are not taken by {place}: {error}; spans are dropped until they are"),
+                    );
                     was_told = true;
                 }
                 Err(_) => {}
             }
             let lost = dropped.swap(0, Ordering::Relaxed);
             if lost > 0 {
-                tracing::warn!("{lost} spans were dropped: the receiver is too slow");
+                tell(
+                    "warning",
+                    format!("{lost} spans were dropped: {} is too slow", to.address),
+                );
             }
         }
         let _ = exporter.shutdown();

@@ -2,13 +2,14 @@
 //! nothing; on, a run makes one span and hands it to a task that sends; one that is not kept is a context only.
 //!
 //! W3C trace context comes in with requests and messages, and goes out with what functions ask and send: `context` reads and writes it,
-//! `span` is a span, `run` where runs meet theirs, `sent` what goes to queues, topics and functions, `export` sends. A message carries
+//! `settings` is what the environment asks for, `span` is a span, `run` where runs meet theirs, `sent` what goes to queues, topics and functions, `export` sends. A message carries
 //! its context as an attribute, an event beside its payload (`Payload::trace`), through stores and the bus.
 
 mod context;
 mod export;
 mod run;
 mod sent;
+mod settings;
 mod span;
 
 use std::sync::Arc;
@@ -25,69 +26,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::live::store::Tell;
+
 pub use context::Trace;
 pub use run::Active;
 pub use sent::{attributes, carry, of_attributes};
+pub use settings::{Asked, Settings};
 pub use span::Open;
 
 /// Spans on their way out; beyond it they are counted, not kept.
 const SPANS_MAX: usize = 8_192;
-
-/// As the environment says it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    pub service: String,
-    /// Share of traces that begin here and are kept; of those that began elsewhere their flag decides.
-    pub ratio: f64,
-    pub has_traces: bool,
-    pub has_metrics: bool,
-}
-
-impl Settings {
-    /// By the variables of OpenTelemetry's own specification; `None`: nobody asked for it. Endpoints, headers and timeouts
-    /// are read by the exporter.
-    ///
-    /// # Errors
-    /// When a variable holds what it cannot.
-    pub fn of_env(env: &dyn Fn(&str) -> Option<String>, project: &str) -> Result<Option<Settings>, String> {
-        let env = |name: &str| env(name).filter(|text| !text.is_empty());
-        let is_there = |signal: &str| {
-            let own = env(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
-            own.or_else(|| env("OTEL_EXPORTER_OTLP_ENDPOINT")).is_some()
-                && env(&format!("OTEL_{signal}_EXPORTER")).is_none_or(|exporter| exporter == "otlp")
-        };
-        let (has_traces, has_metrics) = (is_there("TRACES"), is_there("METRICS"));
-        let is_off = env("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        if is_off || !(has_traces || has_metrics) {
-            return Ok(None);
-        }
-        if let Some(protocol) = env("OTEL_EXPORTER_OTLP_PROTOCOL").filter(|protocol| protocol != "http/protobuf") {
-            return Err(format!(
-                "OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: emu speaks http/protobuf, on port 4318 of a collector"
-            ));
-        }
-        let ratio = match env("OTEL_TRACES_SAMPLER").as_deref() {
-            None | Some("always_on" | "parentbased_always_on") => 1.0,
-            Some("always_off" | "parentbased_always_off") => 0.0,
-            Some("traceidratio" | "parentbased_traceidratio") => {
-                let share = env("OTEL_TRACES_SAMPLER_ARG").map_or(Ok(1.0), |text| text.parse::<f64>());
-                let share = share.ok().filter(|share| (0.0..=1.0).contains(share));
-                share.ok_or("OTEL_TRACES_SAMPLER_ARG is no share between 0 and 1")?
-            }
-            Some(other) => {
-                return Err(format!(
-                    "OTEL_TRACES_SAMPLER={other}: emu knows always_on, always_off, traceidratio and these with parentbased_"
-                ));
-            }
-        };
-        Ok(Some(Settings {
-            service: env("OTEL_SERVICE_NAME").unwrap_or_else(|| project.to_owned()),
-            ratio,
-            has_traces,
-            has_metrics,
-        }))
-    }
-}
 
 /// Traces and metrics of an emulator. Clones share everything.
 #[derive(Clone)]
@@ -166,35 +114,49 @@ impl Instruments {
     }
 }
 
+/// Drawn by lot: a process's number may be another's on another machine, or after a restart.
+fn instance() -> String {
+    let mut bytes = [0u8; 16];
+    // Without the system's randomness there is the process's number, which is told beside.
+    let _ = getrandom::fill(&mut bytes);
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}
+
 impl Telemetry {
     /// Begins to send, on the runtime that this is called on.
     ///
     /// # Errors
     /// When an endpoint is no address.
-    pub fn start(settings: &Settings) -> anyhow::Result<Telemetry> {
+    pub fn start(settings: &Settings, tell: Tell) -> anyhow::Result<Telemetry> {
         // Another part of the program may have chosen one before.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let resource = Resource::builder()
             .with_service_name(settings.service.clone())
             .with_attributes([
-                KeyValue::new("service.instance.id", std::process::id().to_string()),
+                KeyValue::new("service.instance.id", instance()),
+                KeyValue::new("process.pid", i64::from(std::process::id())),
                 KeyValue::new("emu.version", env!("CARGO_PKG_VERSION")),
             ])
             .build();
         let dropped = Arc::new(AtomicU64::new(0));
         let stop = CancellationToken::new();
-        let (spans, sender) = match settings.has_traces {
-            true => {
+        let (spans, sender) = match &settings.traces {
+            Some(to) => {
+                let sending = export::Sending {
+                    to: to.clone(),
+                    tell,
+                    dropped: dropped.clone(),
+                    stop: stop.clone(),
+                };
                 let (to, from) = mpsc::channel(SPANS_MAX);
-                let sender = export::spans(resource.clone(), from, dropped.clone(), stop.clone())
-                    .context("traces cannot be sent")?;
+                let sender = export::spans(resource.clone(), from, sending).context("traces cannot be sent")?;
                 (Some(to), Some(sender))
             }
-            false => (None, None),
+            None => (None, None),
         };
-        let metrics = match settings.has_metrics {
-            true => Some(export::metrics(resource).context("metrics cannot be sent")?),
-            false => None,
+        let metrics = match settings.metrics {
+            Some(_) => Some(export::metrics(resource).context("metrics cannot be sent")?),
+            None => None,
         };
         let instruments = metrics
             .as_ref()
@@ -245,38 +207,5 @@ impl Telemetry {
             // It waits for the thread that sends; a receiver that is away is told of by the log.
             let _ = tokio::task::spawn_blocking(move || metrics.shutdown()).await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_turns_it_on() {
-        let settings = |vars: &[(&str, &str)]| {
-            let env = |name: &str| {
-                vars.iter()
-                    .find(|(n, _)| *n == name)
-                    .map(|(_, value)| (*value).to_owned())
-            };
-            Settings::of_env(&env, "shop")
-        };
-        let on = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
-        assert_eq!(settings(&[]), Ok(None));
-        assert_eq!(settings(&[on, ("OTEL_SDK_DISABLED", "true")]), Ok(None));
-        let found = settings(&[on, ("OTEL_METRICS_EXPORTER", "none")])
-            .expect("valid")
-            .expect("on");
-        assert_eq!((found.service.as_str(), found.ratio), ("shop", 1.0));
-        assert!(found.has_traces && !found.has_metrics);
-        let half = [
-            on,
-            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
-            ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
-        ];
-        assert_eq!(settings(&half).expect("valid").expect("on").ratio, 0.5);
-        assert!(settings(&[on, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).is_err());
-        assert!(settings(&[on, ("OTEL_TRACES_SAMPLER", "jaeger_remote")]).is_err());
     }
 }
