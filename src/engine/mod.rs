@@ -132,6 +132,9 @@ pub enum Stream {
     Error,
 }
 
+/// Told how a request ended: its status, or the kind of error and what it says. Dropped: nobody waited any more.
+pub type Left = Box<dyn FnOnce(Result<http::StatusCode, (&'static str, String)>) + Send>;
+
 /// What a guest may reach outside its sandbox besides outbound HTTP: the project's own queues, topics, key-value
 /// stores and functions.
 /// `name` is the target's name in the manifest; the engine has resolved the binding.
@@ -166,8 +169,9 @@ pub trait Host: Send + Sync {
         response
     }
 
-    /// The W3C trace context that requests to the outside carry, unless the guest gave them one.
-    fn traceparent(&self) -> Option<http::HeaderValue> {
+    /// A request leaves for the outside. Who watches may give it a trace context, and is told how it ended.
+    fn leaving(&self, request: &mut http::Request<Body>, host: &str, port: u16) -> Option<Left> {
+        let _ = (request, host, port);
         None
     }
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use http::HeaderValue;
 use http_body_util::BodyExt;
 
 use crate::engine::pace::Pace;
 use crate::engine::{
     Body, Event, Host, HostError, HttpEvent, KeyValue, KvList, KvPage, KvPut, KvValue, OutMessage, Reply,
 };
-use crate::engine::{OutsideAnswer, OutsideRoute};
+use crate::engine::{Left, OutsideAnswer, OutsideRoute};
 use crate::platform::ids::InvocationId;
 
 use super::driver::Driver;
@@ -127,8 +126,8 @@ impl Host for Bindings {
         })
     }
 
-    fn traceparent(&self) -> Option<HeaderValue> {
-        self.trace.as_ref()?.header()
+    fn leaving(&self, request: &mut http::Request<Body>, host: &str, port: u16) -> Option<Left> {
+        self.driver.leaving(request, (host, port), self.trace.as_ref())
     }
 
     fn outside(&self, method: &http::Method, url: &str, host: &str, port: u16) -> OutsideRoute {

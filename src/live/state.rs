@@ -28,6 +28,16 @@ pub struct Origin {
     pub trace: Option<Trace>,
 }
 
+impl Origin {
+    /// A request from outside.
+    pub fn outside(headers: &http::HeaderMap) -> Origin {
+        Origin {
+            cause: None,
+            trace: Trace::of_headers(headers),
+        }
+    }
+}
+
 /// One message on its way in.
 struct Coming {
     id: MessageId,

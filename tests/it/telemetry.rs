@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use warp::Filter as _;
@@ -165,9 +165,10 @@ impl Spans {
             let wanted = wanted.iter().filter(|one| **one == (kind, name)).count();
             found.iter().filter(|span| span.is(kind, name)).count() >= wanted
         };
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !wanted.iter().all(|one| is_there(&self.0, *one)) {
             let (path, body) = received
-                .recv_timeout(Duration::from_secs(60))
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
                 .unwrap_or_else(|error| panic!("{error}: {:?}", self.0));
             if path == "/v1/traces" {
                 self.0.extend(spans(&body));
@@ -227,7 +228,7 @@ fn a_trace_goes_through_requests_calls_and_messages() {
     let url = format!("{}/api", emu.functions_url());
     let answer = request(Method::GET, &url, &[("traceparent", &header)], String::new()).text();
     let wanted = [
-        ("server", "GET api"),
+        ("server", "GET /api"),
         ("producer", "send jobs"),
         ("client", "GET other"),
         ("server", "GET other"),
@@ -423,6 +424,34 @@ queues = ["copies"]
 }
 
 #[test]
+fn a_request_to_the_outside_is_a_span_that_goes_on_there() {
+    let (url, received, _runtime) = receiver();
+    let seen = warp::header::optional::<String>("traceparent")
+        .map(|trace: Option<String>| warp::reply::with_status(trace.unwrap_or_default(), http::StatusCode::NOT_FOUND));
+    let (outside, _other) = serve(seen.boxed());
+    let api = format!(
+        "export default {{ async fetch() {{ return new Response(await (await fetch('http://{outside}/stock?key=secret')).text()); }} }};\n"
+    );
+    let manifest = format!("[functions.api]\nsource = \"functions/api.js\"\nallow_hosts = [\"{outside}\"]\n");
+    let emu = Project::new(&[("emu.toml", &manifest), ("functions/api.js", &api)])
+        .serve_in(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)], &[]);
+    let answer = emu.get("/api").text();
+    let found = Spans::receive(&received, &[("client", "GET"), ("server", "GET /api")]);
+    let (asked, api) = (found.one("client", "GET"), found.one("server", "GET /api"));
+    assert_eq!(asked.parent, api.id);
+    assert_eq!(answer, asked.header());
+    asked.has(&[
+        "server.address",
+        "server.port",
+        "url.full",
+        "http.response.status_code",
+        "error.type",
+    ]);
+    assert!(!asked.attributes.contains("secret"), "{}", asked.attributes);
+    assert_eq!(asked.error.as_deref(), Some("status 404"));
+}
+
+#[test]
 fn what_comes_in_without_a_trace_begins_one_for_all_that_follows() {
     let (url, received, _runtime) = receiver();
     let emu = Project::new(&[
@@ -444,7 +473,8 @@ fn what_comes_in_without_a_trace_begins_one_for_all_that_follows() {
     let sent = found.one("producer", "send jobs");
     assert_eq!(sent.parent, "");
     found.are_of(&sent.trace);
-    assert!(found.0[1..].iter().all(|one| one.parent == sent.id), "{found:?}");
+    let mut received = found.0.iter().filter(|span| span.kind == "consumer");
+    assert!(received.all(|one| one.parent == sent.id), "{found:?}");
 }
 
 #[test]

@@ -88,6 +88,20 @@ pub enum OutboundError {
 }
 
 impl OutboundError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::Request(_) => "invalid_request",
+            Self::Lookup { .. } => "lookup",
+            Self::Connect { .. } => "connect",
+            Self::ConnectTimeout { .. } => "timeout",
+            Self::Tls { .. } => "tls",
+            Self::Protocol { .. } => "protocol",
+            Self::Limit => "limit",
+            Self::Internal(_) => "internal",
+        }
+    }
+
     /// The nearest error of `wasi:http`; its free text where no code says what to do about it.
     pub(super) fn into_wasi(self) -> wasmtime_wasi_http::Error {
         use wasmtime_wasi_http::Error;
@@ -125,9 +139,7 @@ pub(super) async fn send_within(
     let response = match internal::Target::parse(&destination.host) {
         Some(target) => internal::send(&run, target, request).await?,
         None => {
-            if let Some(trace) = run.host.traceparent() {
-                request.headers_mut().entry("traceparent").or_insert(trace);
-            }
+            let left = run.host.leaving(&mut request, &destination.host, destination.port);
             let connect_timeout = connect_timeout.unwrap_or(CONNECT_TIMEOUT);
             let sent = match run.clock.pace() {
                 Some(pace) => {
@@ -140,6 +152,12 @@ pub(super) async fn send_within(
                 }
                 None => outside(&run, &destination, request, connect_timeout).await,
             };
+            if let Some(left) = left {
+                left(match &sent {
+                    Ok(response) => Ok(response.status()),
+                    Err(error) => Err((error.kind(), error.to_string())),
+                });
+            }
             if let Err(error @ OutboundError::Denied(_)) = &sent {
                 run.log.line(Stream::Warn, &error.to_string());
             }

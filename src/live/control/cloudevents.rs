@@ -10,7 +10,6 @@ use crate::engine::cloudevents::{self, CloudEvent, Fault};
 use crate::live::Server;
 use crate::live::bindings::nearest;
 use crate::live::state::Origin;
-use crate::live::telemetry::Trace;
 
 use super::handlers::{entry, host_failure};
 use super::{Answer, ApiFailure, Reply, failure_reply, json as json_reply};
@@ -83,10 +82,7 @@ pub async fn to(server: &Server, target: Target, headers: &HeaderMap, body: &Byt
 async fn deliver(server: &Server, target: Target, headers: &HeaderMap, body: &Bytes) -> Answer<Vec<String>> {
     let driver = &server.driver;
     let events = cloudevents::read(headers, body).map_err(bad_event)?;
-    let origin = Origin {
-        cause: None,
-        trace: Trace::of_headers(headers),
-    };
+    let origin = Origin::outside(headers);
     let messages = |events: Vec<CloudEvent>| events.into_iter().map(CloudEvent::into_message).collect();
     let ids = match target {
         Target::Topic(topic) => driver.publish(&topic, messages(events), origin).await,

@@ -39,7 +39,6 @@ use super::Server;
 use super::api::REQUEST_BYTES_MAX;
 use super::listen::PeerService;
 use super::state::Origin;
-use super::telemetry::Trace;
 use guard::{Asked, Guard};
 
 type Reply = warp::reply::Response;
@@ -262,13 +261,7 @@ fn routes(server: Server) -> BoxedFilter<(Reply,)> {
                 let name = decode(&name);
                 match cloudevents::target(&what, &name, &action, &headers) {
                     Some(target) => cloudevents::to(&server, target, &headers, &body).await,
-                    None => {
-                        let origin = Origin {
-                            cause: None,
-                            trace: Trace::of_headers(&headers),
-                        };
-                        handlers::act(&server, (&what, &name, &action), body, origin).await
-                    }
+                    None => handlers::act(&server, (&what, &name, &action), body, Origin::outside(&headers)).await,
                 }
             },
         );

@@ -1,5 +1,6 @@
 //! W3C trace context: `00-TRACE-SPAN-FLAGS`, in the header of a request, in an attribute of a message and beside an event.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
@@ -24,8 +25,11 @@ impl Trace {
     }
 
     pub fn of(context: &SpanContext) -> Trace {
-        let flags = u8::from(context.is_sampled());
-        Trace(format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id()).into())
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        hex(&context.trace_id().to_bytes(), &mut text[3..35]);
+        hex(&context.span_id().to_bytes(), &mut text[36..52]);
+        hex(&[u8::from(context.is_sampled())], &mut text[53..]);
+        Trace(std::str::from_utf8(&text).unwrap_or_default().into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -39,6 +43,15 @@ impl Trace {
 
     pub(super) fn context(&self) -> Option<SpanContext> {
         parse(&self.0)
+    }
+}
+
+/// Each run writes one: formatting it would cost as much as all else of its span.
+fn hex(bytes: &[u8], to: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(to.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
@@ -60,11 +73,39 @@ pub fn parse(text: &str) -> Option<SpanContext> {
     context.is_valid().then_some(context)
 }
 
+/// Of a trace and a span.
+const ID_BYTES: usize = 24;
+
+/// Ids that are drawn at once: asking the system for each takes longer than all else that a context needs.
+struct Drawn {
+    bytes: [u8; 64 * ID_BYTES],
+    used: usize,
+    is_random: bool,
+}
+
+thread_local! {
+    static DRAWN: RefCell<Drawn> = const {
+        RefCell::new(Drawn { bytes: [0; 64 * ID_BYTES], used: 64 * ID_BYTES, is_random: false })
+    };
+}
+
+/// The next ids, and whether they are random: without the system's randomness they would repeat; the spans of such a machine are left out.
+fn ids() -> ([u8; ID_BYTES], bool) {
+    DRAWN.with_borrow_mut(|drawn| {
+        if drawn.used == drawn.bytes.len() {
+            drawn.is_random = getrandom::fill(&mut drawn.bytes).is_ok();
+            drawn.used = 0;
+        }
+        let mut ids = [0; ID_BYTES];
+        ids.copy_from_slice(&drawn.bytes[drawn.used..drawn.used + ID_BYTES]);
+        drawn.used += ID_BYTES;
+        (ids, drawn.is_random)
+    })
+}
+
 /// A span within a trace; without one it begins its own, which is kept with this probability.
 pub fn child(parent: Option<&SpanContext>, ratio: f64) -> SpanContext {
-    let mut bytes = [0u8; 24];
-    // Without the system's randomness ids would repeat; the spans of such a machine are left out.
-    let is_random = getrandom::fill(&mut bytes).is_ok();
+    let (bytes, is_random) = ids();
     let mut span = [0u8; 8];
     span.copy_from_slice(&bytes[16..]);
     let (trace, flags) = match parent {
@@ -113,6 +154,13 @@ mod tests {
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_two_spans_have_one_id() {
+        let drawn: std::collections::BTreeSet<_> = (0..1_000).map(|_| child(None, 1.0).span_id().to_bytes()).collect();
+        assert_eq!(drawn.len(), 1_000);
+        assert!(!drawn.contains(&[0; 8]));
     }
 
     #[test]

@@ -18,13 +18,14 @@ use super::span::{self, Open};
 /// A run that somebody watches.
 pub struct Active {
     open: Open,
+    trace: Trace,
     trigger: &'static str,
 }
 
 impl Active {
     /// For what the run asks and sends.
     pub fn trace(&self) -> Trace {
-        self.open.trace()
+        self.trace.clone()
     }
 }
 
@@ -60,10 +61,13 @@ impl Driver {
             begun.attributes.push(KeyValue::new("emu.attempt", i64::from(attempt)));
             begun
         });
-        if let (Event::Http(http), Some(header)) = (event, open.trace().header()) {
+        let trace = open.trace();
+        if let Event::Http(http) = event
+            && let Some(header) = trace.header()
+        {
             http.request.headers_mut().insert(HEADER, header);
         }
-        Some(Active { open, trigger })
+        Some(Active { open, trace, trigger })
     }
 
     /// Tells how long a run took and how it ended, to those who watch.
@@ -79,7 +83,7 @@ impl Driver {
         if let Some(durations) = self.0.durations.get() {
             durations.observe(name, completion.duration.to_std().as_secs_f64());
         }
-        let (Some(Active { open, trigger }), Some(telemetry)) = (span, &self.0.telemetry) else {
+        let (Some(Active { open, trigger, .. }), Some(telemetry)) = (span, &self.0.telemetry) else {
             return;
         };
         let (status, failure) = ended;

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Link, SpanKind};
 use serde_json::Value;
 
-use crate::engine::{Body, HostError, OutMessage};
+use crate::engine::{Body, HostError, Left, OutMessage};
 use crate::live::driver::Driver;
 use crate::live::state::Origin;
 use crate::platform::ids::{FunctionId, InvocationId};
@@ -138,6 +138,49 @@ impl Driver {
         let status = status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
         asking.end(status, fault);
     }
+}
+
+impl Driver {
+    /// A function asks somebody outside. `None`: nobody watches, or it has a trace of its own.
+    pub fn leaving(&self, request: &mut Request<Body>, to: (&str, u16), trace: Option<&Trace>) -> Option<Left> {
+        if request.headers().contains_key(HEADER) {
+            return None;
+        }
+        let parent = trace?.context();
+        let own = span::child(self, parent.as_ref())?;
+        let open = Open::new(self, own, parent.as_ref(), || {
+            let (host, port) = to;
+            let mut attributes = vec![
+                KeyValue::new("server.address", host.to_owned()),
+                KeyValue::new("server.port", i64::from(port)),
+                KeyValue::new("url.full", plain(request.uri(), to)),
+            ];
+            Begun {
+                name: span::known_method(request.method(), &mut attributes)
+                    .unwrap_or("HTTP")
+                    .into(),
+                kind: SpanKind::Client,
+                attributes,
+                links: Vec::new(),
+            }
+        });
+        carry(Some(&open.trace()), request.headers_mut());
+        Some(Box::new(move |answer| {
+            let status = answer.as_ref().ok().map(http::StatusCode::as_u16);
+            let fault = match answer {
+                Ok(status) => span::fault_of(status.as_u16(), 400),
+                Err((kind, message)) => Some((kind.into(), message.into())),
+            };
+            let status = status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
+            open.end(status, fault);
+        }))
+    }
+}
+
+/// An address without what may be secret in it: user, password and query.
+fn plain(uri: &Uri, (host, port): (&str, u16)) -> String {
+    let scheme = uri.scheme_str().unwrap_or("http");
+    format!("{scheme}://{host}:{port}{}", uri.path())
 }
 
 fn fault<T>(result: &Result<T, HostError>) -> Option<Fault> {
