@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,13 +15,15 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::settings::Endpoint;
 use crate::live::store::Tell;
 
+/// Spans on their way out; beyond it they are counted, not kept.
+const SPANS_MAX: usize = 8_192;
 /// Spans of one request.
 const BATCH_MAX: usize = 512;
 /// How long spans gather.
@@ -29,83 +31,105 @@ const GATHER: Duration = Duration::from_millis(500);
 /// How long the end waits for a receiver.
 const LAST: Duration = Duration::from_secs(3);
 
-/// What sending spans needs beside them.
-pub struct Sending {
-    pub to: Endpoint,
-    pub tell: Tell,
+/// Spans on their way out: a run puts its own in, and wakes the one who sends only with the first and the last of a request.
+#[derive(Default)]
+pub struct Outbox {
+    spans: Mutex<Vec<SpanData>>,
+    /// The first is there, or those of a request.
+    filled: Notify,
     /// Spans that found no room.
-    pub dropped: Arc<AtomicU64>,
-    pub stop: CancellationToken,
+    dropped: AtomicU64,
+}
+
+impl Outbox {
+    pub fn put(&self, span: SpanData) {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        if spans.len() >= SPANS_MAX {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        spans.push(span);
+        let many = spans.len();
+        drop(spans);
+        if many == 1 || many == BATCH_MAX {
+            self.filled.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<SpanData> {
+        std::mem::take(&mut *self.spans.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn len(&self) -> usize {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Waits for the first span, and then a little for more: a request for each would cost more than the span.
+    async fn gather(&self) {
+        while self.len() == 0 {
+            self.filled.notified().await;
+        }
+        let until = tokio::time::Instant::now() + GATHER;
+        while self.len() < BATCH_MAX {
+            tokio::select! {
+                () = self.filled.notified() => {}
+                () = tokio::time::sleep_until(until) => return,
+            }
+        }
+    }
 }
 
 /// Sends spans until it is stopped, and then what is left.
+///
+/// # Errors
+/// When the exporter cannot be made.
 pub fn spans(
     resource: Resource,
-    mut from: mpsc::Receiver<SpanData>,
-    sending: Sending,
+    outbox: Arc<Outbox>,
+    to: Endpoint,
+    tell: Tell,
+    stop: CancellationToken,
 ) -> anyhow::Result<JoinHandle<()>> {
-    let Sending {
-        to,
-        tell,
-        dropped,
-        stop,
-    } = sending;
     let mut exporter = SpanExporter::builder().with_http().build()?;
     exporter.set_resource(&resource);
     Ok(tokio::spawn(async move {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut was_told = false;
-        while gather(&mut from, &mut batch, &stop).await {
-            match exporter.export(std::mem::take(&mut batch)).await {
-                Ok(()) if was_told => {
-                    tell("info", format!("traces are taken again by {}", to.address));
-                    was_told = false;
-                }
-                Ok(()) => {}
-                // Once for each outage.
-                Err(error) if !was_told => {
-                    let place = format!("{} ({})", to.address, to.variable);
-                    tell(
-                        "warning",
-                        format!("traces are not taken by {place}: {error}; spans are dropped until they are"),
-                    );
-                    was_told = true;
-                }
-                Err(_) => {}
+        loop {
+            let stopped = stop.run_until_cancelled(outbox.gather()).await.is_none();
+            let mut spans = outbox.take().into_iter().peekable();
+            while spans.peek().is_some() {
+                let batch = spans.by_ref().take(BATCH_MAX).collect();
+                was_told = told(exporter.export(batch).await, was_told, &to, &tell);
             }
-            let lost = dropped.swap(0, Ordering::Relaxed);
+            let lost = outbox.dropped.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 tell(
                     "warning",
                     format!("{lost} spans were dropped: {} is too slow", to.address),
                 );
             }
+            if stopped {
+                break;
+            }
         }
         let _ = exporter.shutdown();
     }))
 }
 
-/// Waits for the first span, and then a little for more: a request for each would cost more than the span. False at the end.
-async fn gather(from: &mut mpsc::Receiver<SpanData>, batch: &mut Vec<SpanData>, stop: &CancellationToken) -> bool {
-    let mut until = None;
-    loop {
-        let rest = async {
-            match until {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
-        let room = BATCH_MAX - batch.len();
-        tokio::select! {
-            biased;
-            came = from.recv_many(batch, room) => {
-                if came == 0 || batch.len() == BATCH_MAX {
-                    return !batch.is_empty();
-                }
-                until.get_or_insert_with(|| tokio::time::Instant::now() + GATHER);
-            }
-            () = stop.cancelled(), if !from.is_closed() => from.close(),
-            () = rest => return true,
+/// Says of an outage when it begins and when it is over; whether it goes on.
+fn told(sent: OTelSdkResult, was_told: bool, to: &Endpoint, tell: &Tell) -> bool {
+    match (sent, was_told) {
+        (Ok(()), false) => false,
+        (Ok(()), true) => {
+            tell("info", format!("traces are taken again by {}", to.address));
+            false
+        }
+        (Err(_), true) => true,
+        (Err(error), false) => {
+            let place = format!("{} ({})", to.address, to.variable);
+            let rest = "spans are dropped until they are";
+            tell("warning", format!("traces are not taken by {place}: {error}; {rest}"));
+            true
         }
     }
 }
@@ -175,5 +199,51 @@ impl Future for Entered<'_> {
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
         self.work.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use futures::FutureExt as _;
+    use opentelemetry::InstrumentationScope;
+    use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+    use super::*;
+
+    fn span() -> SpanData {
+        SpanData {
+            span_context: SpanContext::NONE,
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Server,
+            name: "one".into(),
+            start_time: SystemTime::UNIX_EPOCH,
+            end_time: SystemTime::UNIX_EPOCH,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn those_of_a_request_leave_at_once_and_what_finds_no_room_is_counted() {
+        let outbox = Outbox::default();
+        assert!(outbox.gather().now_or_never().is_none());
+        outbox.put(span());
+        assert!(outbox.gather().now_or_never().is_none(), "more may come");
+        for _ in 0..SPANS_MAX {
+            outbox.put(span());
+        }
+        assert!(outbox.gather().now_or_never().is_some());
+        assert_eq!(outbox.take().len(), SPANS_MAX);
+        assert_eq!(outbox.dropped.load(Ordering::Relaxed), 1);
+        outbox.put(span());
+        assert_eq!(outbox.take().len(), 1);
     }
 }

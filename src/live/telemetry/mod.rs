@@ -13,7 +13,6 @@ mod settings;
 mod span;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,20 +21,17 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SpanData;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::store::Tell;
 
 pub use context::Trace;
+use export::Outbox;
 pub use run::Active;
 pub use sent::{attributes, carry, of_attributes};
 pub use settings::{Asked, Settings};
 pub use span::Open;
-
-/// Spans on their way out; beyond it they are counted, not kept.
-const SPANS_MAX: usize = 8_192;
 
 /// Traces and metrics of an emulator. Clones share everything.
 #[derive(Clone)]
@@ -43,9 +39,8 @@ pub struct Telemetry(Arc<Inner>);
 
 struct Inner {
     ratio: f64,
-    spans: Option<mpsc::Sender<SpanData>>,
+    spans: Option<Arc<Outbox>>,
     scope: InstrumentationScope,
-    dropped: Arc<AtomicU64>,
     instruments: Option<Instruments>,
     metrics: Option<SdkMeterProvider>,
     sender: std::sync::Mutex<Option<JoinHandle<()>>>,
@@ -138,19 +133,13 @@ impl Telemetry {
                 KeyValue::new("emu.version", env!("CARGO_PKG_VERSION")),
             ])
             .build();
-        let dropped = Arc::new(AtomicU64::new(0));
         let stop = CancellationToken::new();
         let (spans, sender) = match &settings.traces {
             Some(to) => {
-                let sending = export::Sending {
-                    to: to.clone(),
-                    tell,
-                    dropped: dropped.clone(),
-                    stop: stop.clone(),
-                };
-                let (to, from) = mpsc::channel(SPANS_MAX);
-                let sender = export::spans(resource.clone(), from, sending).context("traces cannot be sent")?;
-                (Some(to), Some(sender))
+                let outbox = Arc::new(Outbox::default());
+                let sender = export::spans(resource.clone(), outbox.clone(), to.clone(), tell, stop.clone())
+                    .context("traces cannot be sent")?;
+                (Some(outbox), Some(sender))
             }
             None => (None, None),
         };
@@ -167,7 +156,6 @@ impl Telemetry {
             scope: InstrumentationScope::builder("emu")
                 .with_version(env!("CARGO_PKG_VERSION"))
                 .build(),
-            dropped,
             instruments,
             metrics,
             sender: std::sync::Mutex::new(sender),
@@ -184,10 +172,8 @@ impl Telemetry {
 
     /// A span is over.
     fn keep(&self, span: SpanData) {
-        if let Some(to) = &self.0.spans
-            && to.try_send(span).is_err()
-        {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+        if let Some(outbox) = &self.0.spans {
+            outbox.put(span);
         }
     }
 
