@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::engine::{Failure, FailureKind, Reply};
 use crate::platform::config::Destination;
 use crate::platform::effect::{Condition, StoreChange};
-use crate::platform::ids::{InvocationId, QueueId};
+use crate::platform::ids::{InvocationId, MessageId, QueueId};
 use crate::platform::input::Input;
 use crate::platform::time::Time;
 
@@ -162,18 +162,7 @@ impl Driver {
             taken_max,
             first: self.0.ids.invocation(first),
         };
-        let (payload, trace) = match message {
-            None => {
-                let event = core.messages.event(first);
-                let payload = event.and_then(|event| serde_json::from_str(&event.json).ok());
-                (payload, event.and_then(|event| event.trace.clone()))
-            }
-            Some(message) => {
-                let content = core.messages.get(message);
-                let payload = content.map(|content| content.json_or_text());
-                (payload, content.and_then(|content| content.trace()))
-            }
-        };
+        let (payload, trace) = event(core, first, message);
         if let (None, None, Destination::Queue(queue)) = (&payload, message, to) {
             return self.send_stored_record(core, now, (first, last), ended, queue);
         }
@@ -231,6 +220,22 @@ impl Driver {
     }
 }
 
+/// What led to a record, as far as it is in memory, and the trace that it came in.
+fn event(core: &Core, first: InvocationId, message: Option<MessageId>) -> (Option<Value>, Option<Trace>) {
+    match message {
+        None => {
+            let event = core.messages.event(first);
+            let payload = event.and_then(|event| serde_json::from_str(&event.json).ok());
+            (payload, event.and_then(|event| event.trace.clone()))
+        }
+        Some(message) => {
+            let content = core.messages.get(message);
+            let payload = content.map(|content| content.json_or_text());
+            (payload, content.and_then(|content| content.trace()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_record_that_nobody_takes_names_its_event() {
-        let answer = Response::of(Some(&Reply::Json(json!({"done": 1}))), None);
+        let answer = Response::of(Some(&Reply::Json(json!({"done": 1}))), None, None);
         let ended = Ended {
             taken_max: Some(900),
             ..ended(Some(answer), 900)
