@@ -282,7 +282,7 @@ impl Inner {
         };
         let body = match (&claim.content, &claim.payload) {
             (Some(content), _) => content.body.clone(),
-            (None, payload) => Bytes::copy_from_slice(payload.as_ref()?.as_bytes()),
+            (None, payload) => Bytes::copy_from_slice(payload.as_ref()?.json.as_bytes()),
         };
         let label = Label {
             received: claim.received,
