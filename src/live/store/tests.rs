@@ -139,7 +139,10 @@ async fn only_what_was_named_before_is_read() {
             at: Time::ZERO,
             cause: None,
         },
-        payload: "1".into(),
+        payload: Payload {
+            json: "1".into(),
+            trace: None,
+        },
     };
     let publication = |id: u64, topic: u32| Intake::Publication {
         topic: TopicId(topic),
@@ -259,7 +262,8 @@ async fn an_event_keeps_its_trace_and_one_of_a_store_before_has_none() {
     };
     assert_eq!(store.payload(InvocationId(1)).await.expect("read"), Some(plain.clone()));
     store.load(&snapshot, function).await.expect("loaded");
-    assert_eq!(store.events(FunctionId(0)).await.expect("read"), [event(1)]);
+    let to = InvocationId(9);
+    assert_eq!(store.events(FunctionId(0), to).await.expect("read"), [event(1)]);
     assert_eq!(store.payload(InvocationId(1)).await.expect("read"), Some(plain));
 }
 
