@@ -123,7 +123,7 @@ fn an_instant_of_a_cron_is_one_members() {
 #[test]
 fn a_server_that_comes_back_has_everything() {
     let nats = Nats::start();
-    let manifest = manifest("[queues.jobs]\n[kv.carts]\n");
+    let manifest = manifest("[queues.jobs]\n[queues.other]\n[kv.carts]\n");
     let emu = member(&nats, &manifest);
     for n in 0..5 {
         send(&emu, &json!({"n": n}));
@@ -134,9 +134,17 @@ fn a_server_that_comes_back_has_everything() {
     emu.wait("notice", |e| {
         e["message"].as_str().is_some_and(|text| text.contains("is away"))
     });
-    let refused = emu.control_post("/_emu/queues/jobs/messages", &json!({"body": 1}));
-    assert_eq!(refused.status.as_u16(), 503, "{}", refused.text());
-    assert_eq!(refused.json()["error"]["code"], "bus-away");
+    // Both are given up after a while.
+    std::thread::scope(|threads| {
+        for (act, body) in [("jobs/messages", json!({"body": 1})), ("other/purge", json!({}))] {
+            let emu = &emu;
+            threads.spawn(move || {
+                let refused = emu.control_post(&format!("/_emu/queues/{act}"), &body);
+                assert_eq!(refused.status.as_u16(), 503, "{}", refused.text());
+                assert_eq!(refused.json()["error"]["code"], "bus-away");
+            });
+        }
+    });
     let _nats = stopped.start();
     emu.wait("notice", |e| {
         e["message"].as_str().is_some_and(|text| text.contains("is back"))
@@ -380,19 +388,30 @@ fn messages(nats: &Nats, stream: &str) -> u64 {
 #[test]
 fn a_queue_that_takes_nothing_holds_up_nothing_else() {
     let nats = Nats::start();
-    let more = "[topics.news]\nqueues = [\"full\"]\n[queues.full]\n[queues.other]\n";
-    let emu = member(&nats, &manifest(&format!("{QUEUE}{more}")));
+    let more = "[topics.news]\nqueues = [\"full\"]\n[queues.full]\n[queues.other]\n\
+        [functions.failing]\nsource = \"functions/failing.js\"\nqueue = \"bad\"\ntimeout = \"1s\"\n\
+        [queues.bad]\nvisibility_timeout = \"1s\"\nmax_receives = 1\ndead_letter = \"full\"\n";
+    let with = manifest(&format!("{QUEUE}{more}"));
+    let failing = "export default { queue() { throw new Error('no'); } };";
+    let files = [
+        ("emu.toml", &*with),
+        ("functions/worker.js", WORKER),
+        ("functions/failing.js", failing),
+    ];
+    let emu = Project::new(&files).start_with(&["--no-watch", "--bus", &nats.url()]);
     let post = |path: &str, body: &Value| {
         let answer = emu.control_post(path, body);
         assert!(answer.status.is_success(), "{path}: {}", answer.text());
         answer.json()
     };
-    let heard = nats.listen("emu.shop.queue.full", 2);
+    let heard = nats.listen("emu.shop.queue.full", 3);
     post("/_emu/queues/full/messages", &json!({"body": {"n": 0}}));
     limit(&nats, "full", |config| {
         config.max_messages = 1;
         config.discard = async_nats::jetstream::stream::DiscardPolicy::New;
     });
+    post("/_emu/queues/bad/messages", &json!({"body": {"n": 4}}));
+    emu.wait("message", |e| e["change"] == "dead_lettered");
     post("/_emu/topics/news/messages", &json!({"body": {"n": 1}}));
     heard.join().expect("the copy is published, and not taken");
     send(&emu, &json!({"n": 2}));
@@ -406,11 +425,17 @@ fn a_queue_that_takes_nothing_holds_up_nothing_else() {
         said.contains("what goes to queue full waits") && said.contains("maximum messages exceeded")
     });
     assert_eq!(messages(&nats, "emu-shop-topics"), 1, "what it came from waits as well");
-    post("/_emu/queues/full/purge", &json!({}));
-    until(&[&emu], || {
-        emu.control("/_emu/queues/full/messages")[0]["body"] == json!({"n": 1})
+    let held = nats.ask(|broker| async move {
+        let stream = broker.get_stream("emu-shop-queue-bad").await.expect("a stream");
+        stream.consumer_info("members").await.expect("a consumer")
     });
-    until(&[&emu], || messages(&nats, "emu-shop-topics") == 0);
+    // The broker waits for a second without a sign of life.
+    assert_eq!((held.num_ack_pending, held.num_redelivered), (1, 0), "{held:?}");
+    limit(&nats, "full", |config| config.max_messages = -1);
+    until(&[&emu], || {
+        messages(&nats, "emu-shop-topics") + messages(&nats, "emu-shop-queue-bad") == 0
+    });
+    assert_eq!(messages(&nats, "emu-shop-queue-full"), 3);
 }
 
 #[test]
@@ -438,6 +463,10 @@ fn what_the_bus_never_takes_is_told_and_done_with() {
     let refused = emu.control_post("/_emu/queues/small/messages", &body);
     assert!(!refused.status.is_success(), "{}", refused.text());
     assert!(refused.text().contains("raise the max_msg_size"), "{}", refused.text());
+    // What is accepted fits as a dead letter too, which says where it is from.
+    let whole = json!({"body": "x".repeat((1 << 20) - 600)});
+    let refused = emu.control_post("/_emu/queues/other/messages", &whole);
+    assert!(refused.text().contains("raise its max_payload"), "{}", refused.text());
 }
 
 #[test]

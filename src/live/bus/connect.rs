@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::place::{Places, encode};
 use super::streams::open_bucket;
 use super::{Bus, Held, Inner};
+use crate::live::keeper::Committed;
 use crate::live::names::Names;
 use crate::live::store::Tell;
 
@@ -131,7 +132,8 @@ impl Opened {
             driver: OnceLock::new(),
             held: Mutex::new(Held::default()),
             steps,
-            open: watch::channel(0).0,
+            open: watch::Sender::new(0),
+            nothing: watch::Sender::new(Committed::default()),
             told_at: Mutex::default(),
             room: Notify::new(),
             known: tokio::sync::Mutex::default(),

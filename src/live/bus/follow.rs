@@ -101,13 +101,11 @@ impl Inner {
 
     fn begin(&self, decide: impl FnOnce(&mut Held, &mut Step)) -> Commit {
         let mut step = Step::default();
-        // Each step is of messages of its own: nobody waits for another's.
-        let (done, committed) = watch::channel(Committed::default());
         let number = {
             let mut held = self.held();
             decide(&mut held, &mut step);
             if step.is_empty() {
-                return commit(0, committed);
+                return commit(0, self.nothing.subscribe());
             }
             held.steps += 1;
             let number = held.steps;
@@ -118,6 +116,8 @@ impl Inner {
             number
         };
         self.open.send_modify(|open| *open += 1);
+        // Each step is of messages of its own: nobody waits for another's.
+        let (done, committed) = watch::channel(Committed::default());
         // Closed only after the last step.
         let _ = self.steps.send(Given { number, step, done });
         commit(1, committed)

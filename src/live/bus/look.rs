@@ -163,6 +163,7 @@ impl Inner {
                 let label = Label {
                     source: None,
                     visible_at: None,
+                    received: 0,
                     ..(*read.label).clone()
                 };
                 let headers = label.headers(&format!("r{}-{}", queue.name, read.sequence));

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::Member;
 use super::driver::{self, Driver};
-use super::keeper::{Commit, Depth, Group, Keeper, Kept, MakeContent, MakeRecord, Seen, Taken};
+use super::keeper::{Commit, Committed, Depth, Group, Keeper, Kept, MakeContent, MakeRecord, Seen, Taken};
 use super::messages::{Content, Payload};
 use super::names::Names;
 use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError, Tell};
@@ -64,6 +64,8 @@ struct Inner {
     steps: mpsc::UnboundedSender<Given>,
     /// Steps that are not done.
     open: watch::Sender<usize>,
+    /// For steps that lead to nothing here.
+    nothing: watch::Sender<Committed>,
     /// When it was last said that the bus takes nothing.
     told_at: Mutex<Option<Instant>>,
     /// The core may have room.
@@ -115,6 +117,12 @@ impl Inner {
         self.driver.get()?.upgrade().map(Driver)
     }
 
+    /// Of a message with its headers, as it is accepted: a dead letter has more of them, and must fit all the same.
+    fn bytes_max(&self) -> usize {
+        let max = self.context.client().server_info().max_payload;
+        max.saturating_sub(BESIDE_BYTES)
+    }
+
     fn tell(&self, level: &'static str, message: String) {
         (self.tell)(level, message);
     }
@@ -134,8 +142,8 @@ fn too_large(inner: &Inner, what: &str, bytes: usize, remedy: &str) -> StoreErro
 }
 
 const RAISE_PAYLOAD: &str = "raise its max_payload";
-/// Of what the server takes at once, what stands beside a body may need so much.
-const BESIDE_BYTES: u64 = 1_024;
+/// Of what the server takes at once, so much is kept for what comes to stand beside a body later.
+const BESIDE_BYTES: usize = 1_024;
 
 impl Keeper for Bus {
     fn take_in(&self, intake: Vec<Intake>) -> Kept<'_, Taken> {
@@ -316,8 +324,7 @@ impl Group for Bus {
     }
 
     fn bytes_max(&self) -> u64 {
-        let max = self.0.context.client().server_info().max_payload;
-        (max as u64).saturating_sub(BESIDE_BYTES)
+        self.0.bytes_max() as u64
     }
 
     fn depth(&self, queue: QueueId) -> Depth {

@@ -63,6 +63,17 @@ impl Inner {
         queues.collect::<BTreeSet<_>>().into_iter().filter(is_fifo).collect()
     }
 
+    /// Refuses what would not fit any more where it goes from here.
+    fn check_size(&self, headers: &HeaderMap, body: &Bytes) -> Result<(), StoreError> {
+        let beside = headers
+            .iter()
+            .flat_map(|(_, values)| values.iter().map(|value| value.as_str().len()));
+        match beside.sum::<usize>() + body.len() <= self.bytes_max() {
+            true => Ok(()),
+            false => Err(too_large(self, "message", body.len(), RAISE_PAYLOAD)),
+        }
+    }
+
     /// The queues that something comes to are there and have room for all of it.
     async fn prepare(&self, intake: &[Intake]) -> Result<(), StoreError> {
         let mut coming: BTreeMap<QueueId, u64> = BTreeMap::new();
@@ -124,7 +135,9 @@ impl Inner {
             once = format!("k{}-{}", encode(key), label.id);
         }
         let place = self.places.queue(&name);
-        self.publish(&place, label.headers(&once), content.body.clone()).await?;
+        let headers = label.headers(&once);
+        self.check_size(&headers, &content.body)?;
+        self.publish(&place, headers, content.body.clone()).await?;
         Ok(label.id)
     }
 
@@ -165,6 +178,7 @@ impl Inner {
         };
         self.topic_stream().await?;
         let headers = label.headers(&format!("p{}", message.0));
+        self.check_size(&headers, &content.body)?;
         self.publish(&self.places.topic(&name), headers, content.body.clone())
             .await?;
         Ok(message.0)
