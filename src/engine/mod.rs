@@ -13,6 +13,7 @@ mod component;
 mod config;
 mod failure;
 mod gateway;
+pub mod head;
 pub mod host;
 pub mod js;
 mod keyvalue;

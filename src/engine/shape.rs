@@ -194,6 +194,9 @@ fn gateway_answer(object: Map<String, Value>) -> Result<Response<Body>, Failure>
     if !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
+    if !body.is_empty() {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     let mut response = Response::new(full(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use http_body_util::BodyExt;
 
+use crate::engine::head::check_length;
 use crate::engine::pace::Pace;
 use crate::engine::{
     Body, Event, Host, HostError, HttpEvent, KeyValue, KvList, KvPage, KvPut, KvValue, OutMessage, Reply,
@@ -228,6 +229,7 @@ impl Driver {
             path: request.uri().path().to_owned(),
             cause: Some(cause),
         };
+        let to_head = request.method() == http::Method::HEAD;
         let event = Event::Http(HttpEvent {
             request,
             peer: std::net::Ipv4Addr::LOCALHOST.into(),
@@ -240,7 +242,10 @@ impl Driver {
         })?;
         ticket.detach();
         match ticket.reply().await {
-            Some(Reply::Http(response)) => Ok(response),
+            Some(Reply::Http(mut response)) => {
+                check_length(&mut response, to_head);
+                Ok(response)
+            }
             _ => {
                 let failure = ticket.ended().await;
                 Err(HostError {

@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
+use crate::engine::head::{check_length, names_one_host};
 use crate::engine::{Body, BodyError, Event, Failure, FailureKind, HttpEvent, Reply};
 use crate::platform::effect::RejectReason;
 use crate::platform::ids::InvocationId;
@@ -43,6 +44,8 @@ const TYPE_HEADER: HeaderName = HeaderName::from_static("x-emu-invocation-type")
 /// What is read of a body that is refused, so that its sender gets to see the answer.
 const DRAINED_BYTES_MAX: usize = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// Within this a body must be there that is read before anything runs, where no function's timeout counts.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// The number of a request among those that are to be taken in order.
 const SEQUENCE_HEADER: HeaderName = HeaderName::from_static("x-emu-sequence");
@@ -157,10 +160,18 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
         Lookup::MethodNotAllowed(allowed) => return method_not_allowed(&allowed),
         Lookup::NotFound => return no_route(table, request.uri().path()),
     };
+    if !names_one_host(&request) {
+        let remedy = "send Host: NAME or NAME:PORT, once";
+        let message = "the Host header names no host";
+        return refuse(StatusCode::BAD_REQUEST, "bad-host", message, remedy);
+    }
     let entry = found.entry.clone();
     let limit = table.limits.request_bytes_max;
     if request.body().size_hint().lower() > limit {
-        drain(request.into_body()).await;
+        // A client that waits for leave to send is not given it.
+        if !request.headers().contains_key(header::EXPECT) {
+            drain(request.into_body()).await;
+        }
         return too_large(limit);
     }
     let _place = match in_order(driver, request.headers()).await {
@@ -188,11 +199,14 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
         Err(reason) => return rejected(driver, &entry, reason),
     };
     let mut response = match ticket.reply().await {
-        Some(Reply::Http(response)) => response,
+        Some(Reply::Http(mut response)) => {
+            strip_hop_by_hop(response.headers_mut());
+            check_length(&mut response, head);
+            response
+        }
         _ if overflow.load(Ordering::Relaxed) => too_large(limit),
         _ => failed(&entry, ticket.ended().await),
     };
-    strip_hop_by_hop(response.headers_mut(), head);
     mark(response.headers_mut(), &driver.0.ids, &ticket.id, ticket.cold);
     response
 }
@@ -205,7 +219,7 @@ fn mark(headers: &mut HeaderMap, ids: &PublicIds, id: &InvocationId, cold: bool)
 }
 
 /// What a guest may not say of the connection: hyper owns it.
-fn strip_hop_by_hop(headers: &mut HeaderMap, head: bool) {
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in [
         header::CONNECTION,
         header::TRANSFER_ENCODING,
@@ -219,13 +233,6 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, head: bool) {
     }
     if headers.contains_key("keep-alive") {
         headers.remove("keep-alive");
-    }
-    // The length of a body that is not sent is the guest's to tell only for HEAD; hyper computes the others.
-    if !head
-        && headers.contains_key(header::CONTENT_LENGTH)
-        && headers.get_all(header::CONTENT_LENGTH).iter().count() > 1
-    {
-        headers.remove(header::CONTENT_LENGTH);
     }
 }
 
@@ -268,23 +275,33 @@ async fn in_order<'a>(driver: &'a Driver, headers: &HeaderMap) -> Result<Option<
     })
 }
 
+/// All of a body that is read before anything runs.
+async fn whole<B>(body: B, limit: u64) -> Result<Bytes, Response<Body>>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let bytes_max = usize::try_from(limit).unwrap_or(usize::MAX);
+    let read = http_body_util::Limited::new(body, bytes_max).collect();
+    let broken = |status, message: &str| refuse(status, "broken-request", message, "send it again");
+    match tokio::time::timeout(BODY_TIME_MAX, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large(limit)),
+        Ok(Err(error)) => {
+            let message = format!("the body broke off: {error}");
+            Err(broken(StatusCode::BAD_REQUEST, &message))
+        }
+        Err(_) => {
+            let message = format!("the body was not there after {} s", BODY_TIME_MAX.as_secs());
+            Err(broken(StatusCode::REQUEST_TIMEOUT, &message))
+        }
+    }
+}
+
 /// A request of virtual time: it has come when all of it is there, and looks the same from every client.
 async fn whole_event(request: Request<Incoming>, route: Route, limit: u64) -> Result<Event, Response<Body>> {
     let (mut head, body) = request.into_parts();
-    let bytes_max = usize::try_from(limit).unwrap_or(usize::MAX);
-    let body = match http_body_util::Limited::new(body, bytes_max).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large(limit)),
-        Err(error) => {
-            let message = format!("the body broke off: {error}");
-            return Err(refuse(
-                StatusCode::BAD_REQUEST,
-                "broken-request",
-                &message,
-                "send it again",
-            ));
-        }
-    };
+    let body = whole(body, limit).await?;
     head.headers.insert(header::HOST, SAME_HOST);
     if head.headers.contains_key(header::USER_AGENT) {
         head.headers.insert(header::USER_AGENT, SAME_AGENT);
@@ -357,19 +374,10 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let limit = limit.min(driver.table().limits.event_bytes_max);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let trace = Trace::of_headers(request.headers());
-    let body = match http_body_util::Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => return too_large(limit as u64),
-        Err(error) => {
-            return refuse(
-                StatusCode::BAD_REQUEST,
-                "broken-request",
-                &format!("the body broke off: {error}"),
-                "send it again",
-            );
-        }
+    let body = match whole(request.into_body(), limit).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
     };
     let event = if body.is_empty() {
         Ok(Value::Null)

@@ -36,6 +36,7 @@ mod nats;
 mod openapi;
 mod package;
 mod probe;
+mod proxy;
 mod readme;
 mod record;
 mod reload;

@@ -20,6 +20,7 @@ use super::allow::{Verdict, judge};
 use super::clock::Clock;
 use super::network::{Destination, exchange, origin_form, send_outside};
 use super::{Run, internal};
+use crate::engine::head::tell_length;
 use crate::engine::pace::Hold;
 use crate::engine::{Body, BodyError, OutsideAnswer, OutsideRoute, Stream};
 
@@ -134,6 +135,7 @@ pub(super) async fn send_within(
     mut request: Request<Body>,
     connect_timeout: Option<Duration>,
 ) -> Result<Response<Body>, OutboundError> {
+    tell_length(&mut request);
     let call = Call::begin(&run).await?;
     let destination = Destination::of(request.uri())?;
     let response = match internal::Target::parse(&destination.host) {
@@ -164,16 +166,40 @@ pub(super) async fn send_within(
             sent?.map(|body| standing(&run, body))
         }
     };
-    Ok(response.map(|body| holding(body, call)))
+    Ok(response.map(|body| Holding::over(body, call)))
 }
 
-/// The body with its call: over when the body is dropped.
-fn holding(body: Body, call: Call) -> Body {
-    body.map_frame(move |frame| {
-        let _ = &call;
-        frame
-    })
-    .boxed_unsync()
+/// A body with something that is let go when the body is dropped.
+pub struct Holding<T> {
+    body: Body,
+    _held: T,
+}
+
+impl<T: Send + Unpin + 'static> Holding<T> {
+    /// `body` with `held`.
+    pub fn over(body: Body, held: T) -> Body {
+        Holding { body, _held: held }.boxed_unsync()
+    }
+}
+
+impl<T: Unpin> http_body::Body for Holding<T> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A manual clock that stands still for something real, but while that waits for the guest.

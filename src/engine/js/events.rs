@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::bodies::{self, Bodies};
 use super::{Convention, wire};
+use crate::engine::head::names_host;
 use crate::engine::host::Run;
 use crate::engine::notification::{notification, topic_arn};
 use crate::engine::{Batch, BatchSource, Event, Failure, FailureKind, HttpEvent, InMessage, Scheduled, shape};
@@ -111,7 +112,11 @@ async fn request(event: HttpEvent, bodies: &mut Bodies) -> Result<(String, wire:
 fn push_url(out: &mut String, uri: &http::Uri, headers: &HeaderMap) {
     let authority = uri.authority().map(http::uri::Authority::as_str);
     let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    let host = authority.or(host).unwrap_or("localhost");
+    // What else stands there could choose the path.
+    let host = authority
+        .or(host)
+        .filter(|host| names_host(host))
+        .unwrap_or("localhost");
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let start = out.len();
     // Writing to a String cannot fail.

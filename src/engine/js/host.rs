@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
@@ -243,9 +244,12 @@ fn add_bodies(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
 
 fn respond(guest: &mut Guest, head: &str) -> Result<u32, String> {
     let script = script(guest)?;
-    let (writer, body) = bodies::channel();
+    let (writer, body) = script.bodies.channel();
     let handle = script.bodies.leaving(writer)?;
-    script.answer(Reply::Http(reply::response(head, body)?));
+    let mut response = reply::response(head, body)?;
+    // It may be of the body that this one was made from.
+    response.headers_mut().remove(CONTENT_LENGTH);
+    script.answer(Reply::Http(response));
     Ok(handle)
 }
 

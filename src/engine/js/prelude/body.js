@@ -215,21 +215,40 @@ export function mixBody(Class, contentOf) {
   Object.defineProperties(Class.prototype, Object.getOwnPropertyDescriptors(members));
 }
 
-async function write(handle, bytes) {
-  try {
-    await host.write(handle, bytes);
-  } catch (error) {
-    throw hostError(error, (text) => new TypeError(text));
+/** What one call hands to the host: what waits there counts for nobody's memory, so it is kept small. */
+const PIECE_BYTES_MAX = 65536;
+
+/** Writes bytes to a handle of the host, piece by piece. False when nobody reads any more. */
+export async function writeAll(handle, bytes) {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES_MAX) {
+    const whole = bytes.length <= PIECE_BYTES_MAX;
+    try {
+      await host.write(handle, whole ? bytes : bytes.subarray(at, at + PIECE_BYTES_MAX));
+    } catch {
+      return false;
+    }
   }
+  return true;
 }
 
-/** Writes a stream to a handle of the host and ends it; an error of the stream ends it with that error. */
+/**
+ * Writes a stream to a handle of the host and ends it; an error of the stream ends it with that error. A reader that has gone
+ * cancels the stream, which is no error.
+ */
 export async function pump(stream, handle) {
+  let gone = false;
   try {
-    for await (const chunk of stream) await write(handle, chunkBytes(chunk));
+    for await (const chunk of stream) {
+      if (await writeAll(handle, chunkBytes(chunk))) continue;
+      gone = true;
+      // Not `break`: what the stream's own cancel throws, nobody wants to know.
+      throw undefined;
+    }
   } catch (error) {
-    host.close(handle, String(error?.message ?? error));
-    throw error;
+    if (!gone) {
+      host.close(handle, String(error?.message ?? error));
+      throw error;
+    }
   }
   host.close(handle, null);
 }

@@ -21,6 +21,9 @@ const KEPT = {
     "strict-origin-when-cross-origin", "unsafe-url"],
 };
 
+/** A redirect is the client's to follow, so `fetch(request)` hands it on as it is. */
+const ARRIVED_KEPT = { redirect: "manual" };
+
 function checkedMethod(method) {
   const text = String(method);
   const upper = text.toUpperCase();
@@ -44,7 +47,7 @@ function parse(head, body) {
   const space = head.indexOf(" ");
   const end = head.indexOf("\n");
   const url = end < 0 ? head.slice(space + 1) : head.slice(space + 1, end);
-  return [head.slice(0, space), url, ofLines(head, end < 0 ? -1 : end + 1), new Content(body), null, null];
+  return [head.slice(0, space), url, ofLines(head, end < 0 ? -1 : end + 1), new Content(body), null, ARRIVED_KEPT];
 }
 
 let contentOf;

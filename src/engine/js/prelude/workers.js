@@ -1,7 +1,7 @@
 // The convention of Cloudflare Workers: `export default { fetch, scheduled, queue }`.
 
 import host from "emu:js/host";
-import { pump } from "./body.js";
+import { pump, writeAll } from "./body.js";
 import { badAnswer, describeError } from "./errors.js";
 import { toLines } from "./headers.js";
 import { arrivedRequest } from "./request.js";
@@ -93,35 +93,39 @@ async function respondEarly(head, { tag, val }) {
     await pump(val, handle);
     return;
   }
-  if (tag === "text" && val !== "") await host.write(handle, host.encode(val.toWellFormed()));
-  if (tag === "bytes") await host.write(handle, val);
+  if (tag === "text") await writeAll(handle, host.encode(val.toWellFormed()));
+  if (tag === "bytes") await writeAll(handle, val);
   host.close(handle, null);
 }
 
 export async function handleHttp(offer, env, head, body) {
   const target = begin(offer, env);
   const context = current;
-  let response = target.fetch(arrivedRequest(head, body), env, context);
-  // Each `await` costs as much as a dozen calls.
-  if (!(response instanceof Response)) response = await response;
-  if (!(response instanceof Response)) {
-    throw badAnswer(`fetch must return a Response, got ${describe(response)}`);
+  try {
+    let response = target.fetch(arrivedRequest(head, body), env, context);
+    // Each `await` costs as much as a dozen calls.
+    if (!(response instanceof Response)) response = await response;
+    if (!(response instanceof Response)) {
+      throw badAnswer(`fetch must return a Response, got ${describe(response)}`);
+    }
+    const early = hasWork(context);
+    if (!early) {
+      const reply = plainReply(response);
+      if (reply !== null) return { tag: "http", val: reply };
+    }
+    let source = responseContent(response).take();
+    const line = `${response.status} ${response.statusText}${toLines(response.headers)}`;
+    if (early && source.tag === "handle") source = { tag: "stream", val: responseContent(response).stream() };
+    if (!early && source.tag !== "stream") {
+      if (source.tag === "text") source = { tag: "text", val: source.val.toWellFormed() };
+      return { tag: "http", val: [line, source] };
+    }
+    await respondEarly(line, source);
+    return { tag: "http", val: ["", { tag: "none" }] };
+  } finally {
+    // Also after a throw, and when the client has gone.
+    if (hasWork(context)) await settle(context);
   }
-  const early = hasWork(context);
-  if (!early) {
-    const reply = plainReply(response);
-    if (reply !== null) return { tag: "http", val: reply };
-  }
-  let source = responseContent(response).take();
-  const line = `${response.status} ${response.statusText}${toLines(response.headers)}`;
-  if (early && source.tag === "handle") source = { tag: "stream", val: responseContent(response).stream() };
-  if (!early && source.tag !== "stream") {
-    if (source.tag === "text") source = { tag: "text", val: source.val.toWellFormed() };
-    return { tag: "http", val: [line, source] };
-  }
-  await respondEarly(line, source);
-  await settle(context);
-  return { tag: "http", val: ["", { tag: "none" }] };
 }
 
 export async function handleScheduled(offer, env, json) {
@@ -129,8 +133,11 @@ export async function handleScheduled(offer, env, json) {
   const target = begin(offer, env);
   const context = current;
   const event = { type: "scheduled", cron, scheduledTime, noRetry() {} };
-  await target.scheduled(event, env, context);
-  await settle(context);
+  try {
+    await target.scheduled(event, env, context);
+  } finally {
+    await settle(context);
+  }
   return { tag: "json", val: "" };
 }
 
@@ -173,8 +180,11 @@ export async function handleQueue(offer, env, json) {
   const target = begin(offer, env);
   const context = current;
   try {
-    await target.queue(batch, env, context);
-    await settle(context);
+    try {
+      await target.queue(batch, env, context);
+    } finally {
+      await settle(context);
+    }
   } catch (error) {
     // What was acknowledged by name stays so; the rest comes again.
     return { tag: "failed", val: JSON.stringify({ ...describeError(error), messages: verdicts.list(arrived, "retry") }) };

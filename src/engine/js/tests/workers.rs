@@ -140,6 +140,65 @@ async fn work_goes_on_after_the_response() {
     );
 }
 
+/// Work begins, then the path says what becomes of the handler.
+const LATE: &str = "export default {
+    fetch(request, env, ctx) {
+        ctx.waitUntil((async () => { await new Promise(r => setTimeout(r, 5)); await env.ORDERS.send({ late: true }); })());
+        if (request.url.endsWith('/throw')) throw new Error('thrown');
+        return new Response(new ReadableStream({
+            pull(controller) { controller.enqueue(new Uint8Array(70_000)); },
+            cancel() { console.log('cancelled'); },
+        }));
+    },
+    scheduled(event, env, ctx) {
+        ctx.waitUntil(env.ORDERS.send({ late: true }));
+        throw new Error('thrown');
+    },
+    async queue(batch, env, ctx) {
+        ctx.waitUntil((async () => { await null; await env.ORDERS.send({ late: true }); })());
+        throw new Error('thrown');
+    },
+};";
+
+#[tokio::test]
+async fn work_goes_on_when_the_handler_throws() {
+    let project = Project::new(&[("f.js", LATE)]);
+    let version = project.load("f.js").await.unwrap();
+    let scheduled = Event::Scheduled(Scheduled {
+        name: "nightly".into(),
+        schedule: "0 0 * * *".into(),
+        scheduled_at: Time::from_millis(0),
+    });
+    for (done, event) in [get("/throw"), scheduled, batch(vec![message("1", "{}", None)])]
+        .into_iter()
+        .enumerate()
+    {
+        let (outcome, _) = project.invoke(&version, event).await;
+        let failure = outcome.result.expect_err("it throws");
+        assert!(failure.message.contains("thrown"), "{failure:?}");
+        assert_eq!(project.world.sent.lock().unwrap().len(), done + 1);
+    }
+}
+
+#[tokio::test]
+async fn work_goes_on_when_the_client_goes() {
+    let project = Project::new(&[("f.js", LATE)]);
+    let version = project.load("f.js").await.unwrap();
+    let mut sandbox = project.sandbox(&version);
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let hang_up = async {
+        let Ok(Reply::Http(response)) = receiver.await else {
+            panic!("no response");
+        };
+        let first = response.into_body().frame().await;
+        assert!(first.is_some_and(|frame| frame.is_ok()));
+    };
+    let (outcome, ()) = tokio::join!(sandbox.run(project.invocation(get("/")), sender), hang_up);
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    assert_eq!(project.world.sent.lock().unwrap().len(), 1);
+    assert!(project.lines().iter().any(|line| line == "Info cancelled"));
+}
+
 #[tokio::test]
 async fn scheduled_gets_cron_and_time() {
     let project = Project::new(&[(
