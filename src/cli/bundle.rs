@@ -93,9 +93,16 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     if !left_out.is_empty() {
         let names: Vec<&str> = left_out.iter().map(String::as_str).collect();
         warnings.push(format!(
-            "{} looks secret and is left out: give --env {} to put it into the file",
+            "{} {} secret and {} left out: give {} to put {} into the file",
             names.join(", "),
-            names[0]
+            if names.len() == 1 { "looks" } else { "look" },
+            if names.len() == 1 { "is" } else { "are" },
+            names
+                .iter()
+                .map(|name| format!("--env {name}"))
+                .collect::<Vec<_>>()
+                .join(" "),
+            if names.len() == 1 { "it" } else { "them" },
         ));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

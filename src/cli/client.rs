@@ -146,6 +146,7 @@ impl Client {
         Ok(Events {
             body: response.into_body(),
             buffer: Vec::new(),
+            cut_off: false,
         })
     }
 
@@ -245,6 +246,8 @@ fn failure(status: StatusCode, body: &[u8]) -> Failure {
 pub struct Events {
     body: Incoming,
     buffer: Vec<u8>,
+    /// They ended in the middle: the emulator was killed, or cannot be reached any more.
+    pub cut_off: bool,
 }
 
 /// A single event's longest text; a server that sends more is not emu.
@@ -260,7 +263,13 @@ impl Events {
             if self.buffer.len() > EVENT_BYTES_MAX {
                 return None;
             }
-            let frame = self.body.frame().await?.ok()?;
+            let frame = match self.body.frame().await? {
+                Ok(frame) => frame,
+                Err(_) => {
+                    self.cut_off = true;
+                    return None;
+                }
+            };
             if let Ok(data) = frame.into_data() {
                 self.buffer.extend_from_slice(&data);
             }

@@ -20,9 +20,6 @@ use crate::live::{self, Live, Options};
 use crate::project::diagnostic::render_all;
 use crate::report::style::Style;
 
-/// After this long a start says what it is doing.
-const SLOW_START: Duration = Duration::from_millis(1_500);
-
 const EXAMPLES: &str = "\
 Examples:
   emu dev                         serve the project here
@@ -105,15 +102,9 @@ async fn serve(args: &Args, global: &Global, opened: Opened, options: Options, s
     warn(&opened, args, &output, style);
     let mut signals = Signals::listen()?;
     let starting = live::start(opened.loaded.project, opened.read, options, output.sink());
-    tokio::pin!(starting);
-    let live = loop {
-        tokio::select! {
-            live = &mut starting => break live?,
-            _ = signals.next() => return Err(Failure::told(INTERRUPTED)),
-            () = tokio::time::sleep(SLOW_START) => {
-                output.notice("info", "still building: the first start on a machine compiles what later ones find in the cache");
-            }
-        }
+    let live = tokio::select! {
+        live = starting => live?,
+        _ = signals.next() => return Err(Failure::told(INTERRUPTED)),
     };
     announce(&live, &output, style, started);
     if args.open {

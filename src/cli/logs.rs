@@ -157,6 +157,13 @@ async fn follow(
             show(args, renderer, &stamped)?;
         }
     }
+    if events.cut_off {
+        return Err(
+            Failure::new("the emulator is gone: it was killed, or cannot be reached any more")
+                .remedy("`emu dev` starts it again; `emu logs` shows what the history in .emu has"),
+        );
+    }
+    super::output::say("the emulator has stopped\n");
     Ok(())
 }
 

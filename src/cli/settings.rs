@@ -284,6 +284,12 @@ pub fn open_only(path: Option<&Path>, run: &RunArgs, only: BTreeSet<String>) -> 
         ..load_options(run.provider.as_deref(), &run.env_files)?
     };
     let loaded = Project::load_with(path, &options)?;
+    if run.start_time.is_some() && run.clock.or(loaded.project.dev.clock) != Some(ClockSetting::Manual) {
+        return Err(
+            Failure::usage("--start-time is where a manual clock begins, and this one is not manual")
+                .remedy("add --clock manual, or leave --start-time (EMU_START_TIME) out"),
+        );
+    }
     // The working directory does not change, so a relative path stays what it is; a search upward might find another
     // project later, hence the root.
     let again: PathBuf = path.map_or_else(|| loaded.project.root.clone(), Path::to_owned);

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use super::Global;
 use super::failure::{Failure, Outcome};
 use super::{output, settings};
-use crate::project::{Binding, Function, Loaded, Project};
+use crate::project::{Binding, Function, Loaded, Project, SourceKind};
 
 /// The file's name in the project's folder.
 const FILE: &str = "emu-env.d.ts";
@@ -39,7 +39,13 @@ pub fn run(args: &Args, global: &Global) -> Outcome {
     let path = project.root.join(FILE);
     let same = fs::read_to_string(&path).is_ok_and(|there| there == text);
     if args.check {
-        return if same {
+        // Nobody reads it where no function is a script.
+        let unneeded = !path.exists()
+            && project
+                .functions
+                .values()
+                .all(|function| function.kind != SourceKind::Script);
+        return if same || unneeded {
             Ok(ExitCode::SUCCESS)
         } else {
             Err(Failure::new(format!("{FILE} is not what emu.toml says")).remedy("run `emu types`"))

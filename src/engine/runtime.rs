@@ -247,6 +247,15 @@ impl Version {
         !matches!(&*self.0, Kind::Command(_))
     }
 
+    /// What a script exports for emu to call, in Workers' convention (`fetch`, `scheduled`, `queue`). `None`: it is no script,
+    /// or has one handler for all.
+    pub fn handlers(&self) -> Option<&[String]> {
+        match &*self.0 {
+            Kind::Script(version) => version.offer.workers(),
+            Kind::Component(_) | Kind::Command(_) => None,
+        }
+    }
+
     pub(super) fn script(version: js::Version) -> Self {
         Self(Arc::new(Kind::Script(Arc::new(version))))
     }

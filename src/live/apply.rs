@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use crate::engine::{Engine, LoadError, LoadPhases, Loaded, Source};
 use crate::platform::ids::{FunctionId, InvocationId, VersionNumber};
 use crate::platform::input::Input;
-use crate::project::Project;
+use crate::project::{Function, Project};
 use crate::provider;
 use crate::report::event::{Event, Notice, Reload};
 use crate::report::number::plural;
@@ -111,6 +111,7 @@ impl Driver {
                 cause,
             } => {
                 let left = self.left_behind(&project);
+                let later = for_the_next_start(&self.table().project, &project);
                 self.configure(project);
                 self.restore_later();
                 for notice in left {
@@ -119,6 +120,10 @@ impl Driver {
                 for warning in warnings {
                     self.notice("warning", warning);
                 }
+                if !later.is_empty() {
+                    let text = format!("what changed here takes effect at the next start: {}", later.join(", "));
+                    self.notice("warning", text);
+                }
                 if cause.reason != Reason::Start {
                     self.notice("info", format!("the project changed ({})", cause.files.join(", ")));
                 }
@@ -126,7 +131,10 @@ impl Driver {
             Change::ProjectBroken { rendered, cause } => {
                 let since = cause.since.elapsed().as_secs_f64() * 1e3;
                 self.tell(Event::Reload(Reload {
-                    function: "emu.toml".to_owned(),
+                    function: match self.table().project.manifest {
+                        Some(_) => "emu.toml".to_owned(),
+                        None => "the project".to_owned(),
+                    },
                     outcome: "failed".to_owned(),
                     version: None,
                     files: cause.files,
@@ -163,6 +171,7 @@ impl Driver {
         let Some(entry) = self.table().by_name.get(built.function.as_str()).cloned() else {
             return;
         };
+        let unhandled = unhandled(&entry.function, built.loaded.version.handlers());
         let number = {
             let mut core = lock(&self.0.core);
             let build = core.builds.entry(entry.id).or_default();
@@ -183,6 +192,9 @@ impl Driver {
             self.step_locked(&mut core, input, &mut Own::default());
             number
         };
+        for warning in unhandled {
+            self.notice("warning", warning);
+        }
         let outcome = if number.0 == 1 { "added" } else { "changed" };
         self.reloaded(
             built.function,
@@ -280,6 +292,51 @@ impl Driver {
     pub fn functions_url(&self) -> String {
         self.0.functions_url.get().cloned().unwrap_or_default()
     }
+}
+
+/// Keys that are read once, and that are not now as they were.
+fn for_the_next_start(old: &Project, new: &Project) -> Vec<&'static str> {
+    let (was, is) = (&old.dev, &new.dev);
+    let dev = [
+        ("dev.port", was.port != is.port),
+        ("dev.control_port", was.control_port != is.control_port),
+        ("dev.host", was.host != is.host),
+        ("dev.clock", was.clock != is.clock),
+        ("dev.cold_starts", was.cold_starts != is.cold_starts),
+        ("dev.seed", was.seed != is.seed),
+        ("bus.url", was.bus != is.bus),
+    ];
+    let (was, is) = (&old.history, &new.history);
+    let history = [
+        ("history.max_age", was.age_max != is.age_max),
+        ("history.max_size", was.bytes_max != is.bytes_max),
+        ("history.max_bodies", was.bodies_bytes_max != is.bodies_bytes_max),
+    ];
+    let differ = dev.into_iter().chain(history).filter(|(_, differs)| *differs);
+    differ.map(|(key, _)| key).collect()
+}
+
+/// What to say of triggers that a module has no handler for. `handlers`: what it exports, where that says it.
+fn unhandled(function: &Function, handlers: Option<&[String]>) -> Vec<String> {
+    let Some(handlers) = handlers else { return Vec::new() };
+    let queue = function
+        .queue
+        .iter()
+        .map(|queue| (format!("takes messages of queue {}", queue.from), "queue"));
+    let topic = function
+        .topic
+        .iter()
+        .map(|topic| (format!("takes messages of topic {}", topic.from), "queue"));
+    let crons = (!function.crons.is_empty()).then(|| ("has a cron".to_owned(), "scheduled"));
+    let routes = function
+        .routes
+        .first()
+        .map(|route| (format!("takes requests ({route})"), "fetch"));
+    let triggers = queue.chain(topic).chain(crons).chain(routes);
+    triggers
+        .filter(|(_, handler)| !handlers.iter().any(|offered| offered == handler))
+        .map(|(does, handler)| format!("{} {does}, but exports no `{handler}` handler", function.name))
+        .collect()
 }
 
 /// `functions/api.ts:3:7: message` and the detail below it.

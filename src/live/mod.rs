@@ -42,10 +42,12 @@ pub mod probe;
 pub mod recording;
 mod redact;
 pub mod reload;
+mod removed;
 mod render;
 mod reset;
 mod restoring;
 mod run;
+mod run_file;
 mod sample;
 mod secrets;
 mod sequence;
@@ -60,7 +62,7 @@ mod ticket;
 mod timer;
 pub mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -89,6 +91,7 @@ use keeper::Opened;
 use listen::{Bound, bind, network_url, url};
 use names::{Names, PublicIds};
 use reload::{Change, ReadProject, Reloader};
+use run_file::RunFile;
 
 pub use alone::engine;
 pub use bundle::{bundle, component, plain_files};
@@ -132,7 +135,7 @@ pub struct Live {
     connections: TaskTracker,
     stop_accepting: CancellationToken,
     drain: Duration,
-    run_file: Option<PathBuf>,
+    run_file: Option<Arc<RunFile>>,
     past: Option<Past>,
 }
 
@@ -253,17 +256,20 @@ pub async fn start_on(
         ready: Arc::default(),
         reload,
     };
-    let live = Live {
+    let mut live = Live {
         functions_url,
         control_url,
         server: server.clone(),
         connections: TaskTracker::new(),
         stop_accepting: CancellationToken::new(),
         drain: options.drain,
-        run_file: (options.run_file && !runs_beside(&folder, &driver, options.ephemeral))
-            .then(|| folder.join(RUN_FILE)),
+        run_file: None,
         past,
     };
+    if options.run_file && !runs_beside(&folder, &driver, options.ephemeral) {
+        let run = live.run_file(&folder, options.control_token.clone());
+        live.run_file = Some(Arc::new(run));
+    }
     let guard = Guard {
         port: control.port,
         host: (!options.control_host.is_loopback()).then_some(options.control_host),
@@ -296,9 +302,10 @@ pub async fn start_on(
         &live.stop_accepting,
         &live.connections,
     );
-    if let Some(path) = &live.run_file {
-        let written = write_run_file(path, &live, options.control_token.as_deref())
-            .with_context(|| format!("cannot write {}", path.display()));
+    if let Some(file) = &live.run_file {
+        let written = file
+            .write()
+            .with_context(|| format!("cannot write {}", file.path().display()));
         match written {
             // What needs no folder runs in one that cannot be written, too.
             Err(error) if options.ephemeral => {
@@ -308,7 +315,11 @@ pub async fn start_on(
                 );
                 driver.notice("warning", message);
             }
-            written => written?,
+            written => {
+                written?;
+                let (file, stop) = (file.clone(), driver.0.stopping.clone());
+                tokio::spawn(stop.run_until_cancelled_owned(async move { file.keep().await }));
+            }
         }
     }
     driver.tell(Event::Ready(Ready {
@@ -343,7 +354,6 @@ fn start_telemetry(options: &Options, tell: store::Tell) -> Option<Telemetry> {
 
 /// In the project's root: state, and where a running emulator is found.
 const FOLDER: &str = ".emu";
-const RUN_FILE: &str = "run.json";
 
 /// Removes the state of a project that no emulator serves.
 ///
@@ -412,13 +422,6 @@ fn runs_beside(folder: &Path, driver: &Driver, ephemeral: bool) -> bool {
     true
 }
 
-/// Whether the run file is of this process.
-fn is_ours(path: &Path) -> bool {
-    let read = std::fs::read(path).ok();
-    let run = read.and_then(|text| serde_json::from_slice::<api::RunFile>(&text).ok());
-    run.is_some_and(|run| run.pid == std::process::id())
-}
-
 fn tell_of_busy_ports(driver: &Driver, functions: &Bound, control: &Bound) {
     for (what, bound) in [("functions", functions), ("control", control)] {
         if let Some(busy) = bound.busy {
@@ -434,22 +437,17 @@ async fn first_load(mut settled: tokio::sync::watch::Receiver<bool>) {
     let _ = settled.wait_for(|settled| *settled).await;
 }
 
-fn write_run_file(path: &Path, live: &Live, token: Option<&str>) -> anyhow::Result<()> {
-    let run = api::RunFile {
-        functions_url: live.functions_url.clone(),
-        control_url: live.control_url.clone(),
-        pid: std::process::id(),
-        token: token.map(str::to_owned),
-    };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&mut file, &run)?;
-    file.persist(path)?;
-    Ok(())
-}
-
 impl Live {
+    fn run_file(&self, folder: &Path, token: Option<String>) -> RunFile {
+        let run = api::RunFile {
+            functions_url: self.functions_url.clone(),
+            control_url: self.control_url.clone(),
+            pid: std::process::id(),
+            token,
+        };
+        RunFile::new(folder.join(run_file::NAME), run)
+    }
+
     fn spawn_background(&self, clock: &Clock, arms: mpsc::UnboundedReceiver<cron::Arm>) {
         let driver = self.server.driver.clone();
         let stop = driver.0.stopping.clone();
@@ -550,9 +548,8 @@ impl Live {
     /// last events. How many invocations were cut off.
     pub async fn shutdown(self) -> u64 {
         let inner = &self.server.driver.0;
-        if let Some(path) = self.run_file.as_ref().filter(|path| is_ours(path)) {
-            // Gone already: nothing to do about it.
-            let _ = std::fs::remove_file(path);
+        if let Some(file) = &self.run_file {
+            file.remove();
         }
         inner.draining.store(true, Ordering::Relaxed);
         self.server.driver.step(Input::Drain, &mut Own::default());

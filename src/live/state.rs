@@ -478,6 +478,7 @@ pub fn store_error(error: StoreError) -> HostError {
         StoreError::Full(_) => "store-full",
         StoreError::QueueFull(name) => return queue_full(name),
         StoreError::Away(_) => "bus-away",
+        StoreError::Removed(..) => "store-removed",
         StoreError::Elsewhere(_) => "queue-elsewhere",
         StoreError::Broken(..) | StoreError::Failed(_) | StoreError::Closed => "store-failed",
     };

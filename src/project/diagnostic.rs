@@ -270,8 +270,15 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= bound)
-        .min()
+        // People seldom miss the first letters.
+        .min_by_key(|(distance, name)| (*distance, std::cmp::Reverse(common_start(&lower, name)), *name))
         .map(|(_, name)| name)
+}
+
+/// How many characters two names begin with alike.
+fn common_start(lower: &str, name: &str) -> usize {
+    let alike = lower.chars().zip(name.chars().flat_map(char::to_lowercase));
+    alike.take_while(|(a, b)| a == b).count()
 }
 
 /// `a`, `a or b`, `a, b or c`, each in backticks.
@@ -316,6 +323,13 @@ mod tests {
             text,
             "error: unknown key `memroy`\n --> emu.toml:2:1\n  |\n2 | memroy = \"1GB\"\n  | ^^^^^^\n  |\n  = help: did you mean `memory`?"
         );
+    }
+
+    #[test]
+    fn of_two_that_are_as_near_the_one_that_begins_alike_was_meant() {
+        assert_eq!(nearest("rat", ["at", "rate", "for"]), Some("rate"));
+        assert_eq!(nearest("memroy", ["memory"]), Some("memory"));
+        assert_eq!(nearest("x", ["memory"]), None);
     }
 
     #[test]

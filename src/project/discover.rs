@@ -95,6 +95,14 @@ pub fn discover(root: &Path) -> io::Result<Discovered> {
             continue;
         }
         let path = folder.join(name);
+        if path.is_symlink() && !path.exists() {
+            let shown = format!("{FOLDER}/{name}");
+            let what = format!("{shown} is a symbolic link to a file that is not there; it is not served");
+            found
+                .warnings
+                .push(Diagnostic::warning(what).remedy(format!("remove {shown}, or make what it points to")));
+            continue;
+        }
         if path.is_dir() {
             look_into(name, &path, &mut found);
         } else {

@@ -2,17 +2,16 @@
 //!
 //! These files hold secrets, so nothing that is said about them shows a value.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::check::is_variable;
 use super::diagnostic::{Diagnostic, Diagnostics, Source};
+use super::dotenv::{self, Entry, Fault};
 use super::load::{Loaded, shown};
 use super::secrets::SecretValues;
 
@@ -28,6 +27,7 @@ pub struct EnvFiles {
     paths: Vec<PathBuf>,
     values: BTreeMap<String, String>,
     problems: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl EnvFiles {
@@ -57,39 +57,45 @@ impl EnvFiles {
     }
 
     fn parse(&mut self, path: &Path, text: &str) {
-        let mut text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        // The parser misses the end of a last line that nothing ends.
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        let given = Rc::new(Cell::new(0));
-        let lines = Lines {
-            rest: text.as_bytes(),
-            given: given.clone(),
-        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let outer = |name: &str| self.values.get(name).cloned().or_else(|| std::env::var(name).ok());
+        let entries = dotenv::parse(text, &outer);
         let mut masked = None;
-        for item in dotenvy::Iter::new(lines) {
-            let last = given.get();
-            let fault = match item {
-                Ok((name, _)) if !is_name(&name) => Some((last, format!("`{name}` is no name for a variable"))),
-                Ok((name, value)) if value.contains('\0') => {
-                    Some((last, format!("the value of `{name}` has a NUL character")))
-                }
-                Ok((name, value)) => {
-                    self.values.insert(name, value);
-                    None
-                }
-                Err(dotenvy::Error::LineParse(part, _)) => {
-                    let first = last.saturating_sub(part.strip_suffix('\n').unwrap_or(&part).matches('\n').count());
-                    Some((first, "the line cannot be read".to_owned()))
-                }
-                Err(error) => Some((last, format!("the file cannot be read: {error}"))),
+        for Entry {
+            line,
+            name,
+            value,
+            unset,
+        } in entries
+        {
+            let mut told = |problem: Diagnostic, remedy: &str| {
+                let source = masked.get_or_insert_with(|| masked_source(path, text));
+                problem.at(source, span_of(text, line)).remedy(remedy)
             };
-            if let Some((line, message)) = fault {
-                let source = masked.get_or_insert_with(|| masked_source(path, &text));
-                let (span, remedy) = about(&text, line);
-                self.problems
-                    .push(Diagnostic::error(message).at(source, span).remedy(remedy));
+            for unset in unset {
+                let problem = Diagnostic::warning(format!(
+                    "`{unset}` is set nowhere: it is empty in the value of `{name}`"
+                ));
+                let remedy = format!(
+                    "write {name}='...' in single quotes if `$` is meant, or ${{{unset}:-}} if it may be empty"
+                );
+                self.warnings.push(told(problem, &remedy));
+            }
+            let value = match value {
+                _ if !is_name(&name) => Err(no_name(&name)),
+                Ok(value) if value.contains('\0') => {
+                    let text = format!("the value of `{name}` has a NUL character");
+                    Err((text, "a variable cannot hold one".to_owned()))
+                }
+                Ok(value) => Ok(value),
+                Err(fault) => Err(about(&name, &fault)),
+            };
+            match value {
+                Ok(value) => _ = self.values.insert(name, value),
+                Err((message, remedy)) => {
+                    let problem = told(Diagnostic::error(message), &remedy);
+                    self.problems.push(problem);
+                }
             }
         }
     }
@@ -99,10 +105,14 @@ impl EnvFiles {
     /// # Errors
     /// When either has an error.
     pub fn into_functions_of(self, loaded: Result<Loaded, Diagnostics>) -> Result<Loaded, Diagnostics> {
+        let found = [self.warnings, self.problems.clone()].concat();
         let mut loaded = match loaded {
-            Ok(loaded) if self.problems.is_empty() => loaded,
-            Ok(loaded) => return Err(Diagnostics([loaded.warnings, self.problems].concat())),
-            Err(Diagnostics(problems)) => return Err(Diagnostics([problems, self.problems].concat())),
+            Ok(mut loaded) if self.problems.is_empty() => {
+                loaded.warnings.extend(found);
+                loaded
+            }
+            Ok(loaded) => return Err(Diagnostics([loaded.warnings, found].concat())),
+            Err(Diagnostics(problems)) => return Err(Diagnostics([problems, found].concat())),
         };
         let project = &mut loaded.project;
         project.secret_values = SecretValues::of(project, &self.values);
@@ -156,29 +166,55 @@ fn read(path: &Path) -> Result<String, Box<Diagnostic>> {
     })
 }
 
-/// Where a line stands (from 1), and what to do about it.
-fn about(text: &str, line: usize) -> (Range<usize>, String) {
+/// Where a line stands, from 1.
+fn span_of(text: &str, line: usize) -> Range<usize> {
     let start: usize = text
         .split_inclusive('\n')
         .take(line.saturating_sub(1))
         .map(str::len)
         .sum();
     let line = text[start..].lines().next().unwrap_or_default();
-    let remedy = match name_of(line) {
-        Some(name) => format!(
-            "put the value into single quotes, which take everything up to the next one, and close them: {name}='...'"
-        ),
-        None => "a line is `NAME=value`: letters, digits and `_`, no digit first, and `#` before a comment".to_owned(),
-    };
-    (start..start + line.len(), remedy)
+    start..start + line.len()
 }
 
-/// The variable that a line sets.
-fn name_of(line: &str) -> Option<&str> {
-    let (name, _) = line.split_once('=')?;
-    let name = name.trim();
-    let name = name.strip_prefix("export ").map_or(name, str::trim);
-    is_name(name).then_some(name)
+const LINE: &str = "a line is `NAME=value`: letters, digits and `_`, no digit first, and `#` before a comment";
+
+/// What is wrong, and what to do about it.
+fn no_name(name: &str) -> (String, String) {
+    let what = match name {
+        "" => "the line sets nothing".to_owned(),
+        name => format!("`{name}` is no name for a variable"),
+    };
+    (what, LINE.to_owned())
+}
+
+fn about(name: &str, fault: &Fault) -> (String, String) {
+    match fault {
+        Fault::NoName => no_name(""),
+        Fault::NotClosed(quote) => (
+            format!("the value of `{name}` begins with {quote}, which is closed nowhere"),
+            format!(
+                "close it, or put the value into single quotes, which take everything up to the next one: {name}='...'"
+            ),
+        ),
+        Fault::AfterQuote(quote) => {
+            let other = if *quote == '\'' { '"' } else { '\'' };
+            (
+                format!("the value of `{name}` goes on behind its closing {quote}"),
+                format!("if {quote} is part of it, take other quotes: {name}={other}...{other}"),
+            )
+        }
+        Fault::Required(needed) => (
+            format!("the value of `{name}` needs `{needed}`, which is not set"),
+            format!("set `{needed}` above, or in the environment of emu"),
+        ),
+    }
+}
+
+/// The variable that a line sets, and where its value begins.
+fn name_of(line: &str) -> Option<(&str, usize)> {
+    let (name, value) = dotenv::split(line)?;
+    is_name(name).then_some((name, line.len() - value.len()))
 }
 
 /// The file with names only, each value replaced by as many `*` as it has bytes.
@@ -186,7 +222,7 @@ fn masked_source(path: &Path, text: &str) -> Arc<Source> {
     let mut masked = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let kept = match name_of(line) {
-            Some(_) => line.find('=').map_or(0, |at| at + 1),
+            Some((_, value)) => value,
             None => 0,
         };
         masked.push_str(&line[..kept]);
@@ -200,26 +236,6 @@ fn masked_source(path: &Path, text: &str) -> Arc<Source> {
         path: path.to_owned(),
         text: masked,
     })
-}
-
-/// Hands out one line at a time: the parser names no lines, but it has read no further than the one it is at.
-struct Lines<'a> {
-    rest: &'a [u8],
-    given: Rc<Cell<usize>>,
-}
-
-impl Read for Lines<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let line = self.rest.iter().position(|byte| *byte == b'\n');
-        let count = line.map_or(self.rest.len(), |at| at + 1).min(buffer.len());
-        let (part, rest) = self.rest.split_at(count);
-        buffer[..count].copy_from_slice(part);
-        self.rest = rest;
-        if part.ends_with(b"\n") {
-            self.given.set(self.given.get() + 1);
-        }
-        Ok(count)
-    }
 }
 
 #[cfg(test)]
@@ -270,9 +286,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_line_and_without_the_value() {
-        let told = wrong("A=1\n\n# x\nAPI_KEY=hunter 22secret\nB=2\n", &[4]);
-        assert!(told.contains("/p/.env:4:1") && told.contains("API_KEY='...'"), "{told}");
-        assert!(told.contains("API_KEY=*************"), "{told}");
+        let told = wrong("A=1\n\n# x\nAPI_KEY='hunter 22secret' more\nB=2\n", &[4]);
+        assert!(
+            told.contains("/p/.env:4:1") && told.contains("API_KEY=\"...\""),
+            "{told}"
+        );
+        assert!(told.contains("API_KEY=**********************"), "{told}");
         let told = wrong("A=1\nno equals\n2B=x\nC=3", &[2, 3]);
         assert!(told.contains("NAME=value"), "{told}");
         let told = wrong("A=1\nKEY=\"never ended secret\nmore secret\n\n", &[2]);
@@ -281,5 +300,23 @@ mod tests {
         assert!(!told.contains("secret"), "{told}");
         wrong("A=1\0\n", &[1]);
         wrong("__proto__=1\n", &[1]);
+    }
+
+    #[test]
+    fn a_reference_to_nothing_is_told_with_its_line_and_later_files_see_earlier_ones() {
+        let mut files = parse("A=1\n");
+        files.parse(Path::new("/p/.env.local"), "B=$A\nKEY=secret$NO_SUCH_VARIABLE\n");
+        assert_eq!(
+            (files.values["B"].as_str(), files.values["KEY"].as_str()),
+            ("1", "secret")
+        );
+        let told: String = files.warnings.iter().map(|warning| warning.render(false)).collect();
+        let parts = [
+            "/p/.env.local:2:1",
+            "`NO_SUCH_VARIABLE` is set nowhere",
+            "single quotes if `$` is meant",
+        ];
+        assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+        assert!(!told.contains("secret"), "{told}");
     }
 }

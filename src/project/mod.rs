@@ -3,6 +3,7 @@
 mod check;
 pub mod diagnostic;
 pub mod discover;
+mod dotenv;
 mod env;
 pub mod faults;
 #[cfg(test)]

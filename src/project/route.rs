@@ -45,7 +45,7 @@ impl Route {
             None => (None, trimmed),
         };
         let Some(rest) = path.strip_prefix('/') else {
-            return Err(no_slash(trimmed, path, method.is_some()));
+            return Err(no_slash(trimmed, path, method.as_ref().map(Option::as_deref)));
         };
         if let Some(at) = path.find(['?', '#']) {
             return Err(RouteFault::new("a route has no query and no fragment").remedy(format!(
@@ -149,7 +149,7 @@ fn parse_method(text: &str) -> Result<Option<String>, RouteFault> {
     )))
 }
 
-fn no_slash(text: &str, path: &str, has_method: bool) -> RouteFault {
+fn no_slash(text: &str, path: &str, method: Option<Option<&str>>) -> RouteFault {
     if path.is_empty() {
         return RouteFault::new("an empty route").remedy("write a path such as `/orders` or `/*`");
     }
@@ -157,11 +157,12 @@ fn no_slash(text: &str, path: &str, has_method: bool) -> RouteFault {
         return RouteFault::new("a route is a path, not a whole URL")
             .remedy("write only the part from the first `/` on");
     }
-    if !has_method && METHODS.contains(&text.to_ascii_uppercase().as_str()) {
+    if method.is_none() && METHODS.contains(&text.to_ascii_uppercase().as_str()) {
         return RouteFault::new("a method without a path")
             .remedy(format!("write `{} /path`", text.to_ascii_uppercase()));
     }
-    RouteFault::new("a route's path begins with `/`").remedy(format!("write `/{path}`"))
+    let method = method.flatten().map_or(String::new(), |method| format!("{method} "));
+    RouteFault::new("a route's path begins with `/`").remedy(format!("write `{method}/{path}`"))
 }
 
 fn parse_segments(rest: &str) -> Result<Vec<Segment>, RouteFault> {
@@ -345,6 +346,8 @@ mod tests {
             )
         );
         assert_eq!(fault("x/y").1, "write `/x/y`");
+        assert_eq!(fault("GET products").1, "write `GET /products`");
+        assert_eq!(fault("ANY x").1, "write `/x`");
         assert_eq!(fault("GET").1, "write `GET /path`");
         assert_eq!(fault("/users/:id").1, "write `{id}`");
         assert_eq!(fault("/users/[id]").1, "write `{id}`");

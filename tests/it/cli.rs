@@ -505,3 +505,72 @@ fn ndjson_ends_with_its_reader() {
     );
     assert_eq!(child.wait().expect("its end").code(), Some(0));
 }
+
+#[test]
+fn a_start_time_needs_a_clock_that_can_begin_there() {
+    let project = Project::new(&[("functions/hello.js", HELLO)]);
+    let refused = project.emu(["dev", "--start-time", "2026-03-29T00:00:00Z"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused).1.contains("add --clock manual"), "{refused:?}");
+    let manual = [
+        "invoke",
+        "hello",
+        "--clock",
+        "manual",
+        "--start-time",
+        "2026-03-29T00:00:00Z",
+    ];
+    assert!(project.emu(manual).status.success());
+}
+
+#[test]
+fn following_the_log_of_an_emulator_that_is_killed_fails() {
+    use std::io::{BufRead as _, BufReader};
+
+    let emu = Project::new(&[("functions/hello.js", HELLO)]).start();
+    emu.get("/hello");
+    let mut child = crate::harness::emu(emu.project.path())
+        .args(["logs", "-f"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run emu");
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    assert_ne!(out.read_line(&mut line).expect("stdout"), 0, "it shows what has been");
+    drop(emu.kill());
+    let run = child.wait_with_output().expect("its end");
+    assert_eq!(run.status.code(), Some(1));
+    assert!(text(&run).1.contains("the emulator is gone"), "{run:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_is_a_warning() {
+    let project = Project::new(&[("functions/hello.js", HELLO)]);
+    let link = project.path().join("functions/gone.js");
+    std::os::unix::fs::symlink("nowhere.js", link).expect("linked");
+    let checked = project.emu(["validate"]);
+    let said = text(&checked).1;
+    assert!(checked.status.success(), "{said}");
+    assert!(
+        said.contains("functions/gone.js is a symbolic link to a file that is not there"),
+        "{said}"
+    );
+}
+
+#[test]
+fn types_are_not_asked_for_where_no_function_is_a_script() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = emu(folder.path())
+        .args(["new", "--template", "component", "c"])
+        .output();
+    assert!(made.expect("run emu").status.success());
+    let checked = emu(&folder.path().join("c"))
+        .args(["types", "--check"])
+        .output()
+        .expect("run emu");
+    assert!(checked.status.success(), "{checked:?}");
+    let script = Project::new(&[("functions/hello.js", HELLO)]);
+    assert_eq!(script.emu(["types", "--check"]).status.code(), Some(1));
+}

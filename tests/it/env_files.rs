@@ -63,10 +63,13 @@ fn a_broken_file_names_its_line_and_keeps_what_served() {
     project.write(".env", "API_KEY=first-key\n");
     let emu = project.start();
     let mark = emu.mark();
-    emu.project.write(".env", "FROM=x\nAPI_KEY=second secret-key\n");
+    emu.project.write(".env", "FROM=x\nAPI_KEY='second' secret-key\n");
     let failed = emu.wait_from(mark, "reload", |e| e["outcome"] == "failed");
     let error = failed["error"].as_str().expect("an error");
-    assert!(error.contains(".env:2:1") && error.contains("API_KEY='...'"), "{error}");
+    assert!(
+        error.contains(".env:2:1") && error.contains("API_KEY=\"...\""),
+        "{error}"
+    );
     assert!(!error.contains("secret-key"), "{error}");
     assert_eq!(answer(&emu)[0], "first-key");
 
@@ -75,7 +78,7 @@ fn a_broken_file_names_its_line_and_keeps_what_served() {
     let report: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
     assert_eq!(report["diagnostics"][0]["line"], 2, "{report}");
 
-    emu.project.write(".env", "API_KEY='second secret-key'\n");
+    emu.project.write(".env", "API_KEY=second secret-key\n");
     emu.wait_from(mark, "reload", |e| e["outcome"] == "changed");
     assert_eq!(answer(&emu)[0], "second secret-key");
 }

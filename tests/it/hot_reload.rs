@@ -180,3 +180,64 @@ fn a_package_and_a_tsconfig_are_watched_like_the_function() {
         "{stack}"
     );
 }
+
+#[test]
+fn what_a_running_emulator_cannot_change_is_said() {
+    let project = Project::new(&[
+        ("emu.toml", "[dev]\ncold_starts = \"report\"\n"),
+        (
+            "functions/api.js",
+            "export default { fetch() { return new Response('ok'); } };",
+        ),
+    ]);
+    let emu = project.start();
+    let mark = emu.mark();
+    emu.project.write(
+        "emu.toml",
+        "[dev]\nport = 3999\nclock = \"x60\"\ncold_starts = \"report\"\n[history]\nmax_age = \"1d\"\n",
+    );
+    let notice = emu.wait_from(mark, "notice", |e| e["level"] == "warning");
+    let text = notice["message"].as_str().unwrap_or_default();
+    assert!(
+        text.ends_with("at the next start: dev.port, dev.clock, history.max_age"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_trigger_without_its_handler_is_a_warning_when_the_module_is_loaded() {
+    let module = "export default { fetch() { return new Response('ok'); } };";
+    let project = Project::new(&[
+        (
+            "emu.toml",
+            "[functions.w]\nsource = \"functions/w.js\"\nqueue = \"q\"\ncron = \"0 8 * * *\"\n[queues.q]\n",
+        ),
+        ("functions/w.js", module),
+    ]);
+    let emu = project.start();
+    let says = |part: &'static str| {
+        move |e: &serde_json::Value| e["level"] == "warning" && e["message"].as_str().is_some_and(|m| m.contains(part))
+    };
+    emu.wait(
+        "notice",
+        says("w takes messages of queue q, but exports no `queue` handler"),
+    );
+    emu.wait("notice", says("w has a cron, but exports no `scheduled` handler"));
+    let mark = emu.mark();
+    emu.project.write(
+        "functions/w.js",
+        "export default { queue() {}, scheduled() {}, fetch() {} };",
+    );
+    emu.wait_from(mark, "reload", |e| e["outcome"] == "changed");
+    assert_eq!(emu.events("notice", says("but exports no")).len(), 2);
+}
+
+#[test]
+fn a_project_without_a_manifest_is_not_called_by_its_name() {
+    let module = "export default { fetch() { return new Response('ok'); } };";
+    let emu = Project::new(&[("functions/a.js", module)]).start();
+    let mark = emu.mark();
+    emu.project.write(".env", "A='never closed\n");
+    let failed = emu.wait_from(mark, "reload", |e| e["outcome"] == "failed");
+    assert_eq!(failed["function"], "the project", "{failed}");
+}

@@ -40,6 +40,7 @@ mod proxy;
 mod readme;
 mod record;
 mod reload;
+mod removed;
 mod replay;
 mod serve;
 mod services;

@@ -76,8 +76,10 @@ fn component(
     let secrets = environment(&mut function, project, &[])?;
     if !secrets.is_empty() {
         warnings.push(format!(
-            "{name}: {} looks secret and is left out: emu bundle --env puts it in",
-            secrets.join(", ")
+            "{name}: {} {} secret and {} left out: `emu bundle {name}` takes --env NAME for each that shall be in it",
+            secrets.join(", "),
+            if secrets.len() == 1 { "looks" } else { "look" },
+            if secrets.len() == 1 { "is" } else { "are" },
         ));
     }
     let made = runtime.block_on(live::bundle(engine, project, &function, None));

@@ -68,5 +68,12 @@ pub struct Offer {
     pub random: bool,
 }
 
+impl Offer {
+    /// The handlers of a module in Workers' convention.
+    pub(super) fn workers(&self) -> Option<&[String]> {
+        (self.convention == Convention::Workers).then_some(self.handlers.as_slice())
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -235,7 +235,7 @@ pub fn host_failure(error: HostError) -> ApiFailure {
     let status = match error.code {
         "queue-not-found" | "topic-not-found" | "function-not-found" | "kv-not-found" => StatusCode::NOT_FOUND,
         "message-too-large" | "value-too-large" => StatusCode::PAYLOAD_TOO_LARGE,
-        "bus-away" => StatusCode::SERVICE_UNAVAILABLE,
+        "bus-away" | "store-removed" => StatusCode::SERVICE_UNAVAILABLE,
         "queue-elsewhere" => StatusCode::CONFLICT,
         "queue-full" | "store-full" | "store-failed" => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::BAD_REQUEST,

@@ -28,6 +28,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::live::exchange::Exchange;
+use crate::live::removed::{self, Standing};
 use crate::live::secrets::Secrets;
 use crate::platform::time::{Span, Time};
 use crate::report::event::Stamped;
@@ -46,6 +47,8 @@ use write::Writer;
 const WAITING_MAX: usize = 65_536;
 /// How long rows gather for one transaction.
 const GATHER: Duration = Duration::from_millis(50);
+/// How often it is looked, while there is something to write, whether the file is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +180,11 @@ impl Past {
 }
 
 fn run(shared: &Shared, ops: &Receiver<Op>, connection: Connection, bounds: Bounds, tell: &Tell) {
+    let mut file = connection
+        .path()
+        .filter(|path| !path.is_empty())
+        .map(|path| Standing::of(path.into()));
+    let mut looked_at = Instant::now();
     let mut writer = Writer::new(connection, bounds);
     let mut in_trouble = false;
     let mut now = Time::ZERO;
@@ -217,10 +225,27 @@ fn run(shared: &Shared, ops: &Receiver<Op>, connection: Connection, bounds: Boun
                 in_trouble = true;
             }
         }
+        if looked_at.elapsed() >= LOOK_EVERY || matches!(then, Some(Op::Close)) {
+            looked_at = Instant::now();
+            if let Some(error) = file.as_mut().and_then(|file| put_back(&mut writer, file, tell).err()) {
+                tracing::warn!("the history cannot be put back: {error:#}");
+            }
+        }
         match then {
             Some(Op::Question(question)) => question(writer.connection()),
             Some(Op::Close) => return,
             Some(Op::Rows(..)) | None => {}
         }
     }
+}
+
+/// When somebody has removed the file under the emulator: what was in it is written again, once its folder is there.
+fn put_back(writer: &mut Writer, file: &mut Standing, tell: &Tell) -> anyhow::Result<()> {
+    let Some(folder) = file.path.parent().filter(|folder| folder.is_dir() && !file.stands()) else {
+        return Ok(());
+    };
+    removed::put_back(writer.connection(), file)?;
+    writer.go_on(schema::open(Some(folder), &**tell)?);
+    *file = Standing::of(file.path.clone());
+    Ok(())
 }

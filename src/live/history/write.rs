@@ -51,6 +51,11 @@ impl Writer {
         }
     }
 
+    /// With a copy of the database.
+    pub fn go_on(&mut self, copy: Connection) {
+        self.connection = copy;
+    }
+
     pub fn connection(&self) -> &Connection {
         &self.connection
     }

@@ -18,6 +18,7 @@ mod queue;
 mod react;
 mod restless;
 mod run;
+mod slow;
 mod work;
 
 pub(super) use work::source;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::plan::{self, View, build_key, entry, named};
 use super::queue::{BuildKey, Unit};
@@ -15,6 +15,8 @@ use crate::project::Project;
 
 /// Changes that are remembered until the loads that run have told what they read.
 const CHANGES_MAX: usize = 4096;
+/// What is wrong with the project is not told twice so soon.
+const SAME_WITHIN: Duration = Duration::from_secs(1);
 
 impl<L: Loader> Follower<L> {
     pub async fn found(&mut self, found: Found) {
@@ -131,6 +133,12 @@ impl<L: Loader> Follower<L> {
                 self.broken = true;
                 self.watch_what_matters(None);
                 let rendered = unreadable.rendered;
+                // A file that is renamed is two changes.
+                let now = Instant::now();
+                let told = self.told.replace((now, rendered.clone()));
+                if told.is_some_and(|(at, text)| text == rendered && now.duration_since(at) < SAME_WITHIN) {
+                    return false;
+                }
                 self.tell(Change::ProjectBroken {
                     rendered,
                     cause: cause.clone(),
@@ -144,6 +152,7 @@ impl<L: Loader> Follower<L> {
     async fn put_into_force(&mut self, reread: Reread, cause: &Cause) {
         let Reread { project, warnings } = reread;
         let was_broken = std::mem::replace(&mut self.broken, false);
+        self.told = None;
         let difference = plan::difference(&self.project, &project);
         if difference.any || was_broken {
             let old = std::mem::replace(&mut self.project, Arc::new(project));

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan::{View, build_key, entry, named};
 use super::queue::{BuildKey, Effect, Limits, Queue, Ticket, Unit};
 use super::restless::Restless;
+use super::slow::Slow;
 use super::work::{self, Outcome, Work};
 use super::{Ask, Built, Cause, Change, Failed, Level, Loader, Phases, Reason, Reloader};
 use crate::live::watch::print::Hash;
@@ -59,10 +60,13 @@ pub struct Follower<L: Loader> {
     /// What each function's last load read and looked for.
     pub watched: BTreeMap<String, BTreeSet<PathBuf>>,
     pub broken: bool,
+    /// What was wrong with the project when that was last told.
+    pub told: Option<(Instant, String)>,
     pub interest: Arc<Interest>,
     /// Changed files, by when they were found.
     pub changes: VecDeque<(Instant, PathBuf)>,
     jobs: JoinSet<Outcome<L::Loaded>>,
+    slow: Slow,
     running: HashMap<tokio::task::Id, (Ticket, AbortHandle)>,
     output: (mpsc::UnboundedSender<work::Line>, mpsc::UnboundedReceiver<work::Line>),
 }
@@ -96,9 +100,11 @@ impl<L: Loader> Follower<L> {
             functions: BTreeMap::new(),
             watched: BTreeMap::new(),
             broken: false,
+            told: None,
             interest: Arc::default(),
             changes: VecDeque::new(),
             jobs: JoinSet::new(),
+            slow: Slow::default(),
             running: HashMap::new(),
             output: mpsc::unbounded_channel(),
         }
@@ -131,6 +137,7 @@ impl<L: Loader> Follower<L> {
                 .next_deadline()
                 .into_iter()
                 .chain(self.restless.next_deadline())
+                .chain(self.slow.next_deadline())
                 .min();
             let timer = async {
                 match wake {
@@ -152,7 +159,7 @@ impl<L: Loader> Follower<L> {
                 Some(done) = self.jobs.join_next_with_id() => self.finished(done),
                 Some(Ask::ReloadAll) = self.asks.recv() => self.reload_all().await,
                 Some(line) = self.output.1.recv() => self.pass_on(line).await,
-                () = timer => self.tick(),
+                () = timer => self.tick().await,
             }
         }
     }
@@ -248,6 +255,11 @@ impl<L: Loader> Follower<L> {
         match work {
             Some(work) => {
                 let handle = self.jobs.spawn(work.run());
+                let users = match unit {
+                    Unit::Load(_) => Vec::new(),
+                    Unit::Build(key) => self.users(key).map(|function| function.name.clone()).collect(),
+                };
+                self.slow.started(ticket, now, unit, &users, cause.reason);
                 self.running.insert(handle.id(), (ticket, handle));
             }
             None => self.queue.remove(now, unit),
@@ -266,7 +278,9 @@ impl<L: Loader> Follower<L> {
         let (id, outcome) = match done {
             Ok((id, outcome)) => (id, outcome),
             Err(error) if error.is_cancelled() => {
-                self.running.remove(&error.id());
+                if let Some((ticket, _)) = self.running.remove(&error.id()) {
+                    self.slow.ended(ticket);
+                }
                 return;
             }
             Err(error) => (error.id(), Outcome::NotLoaded(work::panicked(error))),
@@ -274,6 +288,7 @@ impl<L: Loader> Follower<L> {
         let Some((ticket, _)) = self.running.remove(&id) else {
             return;
         };
+        self.slow.ended(ticket);
         let unit = self
             .queue
             .current(ticket)
@@ -294,8 +309,11 @@ impl<L: Loader> Follower<L> {
         self.queue.finished(Instant::now(), ticket, outcome, calm_at);
     }
 
-    fn tick(&mut self) {
+    async fn tick(&mut self) {
         let now = Instant::now();
+        for text in self.slow.due(now) {
+            self.notice(Level::Info, text).await;
+        }
         self.queue.tick(now, self.watch.as_ref().and_then(Watch::calm_at));
         while let Some((key, cause)) = self.restless.due(now) {
             self.queue.want(now, Unit::Build(key), cause);

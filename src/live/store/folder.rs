@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::live::removed::Standing;
+
 /// The database's name in the folder.
 pub const DATABASE: &str = "state.db";
 /// Locked while an emulator holds the folder; says which.
@@ -18,6 +20,7 @@ const WITHOUT: &str = "`emu dev --ephemeral` needs no folder";
 pub struct Held {
     pub folder: PathBuf,
     _lock: File,
+    standing: Standing,
 }
 
 impl Held {
@@ -51,7 +54,13 @@ impl Held {
         Ok(Held {
             folder: folder.to_owned(),
             _lock: lock,
+            standing: Standing::of(path),
         })
+    }
+
+    /// Whether the lock is where others look for it.
+    pub fn stands(&self) -> bool {
+        self.standing.stands()
     }
 }
 

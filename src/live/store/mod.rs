@@ -12,6 +12,7 @@ mod folder;
 mod intake;
 mod keep;
 mod kv;
+mod place;
 mod restore;
 mod schema;
 pub mod snapshot;
@@ -62,6 +63,9 @@ pub enum StoreError {
     /// The disk failed: nothing is written any more, so that nothing is promised that cannot be held.
     #[error("the state in {} cannot be written any more: {}", .0.display(), .1)]
     Broken(PathBuf, String),
+    /// Somebody removed its files, and they cannot be put back now.
+    #[error("the state in {} was removed while emu runs, and cannot be put back yet: {}", .0.display(), .1)]
+    Removed(PathBuf, String),
     /// This queue holds its maximum.
     #[error("queue {0} holds its maximum (max_messages)")]
     QueueFull(String),
@@ -100,7 +104,7 @@ pub enum Kind {
 /// A database that is open, its folder locked, its thread not yet started.
 pub struct Opened {
     connection: Connection,
-    held: Option<Held>,
+    place: Option<place::Files>,
     path: PathBuf,
     pub identity: Identity,
 }
@@ -133,7 +137,7 @@ impl Opened {
         }
         Ok(Opened {
             connection,
-            held,
+            place: held.map(|held| place::Files::new(held, durability)),
             path,
             identity,
         })
@@ -142,15 +146,8 @@ impl Opened {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(self, tell: Tell) -> std::io::Result<Store> {
-        let reserve = self.held.as_ref().map(|held| held.folder.clone());
         let shared = Arc::new(Shared::new(self.path));
-        thread::start(
-            shared.clone(),
-            self.connection,
-            self.held,
-            disk::Reserve::new(reserve),
-            tell,
-        )?;
+        thread::start(shared.clone(), self.connection, self.place, tell)?;
         Ok(Store(shared))
     }
 }

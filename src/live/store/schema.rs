@@ -167,7 +167,7 @@ pub(super) fn identity(connection: &Connection, head: u64) -> anyhow::Result<Ide
     })
 }
 
-fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<i64>> {
+pub(super) fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<i64>> {
     let mut get = connection.prepare("SELECT value FROM meta WHERE key = ?1")?;
     get.query_row([key], |row| row.get(0)).optional()
 }

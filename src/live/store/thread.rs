@@ -8,11 +8,11 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
 use super::disk::Reserve;
-use super::folder::Held;
+use super::place::Files;
 use super::{StoreError, Tell};
 use crate::live::keeper::Committed;
 
-/// How often a full disk is looked at again.
+/// How often a full disk is looked at again, and whether the files still stand.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Pages of the database that must be free before messages are taken again on a disk that stays full.
 const FREE_PAGES_MIN: i64 = 512;
@@ -133,15 +133,17 @@ impl Shared {
 pub(super) fn start(
     shared: Arc<Shared>,
     connection: Connection,
-    held: Option<Held>,
-    reserve: Reserve,
+    files: Option<Files>,
     tell: Tell,
 ) -> std::io::Result<()> {
     let writer = Writer {
         connection,
-        reserve,
+        reserve: Reserve::new(files.as_ref().map(|files| files.folder().to_owned())),
         tell,
         path: shared.path.clone(),
+        files,
+        removed: None,
+        looked_at: Instant::now(),
         full: false,
         roomy: false,
         probed_at: Instant::now(),
@@ -149,8 +151,8 @@ pub(super) fn start(
         broken: None,
     };
     std::thread::Builder::new().name("store".into()).spawn(move || {
-        writer.run(&shared);
-        drop(held);
+        let files = writer.run(&shared);
+        drop(files);
         shared.committed.send_modify(|state| state.ended = true);
     })?;
     Ok(())
@@ -161,6 +163,11 @@ struct Writer {
     reserve: Reserve,
     tell: Tell,
     path: PathBuf,
+    /// On a disk.
+    files: Option<Files>,
+    /// Why files that somebody removed are not back.
+    removed: Option<StoreError>,
+    looked_at: Instant,
     /// The disk was full when last looked at.
     full: bool,
     /// There was room when last looked at.
@@ -172,13 +179,17 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, shared: &Shared) {
+    /// The lock on the folder, when all is written.
+    fn run(mut self, shared: &Shared) -> Option<Files> {
         loop {
-            let timeout = (self.full || !self.owed.is_empty()).then_some(PROBE_EVERY);
+            let timeout = (self.files.is_some() || self.full || !self.owed.is_empty()).then_some(PROBE_EVERY);
             let Some((ops, seq)) = shared.take(timeout) else { break };
             self.serve(ops);
             if self.full && self.probed_at.elapsed() >= PROBE_EVERY {
                 self.probe();
+            }
+            if self.looked_at.elapsed() >= PROBE_EVERY {
+                self.look();
             }
             shared.committed.send_modify(|state| {
                 state.seq = state.seq.max(seq);
@@ -186,8 +197,49 @@ impl Writer {
             });
         }
         self.pay();
+        self.look();
         // Moves the log into the database; without it the next start does.
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        self.files.take()
+    }
+
+    /// Puts the files back that somebody has removed.
+    fn look(&mut self) {
+        self.looked_at = Instant::now();
+        let Some(files) = self.files.as_mut().filter(|_| self.broken.is_none()) else {
+            return;
+        };
+        let there = format!("the state in {}", files.folder().display());
+        if files.stand() {
+            if self.removed.take().is_some() {
+                (self.tell)("info", format!("{there} is back: messages are taken again"));
+            }
+            return;
+        }
+        match files.put_back(&self.connection) {
+            Ok((connection, held)) => {
+                self.connection = connection;
+                self.reserve = Reserve::new(Some(files.folder().to_owned()));
+                self.roomy = false;
+                self.removed = None;
+                (self.tell)(
+                    "warning",
+                    format!("{there} was removed while emu runs: it is put back with {held}; `emu reset` empties it"),
+                );
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                if self.removed.is_none() {
+                    let refused = "messages and key-value writes are refused until it is back, and what was taken in is held in \
+                                   removed files until emu ends";
+                    (self.tell)(
+                        "error",
+                        format!("{there} was removed and cannot be put back: {why}; {refused}"),
+                    );
+                }
+                self.removed = Some(StoreError::Removed(self.path.clone(), why));
+            }
+        }
     }
 
     fn serve(&mut self, mut ops: Vec<Op>) {
@@ -205,7 +257,7 @@ impl Writer {
         if ops[0].class == Class::Alone {
             return ops.into_iter().for_each(|op| self.by_itself(op));
         }
-        let calm = !self.full && self.owed.is_empty();
+        let calm = !self.full && self.owed.is_empty() && self.removed.is_none();
         let writes = ops.iter().any(|op| op.class != Class::Read);
         if calm && writes && !self.has_room() {
             self.enter_full();
@@ -241,6 +293,7 @@ impl Writer {
         let outcome = match class {
             _ if self.broken.is_some() => Err(self.broken.clone().unwrap_or(StoreError::Closed)),
             Class::Write if self.full => Err(StoreError::Full(self.path.clone())),
+            Class::Write if self.removed.is_some() => Err(self.removed.clone().unwrap_or(StoreError::Closed)),
             Class::Follow => {
                 self.owed.push(work);
                 self.pay();

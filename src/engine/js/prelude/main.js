@@ -19,9 +19,9 @@ function conventionOf(module, entry) {
   const lambda = lambdaHandler(module);
   if (lambda) return lambda;
   const names = Object.keys(module);
-  const found = names.length === 0 ? "nothing" : names.map((name) => `\`${name}\``).join(", ");
+  const found = names.length === 0 ? "nothing" : `${names.map((name) => `\`${name}\``).join(", ")}, but no handler that emu knows`;
   throw new TypeError(
-    `${entry.replace(/\?import.*/, "")} exports ${found}, but no handler that emu knows; write either\n  ${WORKERS_SHAPE}\nor\n  ${LAMBDA_SHAPE}`,
+    `${entry.replace(/\?import.*/, "")} exports ${found}; write either\n  ${WORKERS_SHAPE}\nor\n  ${LAMBDA_SHAPE}`,
   );
 }
 

@@ -186,6 +186,12 @@ async fn the_environment_is_there_at_import() {
 }
 
 #[tokio::test]
+async fn a_module_that_exports_nothing_is_told_so() {
+    let shown = load(&[("f.js", "const a = 1;")]).await;
+    assert!(shown.contains("f.js exports nothing; write either"), "{shown}");
+}
+
+#[tokio::test]
 async fn without_a_handler_both_shapes_are_shown() {
     let shown = load(&[("f.js", "export const helper = 1;")]).await;
     assert!(
