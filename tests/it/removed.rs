@@ -51,7 +51,7 @@ fn removed_state_is_put_back_with_all_it_held() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it is not written again");
         std::thread::yield_now();
     }
-    let status = emu.command(["queue", "jobs"]);
+    let status = emu.command(["queue"]);
     assert!(status.status.success(), "{status:?}");
 
     let emu = emu.kill().start();
