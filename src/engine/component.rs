@@ -18,6 +18,7 @@ use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use wasmtime_wasi_http::{WasiBody, WasiHttpHooks, WasiHttpView, p3};
 
 use super::host::{Guest, Run};
+use super::pool::Kept;
 use super::runtime::Engine;
 use super::sandbox::{Live, Meter, not_run, within_cut};
 use super::{Body, BodyError, Event, Failure, FailureKind, Invocation, Outcome, Reply, shape};
@@ -57,15 +58,15 @@ pub(super) struct Sandbox {
     engine: Engine,
     version: Arc<Version>,
     /// From the last run, if that went well.
-    kept: Option<(Live, Arc<Instance>)>,
+    kept: Kept<(Live, Arc<Instance>)>,
 }
 
 impl Sandbox {
     pub fn new(engine: Engine, version: Arc<Version>) -> Self {
         Self {
+            kept: Kept::nothing(engine.clone()),
             engine,
             version,
-            kept: None,
         }
     }
 
@@ -104,7 +105,7 @@ impl Sandbox {
         if outcome.result.is_ok()
             && let Some(instance) = instance
         {
-            self.kept = Some((live, instance));
+            self.kept.keep((live, instance));
         }
         outcome
     }

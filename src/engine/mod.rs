@@ -41,6 +41,7 @@ mod notification;
 mod output;
 mod outside;
 pub mod pace;
+mod pool;
 mod preview1;
 mod runtime;
 mod sandbox;

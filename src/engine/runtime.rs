@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OnceCell;
 use wasmtime::component::{Component, Linker};
 
 use super::compile::{CompileIn, Compiler};
 use super::host::{self, Guest};
+use super::pool::Pool;
 use super::sandbox::Sandbox;
 use super::{Failure, LoadError, LoadPhases, Settings, Source, cache, command, component, config, js, wasm};
 
@@ -45,8 +46,7 @@ struct Inner {
     script_runtime: OnceCell<Arc<js::Runtime>>,
     script_cache: Arc<js::Cache>,
     images: js::Shelf,
-    slots: Arc<Semaphore>,
-    slots_max: u32,
+    pool: Pool,
 }
 
 impl Engine {
@@ -56,7 +56,6 @@ impl Engine {
         let (wasmtime, slots_max) = new_wasmtime()?;
         let linker = host::linker(&wasmtime).map_err(anyhow::Error::from)?;
         let compiler = Compiler::new(wasmtime.clone(), options.compile_in, options.cache_dir.as_deref());
-        let slots = Arc::new(Semaphore::new(slots_max as usize));
         Ok(Self(Arc::new(Inner {
             wasmtime,
             linker,
@@ -64,8 +63,7 @@ impl Engine {
             script_runtime: OnceCell::new(),
             script_cache: Arc::default(),
             images: js::Shelf::new(options.images),
-            slots,
-            slots_max,
+            pool: Pool::new(slots_max),
         })))
     }
 
@@ -125,15 +123,17 @@ impl Engine {
         }
     }
 
-    /// Waits for room in the pool. A sandbox holds it while its store lives.
-    pub(crate) async fn slot(&self, slots: u32) -> Result<OwnedSemaphorePermit, Failure> {
-        let permit = self
-            .0
-            .slots
-            .clone()
-            .acquire_many_owned(slots.min(self.0.slots_max))
-            .await;
-        permit.map_err(|_| Failure::internal("the engine has been closed"))
+    /// Makes the version's image one in which every run traps.
+    #[cfg(test)]
+    pub(crate) async fn spoil_image(&self, version: &Version) {
+        if let Kind::Script(version) = &*version.0 {
+            js::spoil_image(self, version).await;
+        }
+    }
+
+    /// Room for guests. A sandbox holds some while its store lives.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.0.pool
     }
 
     /// How many slots of the pool an instance of `component` takes: one for each memory, and more for many tables.

@@ -37,8 +37,8 @@ impl Sandbox {
     /// Runs the guest to its end. The reply is sent as soon as the guest has given it; if there is none, the sender is
     /// dropped and the outcome says why. A failed run leaves nothing of the guest behind: the next one starts afresh.
     ///
-    /// Waits for room in the pool first; neither that nor instantiation counts as duration, but the timeout covers
-    /// instantiation too.
+    /// Waits for room in the pool first, no longer than its timeout; neither that nor instantiation counts as duration, but the timeout
+    /// covers instantiation too.
     pub async fn run(&mut self, invocation: Invocation, reply: Sender<Reply>) -> Outcome {
         match &mut self.0 {
             Kind::Component(sandbox) => sandbox.run(invocation, reply).await,
@@ -51,15 +51,21 @@ impl Sandbox {
 /// A store that is being used, with its place in the pool.
 pub(super) struct Live {
     pub store: Store<Guest>,
-    _slot: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Live {
-    /// A new store with nothing in it yet.
+    /// A new store with nothing in it yet, once there is room for it.
+    ///
+    /// # Errors
+    /// When there is none within the run's timeout.
     pub async fn new(engine: &Engine, slots: u32, run: Arc<Run>, seed: u64) -> Result<Self, Failure> {
-        let slot = engine.slot(slots).await?;
+        let room = match engine.pool().room_now(slots) {
+            Some(room) => room,
+            None => wait_for_room(engine, slots, &run).await?,
+        };
         let store = host::store(engine.wasmtime(), Guest::new(run, seed)).map_err(Failure::internal)?;
-        Ok(Self { store, _slot: slot })
+        Ok(Self { store, _room: room })
     }
 
     /// Prepares a kept store for its next run.
@@ -67,6 +73,23 @@ impl Live {
         self.store.data_mut().arm(run, seed);
         host::refuel(&mut self.store).map_err(Failure::internal)
     }
+}
+
+async fn wait_for_room(engine: &Engine, slots: u32, run: &Run) -> Result<OwnedSemaphorePermit, Failure> {
+    let timeout = run.settings.timeout;
+    let room = async {
+        // Those who run may wait for the clock.
+        let _elsewhere = run.clock.pace().map(|pace| pace.elsewhere());
+        engine.pool().room(slots).await
+    };
+    let room = within(&run.clock, timeout, room).await;
+    if let Some(pace) = run.clock.pace() {
+        pace.sync(0);
+    }
+    room.map_err(|failure| match failure.is_timeout() {
+        true => engine.pool().full(timeout),
+        false => failure,
+    })
 }
 
 /// Measures a run from outside.

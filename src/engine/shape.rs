@@ -148,6 +148,9 @@ fn plain(body: Vec<u8>, content_type: &'static str) -> Response<Body> {
     response
 }
 
+/// Of an answer. The map of the http crate panics at some 24,000; no client takes as many as this.
+pub(super) const HEADERS_MAX: usize = 10_000;
+
 fn gateway_answer(object: Map<String, Value>) -> Result<Response<Body>, Failure> {
     let bad = |text: String| Failure::new(FailureKind::BadResponse, text);
     let code = object.get("statusCode");
@@ -168,8 +171,11 @@ fn gateway_answer(object: Map<String, Value>) -> Result<Response<Body>, Failure>
         let value = text
             .parse::<HeaderValue>()
             .map_err(|_| bad(format!("the value of header `{name}` is invalid")))?;
+        if headers.len() >= HEADERS_MAX {
+            return Err(bad(format!("the answer has more than {HEADERS_MAX} headers")));
+        }
         headers.append(name, value);
-        Ok::<_, Failure>(())
+        Ok(())
     };
     for field in ["headers", "multiValueHeaders"] {
         for (name, value) in object.get(field).and_then(Value::as_object).into_iter().flatten() {

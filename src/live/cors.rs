@@ -44,6 +44,13 @@ fn list(configured: &[String], asked: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::try_from(configured.join(", ")).ok()
 }
 
+/// An answer that has as many headers as a map holds goes without this one.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    if headers.try_insert(name, value).is_err() {
+        tracing::debug!("an answer with too many headers");
+    }
+}
+
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
     if let Some(value) = value {
         headers.insert(name, value);
@@ -74,15 +81,14 @@ pub fn decorate(table: &Table, origin: Option<&HeaderValue>, headers: &mut Heade
         return;
     };
     if allowed != "*" {
-        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        // As `set`, which see.
+        drop(headers.try_append(header::VARY, HeaderValue::from_static("Origin")));
     }
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     if cors.credentials {
-        headers.insert(
-            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-            HeaderValue::from_static("true"),
-        );
+        let yes = HeaderValue::from_static("true");
+        set(headers, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
     }
     let exposed = HeaderValue::from_static("x-emu-invocation, x-emu-start");
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }

@@ -31,6 +31,7 @@ use super::destination::Response;
 use super::events::{Done, Hub, Summary, What};
 use super::exchange::{Exchange, Exchanges};
 use super::faults::Chaos;
+use super::gathered;
 use super::group::Reached;
 use super::idle::Barrier;
 use super::keeper::{Commit, Keeper};
@@ -425,7 +426,7 @@ impl Driver {
         if let Some(group) = self.0.store.group() {
             group.begun(&job.run);
         }
-        let gathered = run::gather(core, &job.run.work);
+        let gathered = gathered::gather(core, &job.run.work);
         let commit = match job.run.work {
             Work::Cron { .. } | Work::Request => None,
             Work::Async { .. } | Work::Batch { .. } | Work::Topic { .. } => core.commit(),
@@ -449,7 +450,7 @@ impl Driver {
         self.0.running.spawn(driver.run_event(job, gathered, commit));
     }
 
-    async fn run_event(self, mut job: Job, mut gathered: run::Gathered, commit: Option<Commit>) {
+    async fn run_event(self, mut job: Job, mut gathered: gathered::Gathered, commit: Option<Commit>) {
         // In virtual time runs of one instant begin in the order in which the core had them begin, however long the store takes.
         let turn = job.time.as_ref().map(|time| (time.turn(self.now()), time.hold()));
         let committed = match commit {
@@ -457,7 +458,7 @@ impl Driver {
             None => true,
         };
         let event = match committed {
-            true => run::event_of(&self, &job.entry, &job.run.work, &mut gathered).await,
+            true => gathered::event_of(&self, &job.entry, &job.run.work, &mut gathered).await,
             false => None,
         };
         if let Some((turn, hold)) = turn {
@@ -585,7 +586,8 @@ impl Driver {
     }
 }
 
-fn cannot_run(invocation: InvocationId) -> Input {
+/// The end of a run that has come to nothing.
+pub(super) fn cannot_run(invocation: InvocationId) -> Input {
     let completion = Completion {
         outcome: Outcome::Failed,
         duration: Span::ZERO,

@@ -213,9 +213,9 @@ async fn answer(driver: &Driver, table: &Table, request: Request<Incoming>, peer
 
 fn mark(headers: &mut HeaderMap, ids: &PublicIds, id: &InvocationId, cold: bool) {
     if let Ok(id) = HeaderValue::from_maybe_shared(Bytes::from(ids.invocation(*id))) {
-        headers.insert(INVOCATION_HEADER, id);
+        cors::set(headers, INVOCATION_HEADER, id);
     }
-    headers.insert(START_HEADER, if cold { COLD } else { WARM });
+    cors::set(headers, START_HEADER, if cold { COLD } else { WARM });
 }
 
 /// What a guest may not say of the connection: hyper owns it.

@@ -23,6 +23,7 @@ mod events;
 mod exchange;
 mod fate;
 mod faults;
+mod gathered;
 mod group;
 mod history;
 mod http;

@@ -1,33 +1,32 @@
 //! One invocation on the engine: the event made for the guest, the run, and what it came to for the core.
 
-use std::collections::HashMap;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
 use crate::engine::pace::{Pace, Share, cpu_time};
-use crate::engine::{
-    self, Batch, BatchSource, Event, Failure, FailureKind, InMessage, Invocation, OutMessage, Reply, Sandbox,
-    Scheduled, Version,
-};
-use crate::platform::effect::{Delivery, Run, Work};
+use crate::engine::{self, Event, Failure, FailureKind, Invocation, OutMessage, Reply, Sandbox, Version};
+use crate::platform::effect::{Run, Work};
 use crate::platform::ids::{InvocationId, MessageId};
 use crate::platform::input::{Completion, Input, Message, Outcome};
-use crate::platform::time::{Span, Time};
+use crate::platform::time::Span;
 use crate::project::faults::FaultKind;
 
 use super::bindings::Bindings;
 use super::destination::Response;
-use super::driver::{Core, Driver, Finish, Own, lock};
+use super::driver::{self, Driver, Finish, Own};
 use super::events::Summary;
 use super::exchange::Hold;
 use super::fate::Fate;
 use super::faults::{self, Whom};
 use super::log::Log;
 use super::manual::RunTime;
-use super::messages::{Content, Payload};
+use super::messages::Content;
 use super::names::PublicIds;
 use super::table::Entry;
 use super::telemetry::{Active, Trace};
@@ -47,13 +46,32 @@ pub struct Job {
     pub trace: Option<Trace>,
 }
 
-/// Runs the guest and tells the core; why it failed, if it did.
-// tidy: long, because a run is read from its beginning to its end
+/// Runs the guest and tells the core, once, whatever happens on the way; why it failed, if it did.
 pub async fn execute(
     driver: &Driver,
     job: Job,
     event: Event,
     summary: Summary,
+    caller: oneshot::Sender<Reply>,
+) -> Option<Failure> {
+    let invocation = job.run.invocation;
+    let http = matches!(event, Event::Http(_));
+    let mut untold = Some(summary);
+    let executed = AssertUnwindSafe(executed(driver, job, event, &mut untold, caller));
+    match executed.catch_unwind().await {
+        Ok(failure) => failure,
+        // Its instance would be busy for ever.
+        Err(panic) => Some(driver.panicked(invocation, untold, http, &*panic)),
+    }
+}
+
+/// `untold` is taken when the core is told.
+// tidy: long, because a run is read from its beginning to its end
+async fn executed(
+    driver: &Driver,
+    job: Job,
+    event: Event,
+    untold: &mut Option<Summary>,
     caller: oneshot::Sender<Reply>,
 ) -> Option<Failure> {
     let Job {
@@ -72,7 +90,9 @@ pub async fn execute(
     let (mut event, hold) = inner.exchanges.begin(driver.now(), run.invocation, by_hand, event);
     let exchange = hold.as_ref().map(|hold| hold.exchange().clone());
     let name = entry.name().clone();
-    let span = driver.begin_span(&run, trace, &name, &mut event, &summary);
+    let span = untold
+        .as_ref()
+        .and_then(|summary| driver.begin_span(&run, trace, &name, &mut event, summary));
     let trace = span.as_ref().map(Active::trace);
     let failed = driver.fault(FaultKind::Fail, &name, Whom::invocation(run.invocation));
     let fate = match failed {
@@ -174,7 +194,7 @@ pub async fn execute(
     let function = &entry.function;
     let mut own = Own {
         invocation: Some(run.invocation),
-        done: Some(Finish {
+        done: untold.take().map(|summary| Finish {
             status,
             summary,
             failure: failure.clone(),
@@ -205,6 +225,43 @@ pub async fn execute(
 }
 
 impl Driver {
+    /// Ends a run that a bug of emu broke off, if it was not at its end.
+    fn panicked(
+        &self,
+        invocation: InvocationId,
+        untold: Option<Summary>,
+        http: bool,
+        panic: &(dyn Any + Send),
+    ) -> Failure {
+        let what = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref().copied())
+            .unwrap_or("no message");
+        tracing::error!("invocation {invocation:?} panicked: {what}");
+        let failure = Failure {
+            kind: FailureKind::Error,
+            message: format!("emu panicked while it ran the function, which is a bug of emu: {what}"),
+            stack: Vec::new(),
+        };
+        if let Some(summary) = untold {
+            let mut own = Own {
+                invocation: Some(invocation),
+                done: Some(Finish {
+                    summary,
+                    status: http.then_some(502),
+                    failure: Some(failure.clone()),
+                    sandbox_init: Span::ZERO,
+                    log_bytes_dropped: 0,
+                    exchange: None,
+                }),
+                ..Own::default()
+            };
+            self.step(driver::cannot_run(invocation), &mut own);
+        }
+        failure
+    }
+
     /// The virtual time of a run that begins now.
     fn pace(&self, entry: &Entry, time: &RunTime) -> Arc<Pace> {
         let share = Share::of_memory(entry.function.memory_mb, self.table().profile.instance.cpu_full_mb);
@@ -402,168 +459,6 @@ fn judge_batch(
         },
         failure,
     )
-}
-
-/// What was in memory of the contents that work needs.
-#[derive(Default)]
-pub(super) struct Gathered {
-    contents: HashMap<MessageId, Arc<Content>>,
-    payload: Option<Payload>,
-}
-
-pub(super) fn gather(core: &Core, work: &Work) -> Gathered {
-    match work {
-        Work::Request | Work::Cron { .. } => Gathered::default(),
-        Work::Async { first, .. } => Gathered {
-            payload: core.messages.event(*first).cloned(),
-            ..Gathered::default()
-        },
-        Work::Batch { deliveries, .. } => gather_messages(core, deliveries),
-        Work::Topic { message, .. } => gather_contents(core, std::iter::once(*message)),
-    }
-}
-
-/// What was in memory of the contents of deliveries.
-pub(super) fn gather_messages(core: &Core, deliveries: &[Delivery]) -> Gathered {
-    gather_contents(core, deliveries.iter().map(|delivery| delivery.message))
-}
-
-fn gather_contents(core: &Core, messages: impl Iterator<Item = MessageId>) -> Gathered {
-    let found = |id: MessageId| Some((id, core.messages.get(id)?.clone()));
-    Gathered {
-        contents: messages.filter_map(found).collect(),
-        ..Gathered::default()
-    }
-}
-
-impl Gathered {
-    /// Of an event; messages carry theirs.
-    pub(super) fn trace(self) -> Option<Trace> {
-        self.payload?.trace
-    }
-
-    /// Reads what is not in memory any more.
-    pub(super) async fn complete(&mut self, driver: &Driver, needed: impl Iterator<Item = MessageId>) {
-        let missing: Vec<MessageId> = needed.filter(|id| !self.contents.contains_key(id)).collect();
-        if missing.is_empty() {
-            return;
-        }
-        match driver.0.store.bodies(missing).await {
-            Ok(found) => self.contents.extend(found),
-            Err(error) => tracing::error!("bodies of messages cannot be read: {error}"),
-        }
-    }
-}
-
-/// The event of work that no caller brought. `None`: what it needs is gone.
-pub(super) async fn event_of(
-    driver: &Driver,
-    entry: &Entry,
-    work: &Work,
-    gathered: &mut Gathered,
-) -> Option<(Event, Summary)> {
-    let inner = &driver.0;
-    let names = || inner.names.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    match work {
-        Work::Request => None,
-        Work::Async { first, .. } => {
-            if gathered.payload.is_none() {
-                gathered.payload = stored_payload(driver, *first).await;
-            }
-            let payload = gathered.payload.as_ref()?;
-            Some((Event::Json(serde_json::from_str(&payload.json).ok()?), Summary::Event))
-        }
-        Work::Cron {
-            trigger, scheduled_at, ..
-        } => {
-            let name = names().trigger(*trigger);
-            let cron = entry.function.crons.iter().find(|cron| *cron.name == *name)?;
-            let scheduled = Scheduled {
-                name: name.clone(),
-                schedule: cron.schedule.text().into(),
-                scheduled_at: *scheduled_at,
-            };
-            Some((
-                Event::Scheduled(scheduled),
-                Summary::Cron {
-                    name,
-                    scheduled_at: *scheduled_at,
-                },
-            ))
-        }
-        Work::Batch { queue, deliveries } => {
-            gathered
-                .complete(driver, deliveries.iter().map(|delivery| delivery.message))
-                .await;
-            let name = names().queue(*queue);
-            let messages = in_messages(&inner.ids, gathered, deliveries);
-            let summary = Summary::Batch {
-                queue: name.clone(),
-                messages: deliveries.len(),
-            };
-            let batch = Batch {
-                source: BatchSource::Queue(name),
-                messages,
-            };
-            (!batch.messages.is_empty()).then_some((Event::Batch(batch), summary))
-        }
-        Work::Topic {
-            topic,
-            message,
-            attempt,
-        } => {
-            gathered.complete(driver, std::iter::once(*message)).await;
-            let name = names().topic(*topic);
-            let content = gathered.contents.get(message)?;
-            let message = published(inner.ids.message(*message), content, inner.clock.now(), *attempt);
-            let batch = Batch {
-                source: BatchSource::Topic(name.clone()),
-                messages: vec![message],
-            };
-            Some((Event::Batch(batch), Summary::Topic { topic: name }))
-        }
-    }
-}
-
-/// An event's payload that is not in memory any more. Its end may need it once more, for a destination.
-async fn stored_payload(driver: &Driver, first: InvocationId) -> Option<Payload> {
-    let payload = driver.0.store.payload(first).await.ok()??;
-    lock(&driver.0.core).messages.put_event(first, payload.clone());
-    Some(payload)
-}
-
-/// A topic's message as a function gets it.
-fn published(id: String, content: &Content, now: Time, attempt: u32) -> InMessage {
-    InMessage {
-        receipt: id.clone(),
-        id,
-        body: content.body.clone(),
-        content_type: content.content_type.clone(),
-        attributes: content.attributes.clone(),
-        sent_at: now,
-        first_received_at: now,
-        receive_count: attempt,
-        group: None,
-    }
-}
-
-/// Deliveries with their contents, for whoever takes them.
-pub(super) fn in_messages(ids: &PublicIds, gathered: &Gathered, deliveries: &[Delivery]) -> Vec<InMessage> {
-    let one = |delivery: &Delivery| {
-        let content = gathered.contents.get(&delivery.message)?;
-        Some(InMessage {
-            id: ids.message(delivery.message),
-            receipt: format!("{:x}", delivery.receipt.0),
-            body: content.body.clone(),
-            content_type: content.content_type.clone(),
-            attributes: content.attributes.clone(),
-            sent_at: delivery.sent_at,
-            first_received_at: delivery.first_received_at,
-            receive_count: delivery.receive_count,
-            group: delivery.group.clone(),
-        })
-    };
-    deliveries.iter().filter_map(one).collect()
 }
 
 #[derive(Clone, Debug, Default)]

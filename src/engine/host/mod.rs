@@ -6,7 +6,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
-use wasmtime::{AsContext, Store};
+use wasmtime::{AsContext, Store, StoreContextMut, Trap};
 use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
@@ -76,6 +76,8 @@ pub struct Guest {
     /// Fuel for work that the host did for this run. Added to what the guest burned itself, and not taken from the store:
     /// that would begin the yield interval anew, and a guest that does nothing else would never let others run.
     pub charged: u64,
+    /// Of it, what was counted when the guest last let others run for it.
+    gave_way: u64,
     /// What the store was given for this run.
     fuel: u64,
     /// Whatever a kind of guest needs beyond WASI, e.g. the module map of a script.
@@ -99,6 +101,7 @@ impl Guest {
             stdout: Output::default(),
             stderr: Output::default(),
             charged: 0,
+            gave_way: 0,
             fuel: FUEL,
             extension: None,
             http: WasiHttpCtx::new(),
@@ -119,6 +122,7 @@ impl Guest {
         self.run = run;
         self.random = Random::new(seed);
         self.charged = 0;
+        self.gave_way = 0;
         self.arm_limits();
     }
 
@@ -240,6 +244,26 @@ pub fn sync(store: impl AsContext<Data = Guest>) {
     if let Some(pace) = store.data().run.clock.pace() {
         pace.sync(fuel_spent(store));
     }
+}
+
+/// After work that was charged while the guest stands still: lets others run, and its deadline come, as often as what the guest burns
+/// itself does.
+///
+/// # Errors
+/// In virtual time, when that was more than there is time for.
+pub async fn give_way(store: &mut StoreContextMut<'_, Guest>) -> wasmtime::Result<()> {
+    let guest = store.data_mut();
+    if guest.charged.saturating_sub(guest.gave_way) < config::FUEL_YIELD_INTERVAL {
+        return Ok(());
+    }
+    guest.gave_way = guest.charged;
+    let given = guest.fuel;
+    sync(&*store);
+    if fuel_spent(&*store) > given {
+        return Err(Trap::OutOfFuel.into());
+    }
+    tokio::task::yield_now().await;
+    Ok(())
 }
 
 const FUEL: u64 = u64::MAX / 2;

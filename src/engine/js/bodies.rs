@@ -108,10 +108,16 @@ impl HttpBody for Leaving {
     }
 }
 
+/// A script in an instance that is kept can hold on to what belonged to the invocation before.
+const EARLIER: &str = "the body belongs to an earlier invocation and was closed with it: read it in the invocation that it came to, and \
+                       keep what was read";
+
 /// All bodies of one invocation.
 pub struct Bodies {
     slots: BTreeMap<u32, Slot>,
     last: u32,
+    /// The last handle of the invocations before.
+    earlier: u32,
     /// For what waits between writers and readers.
     room: Arc<Semaphore>,
     /// Bytes of bodies that were handed over whole and that nobody has let go of yet.
@@ -123,6 +129,7 @@ impl Default for Bodies {
         Bodies {
             slots: BTreeMap::new(),
             last: 0,
+            earlier: 0,
             room: Arc::new(Semaphore::new(BYTES_WAITING_MAX)),
             whole_bytes: Arc::default(),
         }
@@ -142,6 +149,23 @@ impl Drop for Place {
 }
 
 impl Bodies {
+    /// Begins an invocation: what is open is closed, and its handles are nobody else's.
+    pub fn renew(&mut self) {
+        *self = Bodies {
+            last: self.last,
+            earlier: self.last,
+            ..Bodies::default()
+        };
+    }
+
+    /// Why a handle leads to no body, for one that does not.
+    fn gone(&self, handle: u32, otherwise: &str) -> String {
+        match handle <= self.earlier {
+            true => EARLIER.to_owned(),
+            false => otherwise.to_owned(),
+        }
+    }
+
     fn insert(&mut self, slot: Slot) -> Result<u32, String> {
         if self.slots.len() >= HANDLES_MAX {
             return Err(format!(
@@ -213,13 +237,14 @@ impl Bodies {
                 self.slots.insert(handle, slot);
                 Err("the body is in use".to_owned())
             }
-            None => Err("the body has been read already".to_owned()),
+            None => Err(self.gone(handle, "the body has been read already")),
         }
     }
 
     /// Takes a body out for one read; `None` when it has ended before. [`Bodies::put_back`] ends the read.
     pub fn begin_read(&mut self, handle: u32) -> Result<Option<Body>, String> {
         match self.slots.get_mut(&handle) {
+            None if handle <= self.earlier => Err(EARLIER.to_owned()),
             None => Ok(None),
             Some(slot @ Slot::Arriving(_)) => match std::mem::replace(slot, Slot::Reading) {
                 Slot::Arriving(body) => Ok(Some(body)),
@@ -243,7 +268,7 @@ impl Bodies {
     pub fn writer(&self, handle: u32) -> Result<Writer, String> {
         match self.slots.get(&handle) {
             Some(Slot::Leaving(writer) | Slot::Piped(writer, _)) => Ok(writer.clone()),
-            _ => Err("the body is closed".to_owned()),
+            _ => Err(self.gone(handle, "the body is closed")),
         }
     }
 

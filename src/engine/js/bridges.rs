@@ -9,7 +9,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 use wasm_encoder::{Encode, RawSection};
-use wasmparser::BinaryReader;
+use wasmparser::{BinaryReader, Parser, Payload};
 
 use super::pages;
 use crate::engine::mapped;
@@ -72,6 +72,13 @@ impl Bridges {
         *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
     }
 
+    /// The component with a bridge far beyond its memory.
+    #[cfg(test)]
+    pub fn spoilt(&self) -> Option<Vec<u8>> {
+        let plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        touch(&plain.as_ref()?.frozen, &[100_000]).ok()
+    }
+
     /// What works on the bridges, for a test to wait for.
     #[cfg(test)]
     pub fn working(&self) -> Option<AbortOnDropHandle<()>> {
@@ -85,7 +92,9 @@ impl Plain {
     /// # Errors
     /// When the component cannot be read.
     pub fn bridged(&self, written: &BTreeSet<u64>) -> Result<Option<Vec<u8>>> {
-        let (stretches, bridges) = (pages::stretches(written), pages::bridges(written));
+        // Memory grows while an invocation runs, and the entry of the next one may only touch what is there at the beginning.
+        let written: BTreeSet<u64> = written.range(..initial_pages(&self.frozen)?).copied().collect();
+        let (stretches, bridges) = (pages::stretches(&written), pages::bridges(&written));
         tracing::debug!(
             pages = written.len(),
             stretches,
@@ -99,15 +108,49 @@ impl Plain {
     }
 }
 
-/// The component, with the pages written by whichever of its modules has the entry.
-fn touch(component: &[u8], pages: &[u64]) -> Result<Vec<u8>> {
-    let (preamble, sections) = component.split_at_checked(PREAMBLE_BYTES).unwrap_or((component, &[]));
-    let mut out = preamble.to_vec();
+/// The pages that every memory of the component has from the beginning: those of the smallest.
+///
+/// # Errors
+/// When it cannot be read.
+fn initial_pages(component: &[u8]) -> Result<u64> {
+    let mut least = None;
+    for (id, data) in sections(component)? {
+        if id == CORE_MODULE {
+            for payload in Parser::new(0).parse_all(data) {
+                if let Payload::MemorySection(memories) = payload? {
+                    for memory in memories {
+                        let memory = memory?;
+                        let page_bytes = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(0);
+                        let pages = memory.initial.saturating_mul(page_bytes) / pages::PAGE_BYTES;
+                        least = least.into_iter().chain([pages]).min();
+                    }
+                }
+            }
+        }
+    }
+    Ok(least.unwrap_or(0))
+}
+
+/// The sections of a component, each with its number.
+///
+/// # Errors
+/// When it is none.
+fn sections(component: &[u8]) -> Result<Vec<(u8, &[u8])>> {
+    let sections = component.get(PREAMBLE_BYTES..).unwrap_or_default();
     let mut reader = BinaryReader::new(sections, 0);
+    let mut all = Vec::new();
     while !reader.eof() {
         let id = reader.read_u8()?;
         let data = reader.read_reader()?;
-        let data = &sections[data.range()];
+        all.push((id, &sections[data.range()]));
+    }
+    Ok(all)
+}
+
+/// The component, with the pages written by whichever of its modules has the entry.
+fn touch(component: &[u8], pages: &[u64]) -> Result<Vec<u8>> {
+    let mut out = component[..component.len().min(PREAMBLE_BYTES)].to_vec();
+    for (id, data) in sections(component)? {
         let touched = match id {
             CORE_MODULE => pages::touch(data, pages)?,
             _ => None,
@@ -164,6 +207,35 @@ mod tests {
         );
         assert_eq!(touch(&component, &[]).unwrap(), component);
         assert!(touch(b"\0asm\x0d\0\x01\0\x01\x7f", &[]).is_err());
+    }
+
+    /// Every second page, of which the memory has the first 128 when it begins.
+    #[test]
+    fn what_a_memory_grows_into_is_not_touched() {
+        let text = r#"(component
+            (core module (memory 8) (func (export "[async-lift]handle") (param i32) (result i32) local.get 0))
+            (core module (memory 9 200)))"#;
+        let plain = Plain {
+            frozen: wat(text).into(),
+            memories: BTreeSet::new(),
+        };
+        let touched = plain.bridged(&(0..400).step_by(2).collect()).unwrap().unwrap();
+        let entry = functions(&touched).remove(0);
+        let pages: BTreeSet<u32> = entry
+            .iter()
+            .filter_map(|operator| {
+                operator
+                    .strip_prefix("I32Const { value: ")?
+                    .strip_suffix(" }")?
+                    .parse()
+                    .ok()
+            })
+            .map(|address: u32| address / 4096)
+            .collect();
+        assert_eq!(pages.len(), 64 - 8);
+        assert!(pages.iter().all(|page| *page < 128), "{pages:?}");
+        // Of these the memory has too few for bridges.
+        assert_eq!(plain.bridged(&(100..4_000).step_by(2).collect()).unwrap(), None);
     }
 
     fn wat(text: &str) -> Vec<u8> {

@@ -4,11 +4,12 @@
 //! fuel for its work, waits for one of a few places, and runs off the workers that serve other functions.
 
 use tokio::sync::Semaphore;
+use wasmtime::StoreContextMut;
 use wasmtime::component::Accessor;
 
 use super::crypto::{Answer, Work, operation};
 use super::script::with_guest;
-use crate::engine::host::Guest;
+use crate::engine::host::{Guest, give_way};
 
 /// Work above this much fuel leaves the workers: about a millisecond.
 const INLINE_FUEL_MAX: u64 = 1_000_000;
@@ -25,23 +26,41 @@ pub async fn compute(store: &Accessor<Guest>, op: String, params: &str, all: Vec
     if work.fuel <= INLINE_FUEL_MAX {
         return work.run(&op, &all, seed);
     }
+    off_the_workers(move || work.run(&op, &all, seed)).await
+}
+
+/// `compute-now` of the prelude: the guest waits, others do not.
+///
+/// # Errors
+/// What ends the guest. The answer's are `Name: message`, also for work that takes long.
+pub async fn compute_now(
+    store: &mut StoreContextMut<'_, Guest>,
+    op: String,
+    params: &str,
+    all: Vec<Vec<u8>>,
+) -> wasmtime::Result<Answer> {
+    let begun = Work::read(&op, params, &all).and_then(|work| Ok((charge(store.data_mut(), &work)?, work)));
+    let (seed, work) = match begun {
+        Ok(begun) => begun,
+        Err(message) => return Ok(Err(message)),
+    };
+    give_way(store).await?;
+    if work.fuel <= INLINE_FUEL_MAX {
+        return Ok(work.run_now(&op, &all, seed));
+    }
+    let _hold = store.data().run.clock.hold();
+    Ok(off_the_workers(move || work.run_now(&op, &all, seed)).await)
+}
+
+/// Does what takes long where it holds nobody up.
+async fn off_the_workers(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     let place = PLACES.acquire().await.map_err(|error| operation(&error.to_string()))?;
     let task = tokio::task::spawn_blocking(move || {
-        let answer = work.run(&op, &all, seed);
+        let answer = work();
         drop(place);
         answer
     });
     task.await.map_err(|error| operation(&error.to_string()))?
-}
-
-/// `compute-now` of the prelude: the guest waits, and with it the worker that runs it.
-///
-/// # Errors
-/// `Name: message`, also for work that takes long.
-pub fn compute_now(guest: &mut Guest, op: &str, params: &str, all: &[Vec<u8>]) -> Answer {
-    let work = Work::read(op, params, all)?;
-    let seed = charge(guest, &work)?;
-    work.run_now(op, all, seed)
 }
 
 /// The seed of an operation's randomness.

@@ -1,5 +1,6 @@
 //! The host functions of `wit/world.wit`, the module loader and the clocks, as a linker for the runtime's component.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,11 +9,11 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Accessor, Component, Linker, LinkerInstance};
 
-use super::script::{script, with_bodies};
+use super::script::{script, with_bodies, with_guest};
 use super::wire::Datetime;
 use super::{bodies, compute, intl, outbound, reply, text, tools};
 use crate::engine::host::clock::synced;
-use crate::engine::host::{Guest, sync};
+use crate::engine::host::{Guest, give_way, sync};
 use crate::engine::{Reply, Stream};
 
 /// `crypto.getRandomValues` fills no more at once, by its specification.
@@ -150,16 +151,20 @@ fn add_sync(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     host.func_wrap("random", |mut store: Store<'_>, (length,): (u32,)| {
         Ok((store.data_mut().random.bytes(length.min(RANDOM_BYTES_MAX).into())?,))
     })?;
-    host.func_wrap(
+    host.func_wrap_async(
         "compute-now",
         |mut store: Store<'_>, (op, params, inputs): (String, String, Vec<Vec<u8>>)| {
-            Ok((compute::compute_now(store.data_mut(), &op, &params, &inputs),))
+            Box::new(async move { Ok((compute::compute_now(&mut store, op, &params, inputs).await?,)) })
         },
     )?;
-    host.func_wrap(
+    host.func_wrap_async(
         "tool",
         |mut store: Store<'_>, (op, text, bytes): (String, String, Vec<u8>)| {
-            Ok((tool(store.data_mut(), &op, &text, &bytes),))
+            Box::new(async move {
+                let answer = tool(store.data_mut(), &op, &text, &bytes);
+                give_way(&mut store).await?;
+                Ok((answer,))
+            })
         },
     )
 }
@@ -179,11 +184,14 @@ fn add_pure(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         script(store.data_mut()).map_err(wasmtime::Error::msg)?.entered = Some(entered);
         Ok(())
     })?;
-    host.func_wrap(
+    host.func_wrap_async(
         "intl",
         |mut store: Store<'_>, (op, locale, options, value): (String, String, String, String)| {
-            store.data_mut().charged += intl::fuel(&op, &value);
-            Ok((intl::run(&op, &locale, &options, &value),))
+            Box::new(async move {
+                store.data_mut().charged += intl::fuel(&op, &value);
+                give_way(&mut store).await?;
+                Ok((intl::run(&op, &locale, &options, &value),))
+            })
         },
     )?;
     host.func_wrap("url-parse", |_: Store<'_>, (input, base): (String, Option<String>)| {
@@ -235,10 +243,10 @@ fn add_bodies(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         Ok((respond(store.data_mut(), &head).map_err(wasmtime::Error::msg)?,))
     })?;
     host.func_wrap_concurrent("read", |store: &Accessor<Guest>, (handle,): (u32,)| {
-        Box::pin(async move { Ok((read(store, handle).await,)) })
+        Box::pin(async move { Ok((of_this_run(store, read(store, handle)).await,)) })
     })?;
     host.func_wrap_concurrent("write", |store: &Accessor<Guest>, (handle, chunk): (u32, Vec<u8>)| {
-        Box::pin(async move { Ok((write(store, handle, chunk).await,)) })
+        Box::pin(async move { Ok((of_this_run(store, write(store, handle, chunk)).await,)) })
     })
 }
 
@@ -275,10 +283,38 @@ async fn write(store: &Accessor<Guest>, handle: u32, chunk: Vec<u8>) -> Result<(
     }
 }
 
+/// A call belongs to the run that began it. An answer that comes in a later one, in an instance that is kept, is not handed over: the
+/// guest would go on with that run as the task of this one, and trap. The prelude has told those who wait.
+async fn of_this_run<T>(store: &Accessor<Guest>, call: impl Future<Output = T>) -> T {
+    let run = with_guest(store, |guest| {
+        calls(guest, 1);
+        Arc::downgrade(&guest.run)
+    });
+    let answer = call.await;
+    let is_late = with_guest(store, |guest| {
+        let is_late = !std::ptr::eq(run.as_ptr(), Arc::as_ptr(&guest.run));
+        if !is_late {
+            calls(guest, -1);
+        }
+        is_late
+    });
+    if is_late {
+        std::future::pending::<()>().await;
+    }
+    answer
+}
+
+fn calls(guest: &mut Guest, more: i32) {
+    if let Ok(script) = script(guest) {
+        script.calls = script.calls.saturating_add_signed(more);
+    }
+}
+
 fn add_async(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     host.func_wrap_concurrent("sleep", |store: &Accessor<Guest>, (ms,): (f64,)| {
         Box::pin(async move {
-            synced(store).sleep(duration_of_ms(ms)).await;
+            let clock = synced(store);
+            of_this_run(store, clock.sleep(duration_of_ms(ms))).await;
             synced(store);
             Ok(())
         })
@@ -288,7 +324,8 @@ fn add_async(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         |store: &Accessor<Guest>, (op, params, inputs): (String, String, Vec<Vec<u8>>)| {
             Box::pin(async move {
                 let clock = synced(store);
-                let answer = clock.standing(compute::compute(store, op, &params, inputs)).await;
+                let work = clock.standing(compute::compute(store, op, &params, inputs));
+                let answer = of_this_run(store, work).await;
                 synced(store);
                 Ok((answer,))
             })
@@ -300,7 +337,7 @@ fn add_async(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
          (head, body, sink, binding): (String, Option<Vec<u8>>, Option<u32>, Option<String>)| {
             Box::pin(async move {
                 synced(store);
-                let answer = outbound::fetch(store, &head, body, sink, binding).await;
+                let answer = of_this_run(store, outbound::fetch(store, &head, body, sink, binding)).await;
                 synced(store);
                 Ok((answer,))
             })
@@ -311,7 +348,7 @@ fn add_async(host: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         |store: &Accessor<Guest>, (name, op, payload): (String, String, String)| {
             Box::pin(async move {
                 synced(store);
-                let answer = outbound::call_binding(store, &name, &op, &payload).await;
+                let answer = of_this_run(store, outbound::call_binding(store, &name, &op, &payload)).await;
                 synced(store);
                 Ok((answer,))
             })

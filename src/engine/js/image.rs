@@ -55,7 +55,7 @@ pub enum Progress {
         _task: AbortOnDropHandle<()>,
     },
     Made(Arc<Image>),
-    /// Its import does more than define things, or an image could not be made.
+    /// Its import does more than define things, or an image could not be made, or a run in it trapped.
     Never,
 }
 
@@ -122,6 +122,14 @@ impl Shelf {
             };
             image.bridges.work(AbortOnDropHandle::new(tokio::spawn(work)));
         }
+    }
+
+    /// The version goes on without this image, and gets no other.
+    pub fn give_up(&self, version: &Version, image: &Arc<Image>) {
+        version.progress(|progress| match progress {
+            Progress::Made(now) if Arc::ptr_eq(now, image) => *progress = Progress::Never,
+            _ => {}
+        });
     }
 
     /// Takes note of what an import has cost, and begins an image where that has become too much.
@@ -202,6 +210,24 @@ pub async fn make_image(engine: &Engine, version: &Arc<Version>, settings: Arc<S
         .images()
         .keep(version, made.map_err(|refused| refused.to_string())?);
     Ok(())
+}
+
+/// Puts bridges into the version's image where it has no memory, so that every run in it traps.
+#[cfg(test)]
+pub async fn spoil_image(engine: &Engine, version: &Arc<Version>) {
+    let image = version.progress(|progress| match progress {
+        Progress::Made(image) => Arc::clone(image),
+        _ => panic!("an image"),
+    });
+    let spoilt = image.bridges.spoilt().expect("a component");
+    let (runtime, _) = compiled(engine, spoilt.into()).await.expect("it compiles");
+    let image = Image {
+        runtime,
+        settings: Arc::clone(&image.settings),
+        used_ms: AtomicU64::new(0),
+        bridges: Bridges::default(),
+    };
+    version.progress(|progress| *progress = Progress::Made(Arc::new(image)));
 }
 
 /// Waits until the version's image has the bridges that its use has asked for.

@@ -39,7 +39,7 @@ pub use bundle::Bundle;
 pub(super) use bundle::bundle;
 pub(super) use image::Shelf;
 #[cfg(test)]
-pub(super) use image::{bridges_made, make_image};
+pub(super) use image::{bridges_made, make_image, spoil_image};
 pub(super) use load::load;
 pub(super) use loader::Cache;
 pub use plain::Plain;

@@ -13,7 +13,7 @@ use anyhow::Result;
 use wasm_encoder::{CodeSection, Encode, Instruction, MemArg, Module, RawSection};
 use wasmparser::{ExternalKind, FunctionBody, Parser, Payload, TypeRef};
 
-const PAGE_BYTES: u64 = 4096;
+pub const PAGE_BYTES: u64 = 4096;
 
 /// Stretches that may be left: what a handler of another kind writes makes others.
 const STRETCHES_MAX: usize = 8;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::bodies::{self, Bodies};
 use super::events::Expected;
 use super::wire;
-use crate::engine::shape::{self, Wants};
+use crate::engine::shape::{self, HEADERS_MAX, Wants};
 use crate::engine::{Body, Reply, RetryMessage};
 use crate::platform::time::Span;
 
@@ -26,6 +26,9 @@ const HOP_BY_HOP: [HeaderName; 3] = [CONNECTION, TRANSFER_ENCODING, UPGRADE];
 /// # Errors
 /// When status or a header is none.
 pub fn response(head: &str, body: Body) -> Result<http::Response<Body>, String> {
+    if head.bytes().filter(|byte| *byte == b'\n').count() > HEADERS_MAX {
+        return Err(format!("the answer has more than {HEADERS_MAX} headers"));
+    }
     let mut lines = head.split('\n');
     let status = lines.next().and_then(|line| line.split(' ').next()).unwrap_or("");
     let mut response = http::Response::builder().status(status);

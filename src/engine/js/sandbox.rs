@@ -13,9 +13,13 @@ use super::script::{Script, script};
 use super::stack::Thrown;
 use super::{Offer, events, reply, wire};
 use crate::engine::host::Run;
+use crate::engine::pool::Kept;
 use crate::engine::runtime::Engine;
 use crate::engine::sandbox::{Live, Meter, not_run, within_cut};
 use crate::engine::{BindTarget, Failure, FailureKind, Invocation, Outcome, Reply, Settings};
+
+/// Calls of the host that invocations may leave under way in an instance that is kept: each takes some of its memory, for good.
+const CALLS_LEFT_MAX: u32 = 1_000;
 
 /// A script at one moment: its modules, and what they offer.
 pub struct Version {
@@ -106,7 +110,8 @@ pub fn failure_of(error: &wasmtime::Error, live: &Live) -> Failure {
         Some(Trap::StackOverflow) => Failure::new(FailureKind::Error, "RangeError: Maximum call stack size exceeded"),
         Some(Trap::AsyncDeadlock | Trap::NoAsyncResult) => Failure::new(
             FailureKind::Error,
-            "the handler waits for a promise that nothing can settle: no timer, request or message is under way",
+            "the handler waits for a promise that nothing can settle: no timer, request or message is under way \
+             (one that began in an earlier invocation ended with it)",
         ),
         _ => Failure::of(error, live.store.data()),
     }
@@ -115,7 +120,7 @@ pub fn failure_of(error: &wasmtime::Error, live: &Live) -> Failure {
 /// Where a script's invocations run, one after the other.
 pub struct Sandbox {
     code: Code,
-    kept: Option<(Live, Handle)>,
+    kept: Kept<(Live, Handle)>,
 }
 
 /// What is run, and by whom.
@@ -127,8 +132,8 @@ struct Code {
 impl Sandbox {
     pub fn new(engine: Engine, version: Arc<Version>) -> Sandbox {
         Sandbox {
+            kept: Kept::nothing(engine.clone()),
             code: Code { engine, version },
-            kept: None,
         }
     }
 
@@ -158,11 +163,13 @@ impl Sandbox {
             .work(&mut live, handle, &mut kept, &mut meter, invocation, sender);
         let result = within_cut(&clock, timeout, cut, work).await;
         let outcome = meter.outcome(&live, result);
+        let left = script(live.store.data_mut()).map_or(0, |script| script.calls);
         // After a failure nobody knows what state the guest is in.
         if outcome.result.is_ok()
+            && left <= CALLS_LEFT_MAX
             && let Some(handle) = kept
         {
-            self.kept = Some((live, handle));
+            self.kept.keep((live, handle));
         }
         outcome
     }
@@ -193,7 +200,7 @@ impl Code {
             None => {
                 let runtime = image.as_ref().map_or(&*version.runtime, |image| &image.runtime);
                 let instance = runtime.instantiate(&mut live.store).await;
-                instance.map_err(|error| failure_of(&error, live))?
+                instance.map_err(|error| self.failure_in(image.as_ref(), &error, live))?
             }
         };
         let context = context(&version.graph.entry, settings, &invocation);
@@ -214,7 +221,7 @@ impl Code {
                 engine.images().imported(engine, version, &of, cost);
             }
         }
-        let (answer,) = answer.map_err(|error| failure_of(&error, live))?;
+        let (answer,) = answer.map_err(|error| self.failure_in(image.as_ref(), &error, live))?;
         if let Some(image) = &image {
             // While its memory is there with all that was written.
             engine.images().used(engine, version, image);
@@ -233,6 +240,16 @@ impl Code {
         }
         *kept = Some(handle);
         Ok(())
+    }
+
+    /// [`failure_of`]; an image whose run trapped is not used again, so that no image makes a function fail for good.
+    fn failure_in(&self, image: Option<&Arc<Image>>, error: &wasmtime::Error, live: &Live) -> Failure {
+        let failure = failure_of(error, live);
+        if let (Some(image), FailureKind::Trap) = (image, failure.kind) {
+            tracing::warn!(entry = %self.version.graph.entry, "an image that trapped is given up: {}", failure.message);
+            self.engine.images().give_up(&self.version, image);
+        }
+        failure
     }
 }
 

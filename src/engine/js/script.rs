@@ -17,6 +17,8 @@ pub struct Script {
     pub graph: Arc<Graph>,
     pub bodies: Bodies,
     pub zips: Zips,
+    /// Calls of the host that are under way, also those that earlier invocations left.
+    pub calls: u32,
     reply: Option<oneshot::Sender<Reply>>,
     /// When the entry module was there and the handler began, on the run's clock.
     pub entered: Option<Duration>,
@@ -28,6 +30,7 @@ impl Script {
             graph,
             bodies: Bodies::default(),
             zips: Zips::default(),
+            calls: 0,
             reply: None,
             entered: None,
         }
@@ -35,8 +38,8 @@ impl Script {
 
     /// Begins an invocation. Bodies and compression streams of the one before are closed.
     pub fn arm(&mut self, reply: Option<oneshot::Sender<Reply>>) {
-        self.bodies = Bodies::default();
-        self.zips = Zips::default();
+        self.bodies.renew();
+        self.zips.renew();
         self.reply = reply;
         self.entered = None;
     }

@@ -44,6 +44,11 @@ pub struct Step {
 }
 
 impl Zips {
+    /// Begins an invocation: what is open is closed, and its handles are nobody else's.
+    pub fn renew(&mut self) {
+        self.open.clear();
+    }
+
     /// # Errors
     /// When too many are open.
     pub fn open(&mut self, format: Format, unpack: bool) -> Result<u32, String> {

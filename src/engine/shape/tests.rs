@@ -104,3 +104,23 @@ fn failures_are_named_by_message_or_by_event() {
     assert_eq!(failed(&["e2"]).expect("known"), ["m2", "m3"], "both have this id");
     assert!(failed(&["e9"]).is_err());
 }
+
+#[test]
+fn an_answer_with_more_headers_than_a_map_holds_is_refused() {
+    let answer = |count: usize| {
+        let headers: Map<String, Value> = (0..count).map(|at| (format!("h{at}"), json!("a"))).collect();
+        http_answer(
+            json!({ "statusCode": 200, "headers": headers })
+                .to_string()
+                .into_bytes(),
+        )
+    };
+    assert_eq!(answer(9_000).unwrap().headers().len(), 9_001);
+    let failure = answer(30_000).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::BadResponse);
+    assert!(
+        failure.message.contains("more than 10000 headers"),
+        "{}",
+        failure.message
+    );
+}

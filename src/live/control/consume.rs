@@ -8,8 +8,8 @@ use crate::live::Server;
 use crate::live::api;
 use crate::live::clock::rfc3339;
 use crate::live::driver::{Driver, Own, lock};
+use crate::live::gathered;
 use crate::live::keeper::Seen;
-use crate::live::run;
 use crate::live::state::store_error;
 use crate::platform::ids::{QueueId, ReceiptId};
 use crate::platform::input::Input;
@@ -66,7 +66,7 @@ pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<ap
         let mut core = lock(&driver.0.core);
         let mut own = Own::default();
         let commit = driver.step_kept(&mut core, Input::Receive { queue, max, visibility }, &mut own);
-        let gathered = run::gather_messages(&core, &own.received);
+        let gathered = gathered::gather_messages(&core, &own.received);
         (own.received, gathered, commit)
     };
     let lasts = driver.lasts(commit).await;
@@ -74,7 +74,7 @@ pub async fn receive(server: &Server, name: &str, body: &Bytes) -> Answer<Vec<ap
     gathered
         .complete(driver, deliveries.iter().map(|delivery| delivery.message))
         .await;
-    let messages = run::in_messages(&driver.0.ids, &gathered, &deliveries);
+    let messages = gathered::in_messages(&driver.0.ids, &gathered, &deliveries);
     Ok(messages.into_iter().map(received).collect())
 }
 

@@ -4,7 +4,7 @@
 // in which it was set up. `await` on a promise calls no method that could be wrapped: where this module is imported, emu puts
 // $emuB before each `await` of a file and $emuA or $emuS after it (loader/scan.rs).
 
-import { beginnings } from "emu:prelude/environment.js";
+import { beginnings } from "emu:prelude/beginnings.js";
 
 const NONE = new Map();
 let frame = NONE;

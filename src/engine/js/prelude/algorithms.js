@@ -2,6 +2,7 @@
 // bytes: secret ones raw, RSA as DER, elliptic ones as point and scalar.
 
 import host from "emu:js/host";
+import { compute as callCompute } from "./calls.js";
 import { bytesOf } from "./encoding.js";
 import { checkUsages, makeKey, materialOf } from "./cryptokey.js";
 import { DOMException } from "./errors.js";
@@ -17,7 +18,7 @@ export const fail = (name, message) => new DOMException(message, name);
 /** An operation of the host; its errors carry the name of a DOMException. */
 export async function compute(op, params, inputs) {
   try {
-    return await host.compute(op, JSON.stringify(params), inputs);
+    return await callCompute(op, JSON.stringify(params), inputs);
   } catch (error) {
     throw namedError(error);
   }

@@ -1,13 +1,13 @@
 // Values of `env` that do something: queues, topics, key-value stores and other functions.
 
-import host from "emu:js/host";
+import { callBinding } from "./calls.js";
 import { fetchThrough } from "./fetch.js";
 import { hostError } from "./errors.js";
 import { KeyValue } from "./keyvalue.js";
 
 async function call(name, op, payload) {
   try {
-    const answer = await host.callBinding(name, op, JSON.stringify(payload));
+    const answer = await callBinding(name, op, JSON.stringify(payload));
     return answer === "" ? undefined : JSON.parse(answer);
   } catch (error) {
     throw hostError(error);

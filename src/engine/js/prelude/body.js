@@ -2,6 +2,7 @@
 
 import host from "emu:js/host";
 import { Blob, blobBytes, concat } from "./blob.js";
+import { read as readChunk, write as writeChunk } from "./calls.js";
 import { bytesOf, fromUtf8, utf8 } from "./encoding.js";
 import { hostError } from "./errors.js";
 import { decodeMultipart, encodeMultipart, FormData } from "./formdata.js";
@@ -27,7 +28,7 @@ export function streamOfHandle(handle, signal) {
       async pull(controller) {
         let chunk;
         try {
-          chunk = await host.read(handle);
+          chunk = await readChunk(handle);
         } catch (error) {
           throw hostError(error, (text) => new TypeError(text));
         }
@@ -223,7 +224,7 @@ export async function writeAll(handle, bytes) {
   for (let at = 0; at < bytes.length; at += PIECE_BYTES_MAX) {
     const whole = bytes.length <= PIECE_BYTES_MAX;
     try {
-      await host.write(handle, whole ? bytes : bytes.subarray(at, at + PIECE_BYTES_MAX));
+      await writeChunk(handle, whole ? bytes : bytes.subarray(at, at + PIECE_BYTES_MAX));
     } catch {
       return false;
     }

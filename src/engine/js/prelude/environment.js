@@ -43,15 +43,11 @@ function makeEnv({ env: own, bindings }) {
   return made;
 }
 
-/** What a module wants done when an invocation begins. */
-export const beginnings = [];
-
 /** Takes the context of a call over. In an instance that is kept, settings that did not change are not parsed again. */
 export function beginInvocation(context) {
   seedRandom(context.seedLow, context.seedHigh);
   environment.id = context.id;
   environment.remainingMs = context.remainingMs;
-  for (let at = 0; at < beginnings.length; at++) beginnings[at]();
   if (context.settings === text) return;
   text = context.settings;
   settings = null;

@@ -3,6 +3,7 @@
 import host from "emu:js/host";
 import { atob } from "./base64.js";
 import { pump, streamOfHandle } from "./body.js";
+import { fetch as fetchOnce } from "./calls.js";
 import { hostError } from "./errors.js";
 import { toLines } from "./headers.js";
 import { Request, requestContent, requestSignal } from "./request.js";
@@ -21,12 +22,12 @@ async function send(head, content, binding) {
   try {
     if (tag === "stream" || tag === "handle") {
       const sink = tag === "handle" ? val : host.pipe();
-      const sent = host.fetch(head, null, sink, binding);
+      const sent = fetchOnce(head, null, sink, binding);
       if (tag === "stream") pump(val, sink).catch(() => {});
       return await sent;
     }
     const bytes = tag === "none" ? null : tag === "text" ? host.encode(val.toWellFormed()) : val;
-    return await host.fetch(head, bytes, null, binding);
+    return await fetchOnce(head, bytes, null, binding);
   } catch (error) {
     throw hostError(error, networkError);
   }

@@ -2,6 +2,7 @@
 // the runtime is built; what an instance needs to know comes with each call.
 
 import host from "emu:js/host";
+import { begin, end } from "./beginnings.js";
 import { beginInvocation, environment } from "./environment.js";
 import { badAnswer, describeError } from "./errors.js";
 import { handleGateway, handlePlain, lambdaHandler } from "./lambda.js";
@@ -40,12 +41,15 @@ async function enter(context) {
 }
 
 export async function load(context, keep) {
+  begin();
   try {
     const { convention, handlers } = await enter(context);
     if (keep) postponeCollection();
     return JSON.stringify({ convention, handlers, random: !isUndrawn() });
   } catch (error) {
     throw JSON.stringify(describeError(error));
+  } finally {
+    end();
   }
 }
 
@@ -54,6 +58,7 @@ function missing(kind, offered) {
 }
 
 export async function handle(context, event) {
+  begin();
   try {
     const offer = await enter(context);
     const { convention, handlers, target } = offer;
@@ -77,6 +82,8 @@ export async function handle(context, event) {
     }
   } catch (error) {
     return { tag: "failed", val: JSON.stringify(describeError(error)) };
+  } finally {
+    end();
   }
 }
 

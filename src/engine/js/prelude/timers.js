@@ -1,10 +1,24 @@
 // setTimeout and its kin. Timers fire in the order of their due times, and in the order they were set where those are equal.
 
 import host from "emu:js/host";
+import { beginnings } from "./beginnings.js";
 
 const waiting = [];
 let nextId = 1;
 let sleepingUntil = Infinity;
+/** Milliseconds of the invocation when a timer was last set or fired. */
+let lookedAt = 0;
+
+// In an instance that is kept, a sleep ends with the invocation that began it. The timers stay, as in a process that was frozen: time
+// stands still between two invocations.
+beginnings.push(() => {
+  sleepingUntil = Infinity;
+  if (waiting.length > 0) {
+    for (let at = 0; at < waiting.length; at++) waiting[at].due = Math.max(0, waiting[at].due - lookedAt);
+    lookedAt = 0;
+    arm();
+  }
+});
 
 function insert(timer) {
   let at = waiting.length;
@@ -24,9 +38,9 @@ function arm() {
 }
 
 function fire() {
-  const now = host.elapsedMs();
   const timer = waiting[0];
   if (timer === undefined) return;
+  const now = lookedAt = host.elapsedMs();
   if (timer.due > now) return arm();
   waiting.shift();
   if (timer.every !== undefined) insert({ ...timer, due: Math.max(now, timer.due) + timer.every });
@@ -44,7 +58,8 @@ function set(callback, delay, args, repeat) {
   if (typeof callback !== "function") throw new TypeError("a timer needs a function");
   const ms = Math.max(repeat ? 1 : 0, Number(delay) || 0);
   const id = nextId++;
-  insert({ id, due: host.elapsedMs() + ms, callback, args, every: repeat ? ms : undefined });
+  lookedAt = host.elapsedMs();
+  insert({ id, due: lookedAt + ms, callback, args, every: repeat ? ms : undefined });
   arm();
   return id;
 }

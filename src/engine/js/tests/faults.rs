@@ -67,6 +67,63 @@ async fn an_endless_loop_meets_the_deadline() {
     assert_eq!(outcome.result.unwrap_err().kind, FailureKind::Timeout);
 }
 
+/// What others do in between is seen in the order of the lines: all of it is one thread here.
+#[tokio::test]
+async fn others_run_while_a_guest_waits_for_the_host() {
+    for (work, name) in [
+        ("pbkdf2Sync('p', 's', 100000, 32, 'sha256')", "crypto"),
+        (
+            "for (let i = 0; i < 20; i++) createHash('sha256').update(new Uint8Array(100000)).digest()",
+            "hashes",
+        ),
+        (
+            "new Intl.Collator('de').compare('x'.repeat(100000), 'y'.repeat(100000))",
+            "collation",
+        ),
+    ] {
+        let code = format!(
+            "import {{ createHash, pbkdf2Sync }} from 'node:crypto';
+             export default {{ fetch() {{ console.log('before'); {work}; console.log('after'); return new Response(); }} }};"
+        );
+        let project = Project::new(&[("f.js", &code)]);
+        let version = project
+            .load("f.js")
+            .await
+            .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+        let world = std::sync::Arc::clone(&project.world);
+        let others = tokio::spawn(async move {
+            loop {
+                world.lines.lock().unwrap().push("other".to_owned());
+                tokio::task::yield_now().await;
+            }
+        });
+        let shown = show(project.invoke(&version, get("/")).await).await;
+        others.abort();
+        let lines = project.lines();
+        let at = |text: &str| {
+            lines
+                .iter()
+                .position(|line| line == text)
+                .unwrap_or_else(|| panic!("{name}: {shown}"))
+        };
+        let between = &lines[at("Info before")..at("Info after")];
+        assert!(between.iter().any(|line| line == "other"), "{name}: {between:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_endless_loop_of_host_work_meets_the_deadline() {
+    let mut project = Project::new(&[(
+        "f.js",
+        "import { pbkdf2Sync } from 'node:crypto';
+         export default { fetch() { for (;;) { console.log('again'); pbkdf2Sync('p', 's', 100000, 32, 'sha256'); } } };",
+    )]);
+    project.settings.timeout = Duration::from_millis(50);
+    let version = project.load("f.js").await.unwrap();
+    let (outcome, _) = project.invoke(&version, get("/")).await;
+    assert_eq!(outcome.result.unwrap_err().kind, FailureKind::Timeout);
+}
+
 #[tokio::test]
 async fn sleeping_too_long_meets_the_deadline_too() {
     let mut project = Project::new(&[(

@@ -200,6 +200,11 @@ impl Project {
         engine().make_image(version, invocation.settings).await
     }
 
+    /// Makes its image one in which every run traps.
+    pub async fn spoil_image(&self, version: &Version) {
+        engine().spoil_image(version).await;
+    }
+
     /// Runs a fresh sandbox of the version.
     pub async fn invoke(&self, version: &Version, event: Event) -> (Outcome, Option<Reply>) {
         let mut sandbox = engine().open(version).expect("a sandbox");

@@ -173,3 +173,44 @@ async fn an_image_whose_invocations_write_here_and_there_gets_bridges() {
         "{fuel} instructions with bridges, {first} without"
     );
 }
+
+/// Linux only, as above. Invocations that allocate much write pages that the memory does not have when the next one begins.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn bridges_stay_within_the_memory_that_an_image_begins_with() {
+    let code = "const far = []; for (let i = 0; i < 80; i++) far.push(new Uint8Array(20000));
+         export default { fetch() { let sum = 0; for (const one of far) sum += ++one[9000]; const keep = [];
+             for (let i = 0; i < 40; i++) { const own = []; for (let j = 0; j < 3000; j++) own.push(j); keep.push(own); }
+             return Response.json([sum, keep.length]); } };";
+    let project = Project::new(&[("f.js", code)]);
+    let version = project
+        .load("f.js")
+        .await
+        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let imported = show(project.invoke(&version, get("/")).await).await;
+    project.image(&version).await.expect("an image");
+    for _ in 0..3_000 {
+        assert_eq!(show(project.invoke(&version, get("/")).await).await, imported);
+        if project.bridges_made(&version).await {
+            break;
+        }
+    }
+    assert_eq!(show(project.invoke(&version, get("/")).await).await, imported);
+}
+
+#[tokio::test]
+async fn an_image_that_traps_is_used_once() {
+    let code = "export default { fetch() { return new Response('hello'); } };";
+    let project = Project::new(&[("f.js", code)]);
+    let version = project
+        .load("f.js")
+        .await
+        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    project.image(&version).await.expect("an image");
+    project.spoil_image(&version).await;
+    let shown = show(project.invoke(&version, get("/")).await).await;
+    assert!(shown.contains("out of bounds memory access"), "{shown}");
+    for _ in 0..2 {
+        assert!(show(project.invoke(&version, get("/")).await).await.ends_with("hello"));
+    }
+}

@@ -6,6 +6,7 @@ mod faults;
 mod functions;
 mod harness;
 mod images;
+mod kept;
 mod modules;
 mod node;
 mod packages;
