@@ -181,3 +181,33 @@ fn escapes_in_guest_output_do_not_reach_the_terminal() {
         "{text:?}"
     );
 }
+
+/// Makes a file longer than the scratch folder has room, then nearly as long, then writes a little; tells the error numbers.
+const DISK: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_filestat_set_size" (func $resize (param i32 i64) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (memory (export "memory") 4)
+  (data (i32.const 100) "f")
+  (func (export "_start")
+    (drop (call $open (i32.const 3) (i32.const 0) (i32.const 100) (i32.const 1) (i32.const 1)
+      (i64.const 4194368) (i64.const 4194368) (i32.const 0) (i32.const 16)))
+    (i32.store8 (i32.const 120) (i32.add (i32.const 48) (call $resize (i32.load (i32.const 16)) (i64.const 629145600))))
+    (i32.store8 (i32.const 121) (i32.add (i32.const 48) (call $resize (i32.load (i32.const 16)) (i64.const 536869912))))
+    (i32.store (i32.const 0) (i32.const 65536))
+    (i32.store (i32.const 4) (i32.const 65536))
+    (i32.store8 (i32.const 122)
+      (i32.add (i32.const 48) (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (i32.store (i32.const 4) (i32.const 1000))
+    (i32.store8 (i32.const 123)
+      (i32.add (i32.const 48) (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (i32.store (i32.const 0) (i32.const 120))
+    (i32.store (i32.const 4) (i32.const 4))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+#[test]
+fn the_scratch_folder_has_its_room_and_no_more() {
+    let emu = Project::new(&[("functions/disk.wat", DISK)]).start();
+    // 51 is `nospc`: "c" by way of 48.
+    assert_eq!(emu.get("/disk").text(), "c0c0");
+}

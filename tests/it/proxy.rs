@@ -1,5 +1,7 @@
 //! Functions between a client and somebody else: what they pass on arrives whole, and says what it is.
 
+use std::io::Write;
+
 use http::Method;
 use serde_json::{Value, json};
 use warp::Filter;
@@ -42,6 +44,22 @@ const PROXY: &str = "export default { async fetch(request, env) {
         return new Response(answer.body.pipeThrough(more), answer);
     }
     if (kind === 'whole') return fetch(env.UPSTREAM + '/short');
+    const packed = (init) => fetch(env.UPSTREAM + '/packed', { headers: { 'accept-encoding': 'br, gzip;q=0.5, zstd' }, ...init });
+    if (kind === 'packed') return packed();
+    if (kind === 'changed') {
+        const answer = await packed();
+        const { headers } = answer;
+        return new Response((await answer.text()).toUpperCase(), { headers });
+    }
+    if (kind === 'copied') {
+        const answer = await packed();
+        return new Response(answer.body, answer);
+    }
+    if (kind === 'cloned') {
+        const answer = await packed({ signal: new AbortController().signal });
+        const copy = answer.clone();
+        return Response.json([await answer.text(), await copy.text()]);
+    }
     return new Response(request.url);
 } };";
 
@@ -56,6 +74,12 @@ const OTHER: &str = "export default { async fetch(request) {
 const SPLIT: &str = "export const handler = async () => ({ statusCode: 200, headers: { 'content-length': '5' },
     body: 'helloHTTP/1.1 200 OK\\r\\ncontent-length: 4\\r\\n\\r\\nevil' });";
 
+fn packed_text() -> Vec<u8> {
+    let mut packing = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packing.write_all(b"packed text").expect("memory");
+    packing.finish().expect("memory")
+}
+
 /// With somebody outside who answers.
 fn start() -> (Emu, tokio::runtime::Runtime) {
     let echo = warp::path("echo")
@@ -66,7 +90,14 @@ fn start() -> (Emu, tokio::runtime::Runtime) {
             warp::reply::json(&json!({ "length": length, "body": body }))
         });
     let short = warp::path("short").map(|| "short");
-    let (address, runtime) = serve(echo.or(short).boxed());
+    let packed = warp::path("packed")
+        .and(warp::header::<String>("accept-encoding"))
+        .map(|codings: String| {
+            assert_eq!(codings, "gzip;q=0.5");
+            let response = http::Response::builder().header("content-encoding", "gzip");
+            response.body(packed_text()).expect("a response")
+        });
+    let (address, runtime) = serve(echo.or(short).or(packed).boxed());
     let emu = Project::new(&[
         ("emu.toml", &MANIFEST.replace("PORT", &address.port().to_string())),
         ("functions/proxy.js", PROXY),
@@ -157,4 +188,22 @@ fn a_body_that_is_too_long_is_not_asked_for() {
     );
     let told: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap_or_default()).expect("JSON");
     assert_eq!(told["error"]["code"], "body-too-large");
+}
+
+#[test]
+fn a_packed_answer_is_read_unpacked_and_handed_on_packed() {
+    let (emu, _outside) = start();
+    let packed = emu.get("/proxy/packed");
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert_eq!(packed.header("content-length"), packed_text().len().to_string());
+    assert_eq!(packed.body, packed_text());
+    for (kind, text) in [
+        ("changed", "PACKED TEXT"),
+        ("copied", "packed text"),
+        ("cloned", r#"["packed text","packed text"]"#),
+    ] {
+        let answer = emu.get(&format!("/proxy/{kind}"));
+        assert_eq!(answer.text(), text, "{kind}");
+        assert_eq!(answer.header("content-encoding"), "", "{kind}");
+    }
 }

@@ -342,7 +342,7 @@ mod third {
 mod tests {
     use super::*;
 
-    /// What of WASI 0.3 is replaced here. Of 0.2 there are guests that use it.
+    /// What of WASI 0.3 is replaced here and by the quota. Of 0.2 there are guests that use it.
     const THIRD: &str = r#"(component
       (import "wasi:clocks/system-clock@0.3.0" (instance $clock
         (type $at (record (field "seconds" s64) (field "nanoseconds" u32)))
@@ -379,6 +379,15 @@ mod tests {
           (param "data-access-timestamp" $new) (param "data-modification-timestamp" $new) (result (result (error $code)))))
         (export "[method]descriptor.set-times-at" (func async (param "self" (borrow $descriptor)) (param "path-flags" $flags)
           (param "path" string) (param "data-access-timestamp" $new) (param "data-modification-timestamp" $new)
+          (result (result (error $code)))))
+        (type $data (stream u8))
+        (type $done (result (error $code)))
+        (type $written (future $done))
+        (export "[method]descriptor.write-via-stream" (func (param "self" (borrow $descriptor)) (param "data" $data)
+          (param "offset" u64) (result $written)))
+        (export "[method]descriptor.append-via-stream" (func (param "self" (borrow $descriptor)) (param "data" $data)
+          (result $written)))
+        (export "[method]descriptor.set-size" (func async (param "self" (borrow $descriptor)) (param "size" u64)
           (result (result (error $code))))))))"#;
 
     #[test]

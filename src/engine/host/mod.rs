@@ -28,6 +28,7 @@ pub mod internal;
 mod keyvalue;
 mod network;
 pub mod outbound;
+mod quota;
 mod random;
 mod scratch;
 
@@ -178,6 +179,12 @@ impl Guest {
         scratch.as_mut().map(Scratch::times)
     }
 
+    /// The room in its scratch folder, once there is one.
+    fn quota(&self) -> Option<Arc<quota::Quota>> {
+        let (_, scratch) = self.files.as_ref()?;
+        scratch.as_ref().map(Scratch::quota)
+    }
+
     /// Sockets as wasmtime denies them when nothing is allowed.
     fn sockets(&mut self) -> WasiSocketsCtxView<'_> {
         let Self { run, table, files, .. } = self;
@@ -288,6 +295,7 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     add_p2(l)?;
     add_p3(l)?;
     files::add_to_linker(l)?;
+    quota::add_to_linker(l)?;
     clock::add_to_linker(l)?;
     random::add_to_linker(l)?;
     configuration::add_to_linker(l)?;

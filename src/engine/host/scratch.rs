@@ -1,12 +1,14 @@
 //! A guest's own folder, `/tmp` and nothing else: made when the guest first asks for its file system, gone with it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use tempfile::TempDir;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use super::files::Times;
+use super::quota::Quota;
 use crate::engine::Stream;
 use crate::engine::output::Log;
 
@@ -14,7 +16,7 @@ use crate::engine::output::Log;
 const GUEST_PATH: &str = "/tmp";
 
 /// A folder that goes when this does.
-pub(super) struct Scratch(Option<TempDir>, Times);
+pub(super) struct Scratch(Option<TempDir>, Times, Arc<Quota>);
 
 impl Scratch {
     fn new(dir: TempDir) -> Scratch {
@@ -22,7 +24,12 @@ impl Scratch {
         let made = std::fs::metadata(dir.path()).and_then(|of| of.modified()).ok();
         let since = made.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let ns = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
-        Scratch(Some(dir), Times::new(ns.unwrap_or(0)))
+        let quota = Arc::new(Quota::of(dir.path()));
+        Scratch(Some(dir), Times::new(ns.unwrap_or(0)), quota)
+    }
+
+    pub fn quota(&self) -> Arc<Quota> {
+        self.2.clone()
     }
 
     pub fn times(&mut self) -> &mut Times {

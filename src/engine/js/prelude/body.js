@@ -3,6 +3,7 @@
 import host from "emu:js/host";
 import { Blob, blobBytes, concat } from "./blob.js";
 import { read as readChunk, write as writeChunk } from "./calls.js";
+import { unpacked } from "./compression.js";
 import { bytesOf, fromUtf8, utf8 } from "./encoding.js";
 import { hostError } from "./errors.js";
 import { decodeMultipart, encodeMultipart, FormData } from "./formdata.js";
@@ -72,9 +73,18 @@ async function drain(stream) {
   return chunks.length === 1 ? chunks[0] : concat(chunks);
 }
 
+/** The stream over a handle; with `coding` what it holds is unpacked. */
+function streamOf({ val, coding }) {
+  const stream = streamOfHandle(val);
+  return coding === undefined ? stream : unpacked(stream, coding.format);
+}
+
 /** What stands behind a message: the content as the host's `body` variant has it, or a stream. */
 export class Content {
-  /** @param source {tag: "none"|"text"|"bytes"|"handle"|"stream", val?} */
+  /**
+   * @param source {tag: "none"|"text"|"bytes"|"handle"|"stream", val?, coding?}; `coding` of a handle is how it was packed: the
+   * format, and the headers that say so, for one who hands it on as it is.
+   */
   constructor(source = NONE) {
     this.source = source;
     this.taken = false;
@@ -104,18 +114,19 @@ export class Content {
   stream() {
     const { tag, val } = this.source;
     if (tag === "none" || tag === "stream") return val ?? null;
-    const stream = tag === "handle" ? streamOfHandle(val) : streamOfBytes(tag === "text" ? utf8(val) : val.slice());
+    const stream = tag === "handle" ? streamOf(this.source) : streamOfBytes(tag === "text" ? utf8(val) : val.slice());
     if (this.taken) stream.cancel();
     this.source = { tag: "stream", val: stream };
     return stream;
   }
 
   async bytes() {
-    const { tag, val } = this.take();
+    const source = this.take();
+    const { tag, val } = source;
     if (tag === "none") return new Uint8Array(0);
     if (tag === "text") return utf8(val);
     if (tag === "bytes") return val.slice();
-    return await drain(tag === "handle" ? streamOfHandle(val) : val);
+    return await drain(tag === "handle" ? streamOf(source) : val);
   }
 
   async text() {

@@ -7,8 +7,8 @@ import { TransformStream } from "./transform.js";
 
 const FORMATS = ["gzip", "deflate", "deflate-raw"];
 
-/** Readable and writable side of a stream through the host's deflate. */
-function pair(given, unpack) {
+/** Readable and writable side of a stream through the host's deflate. `lenient`: nothing at all is no error. */
+function pair(given, unpack, lenient = false) {
   const format = String(given);
   if (!FORMATS.includes(format)) throw new TypeError(`there is no compression format "${format}"; use ${FORMATS.join(", ")}`);
   let handle;
@@ -38,12 +38,18 @@ function pair(given, unpack) {
       if (bytes.length > 0) step(controller, bytes, false);
     },
     flush(controller) {
+      if (lenient && handle === undefined) return;
       step(controller, new Uint8Array(0), true);
     },
     cancel() {
       if (handle > 0) tool("zip-close", JSON.stringify({ handle, end: true }));
     },
   });
+}
+
+/** The stream of a body that was sent in this content coding, as it was before. */
+export function unpacked(stream, format) {
+  return stream.pipeThrough(pair(format, true, true));
 }
 
 export class CompressionStream {

@@ -4,6 +4,7 @@ import host from "emu:js/host";
 import { atob } from "./base64.js";
 import { pump, streamOfHandle } from "./body.js";
 import { fetch as fetchOnce } from "./calls.js";
+import { unpacked } from "./compression.js";
 import { hostError } from "./errors.js";
 import { toLines } from "./headers.js";
 import { Request, requestContent, requestSignal } from "./request.js";
@@ -31,6 +32,42 @@ async function send(head, content, binding) {
   } catch (error) {
     throw hostError(error, networkError);
   }
+}
+
+/** What the host can unpack. */
+const CODINGS = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate" };
+
+/**
+ * How a response is packed, and its head without the headers that say so: its body is read as it was before, and headers that a
+ * function copies to another body say nothing of this one.
+ */
+function unpack(head) {
+  if (!head.includes("\ncontent-encoding: ")) return [head, undefined];
+  const packing = [];
+  const rest = head.split("\n").filter((line) => {
+    if (!/^content-(encoding|length): /.test(line)) return true;
+    packing.push(line);
+    return false;
+  });
+  const codings = packing.filter((line) => line.startsWith("content-encoding: "));
+  const format = CODINGS[codings[0].slice("content-encoding: ".length).trim().toLowerCase()];
+  if (codings.length !== 1 || format === undefined) return [head, undefined];
+  return [rest.join("\n"), { format, lines: packing.map((line) => `\n${line}`).join("") }];
+}
+
+/** Asks for what can be unpacked only, whatever a client asked for whose headers these were. */
+function readable(lines) {
+  return lines.replace(/\naccept-encoding: ([^\n]*)/g, (_, codings) => {
+    const known = codings.split(",").map((coding) => coding.trim()).filter((coding) => /^(gzip|x-gzip|deflate|identity)($|[; ])/i.test(coding));
+    return `\naccept-encoding: ${known.length === 0 ? "identity" : known.join(", ")}`;
+  });
+}
+
+/** The content of what arrived by a handle. A signal ends its stream. */
+function arrivedBody(handle, coding, signal) {
+  if (signal === undefined) return { tag: "handle", val: handle, coding };
+  const stream = streamOfHandle(handle, signal);
+  return { tag: "stream", val: coding === undefined ? stream : unpacked(stream, coding.format) };
 }
 
 /** Where a response redirects to: the next request's method, address and content. Null when it does not. */
@@ -70,17 +107,17 @@ function unescapeBytes(text) {
 async function run(request, binding, signal) {
   let { method, url } = request;
   let content = requestContent(request).take();
-  let lines = toLines(request.headers);
+  let lines = readable(toLines(request.headers));
   if (url.startsWith("data:")) return ofData(url);
   if (binding === null && !/^https?:/.test(url)) throw networkError(`${url.split(":", 1)[0]}: addresses cannot be fetched, only http: and https:`);
   for (let hop = 0; ; hop++) {
-    const [head, handle] = await send(`${method} ${url}${lines}`, content, binding);
+    const [answered, handle] = await send(`${method} ${url}${lines}`, content, binding);
+    const [head, coding] = method === "HEAD" || /^(204|205|304)/.test(answered) ? [answered, undefined] : unpack(answered);
     if (signal?.aborted) {
       host.close(handle, null);
       throw signal.reason;
     }
-    const body = signal === undefined ? { tag: "handle", val: handle } : { tag: "stream", val: streamOfHandle(handle, signal) };
-    const response = arrivedResponse(head, body, url, hop > 0);
+    const response = arrivedResponse(head, arrivedBody(handle, coding, signal), url, hop > 0);
     const next = request.redirect === "manual" ? null : nextHop(response, response.status, method, url, content);
     if (next === null) return response;
     if (request.redirect === "error") throw networkError(`redirected to ${next.url}`);

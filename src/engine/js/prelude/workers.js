@@ -114,10 +114,12 @@ export async function handleHttp(offer, env, head, body) {
       if (reply !== null) return { tag: "http", val: reply };
     }
     let source = responseContent(response).take();
-    const line = `${response.status} ${response.statusText}${toLines(response.headers)}`;
+    let line = `${response.status} ${response.statusText}${toLines(response.headers)}`;
     if (early && source.tag === "handle") source = { tag: "stream", val: responseContent(response).stream() };
     if (!early && source.tag !== "stream") {
       if (source.tag === "text") source = { tag: "text", val: source.val.toWellFormed() };
+      // Handed on unread it stays packed.
+      if (source.coding !== undefined) line += source.coding.lines;
       return { tag: "http", val: [line, source] };
     }
     await respondEarly(line, source);
