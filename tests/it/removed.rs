@@ -61,6 +61,20 @@ fn removed_state_is_put_back_with_all_it_held() {
 }
 
 #[test]
+fn the_history_is_put_back_as_well() {
+    let emu = Project::new(&FILES).start();
+    assert_eq!(emu.get("/idle").text(), "ok");
+    emu.wait("invocation", |_| true);
+    let mark = emu.mark();
+    fs::remove_dir_all(emu.project.path().join(".emu")).expect("removed");
+    emu.wait_from(mark, "notice", says("put back"));
+    let project = emu.stop();
+    let logs = project.emu(["logs"]);
+    let said = String::from_utf8_lossy(&logs.stdout);
+    assert!(said.contains("idle"), "{said}");
+}
+
+#[test]
 fn without_its_project_emu_refuses_what_it_cannot_keep_and_goes_on_when_that_is_back() {
     let emu = Project::new(&FILES).start();
     assert!(send(&emu, 1).status.is_success());

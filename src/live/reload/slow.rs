@@ -12,20 +12,25 @@ const SLOW: Duration = Duration::from_millis(1_500);
 
 /// What runs and has not been told of.
 #[derive(Debug, Default)]
-pub struct Slow(BTreeMap<Ticket, (Instant, String)>);
+pub struct Slow(BTreeMap<Ticket, (Instant, What)>);
+
+#[derive(Debug)]
+enum What {
+    Load { name: String, reason: Reason },
+    Build(String),
+}
 
 impl Slow {
     /// `users`: the functions that a build command makes.
     pub fn started(&mut self, ticket: Ticket, now: Instant, unit: &Unit, users: &[String], reason: Reason) {
-        let text = match unit {
-            Unit::Load(name) if reason == Reason::Start => format!(
-                "still loading {name}: importing it takes long, or this is the first start on the machine, which compiles \
-                 what later ones find in the cache"
-            ),
-            Unit::Load(name) => format!("still loading {name}: importing it takes long"),
-            Unit::Build(key) => format!("still running `{}` of {}", key.command, users.join(", ")),
+        let what = match unit {
+            Unit::Load(name) => What::Load {
+                name: name.clone(),
+                reason,
+            },
+            Unit::Build(key) => What::Build(format!("still running `{}` of {}", key.command, users.join(", "))),
         };
-        self.0.insert(ticket, (now + SLOW, text));
+        self.0.insert(ticket, (now + SLOW, what));
     }
 
     pub fn ended(&mut self, ticket: Ticket) {
@@ -38,15 +43,24 @@ impl Slow {
 
     /// What is to be said now, and never again.
     pub fn due(&mut self, now: Instant) -> Vec<String> {
-        let mut due = Vec::new();
-        self.0.retain(|_, (at, text)| {
-            let later = *at > now;
-            if !later {
-                due.push(std::mem::take(text));
+        let due = self.0.extract_if(.., |_, (at, _)| *at <= now);
+        let (mut names, mut texts, mut first) = (Vec::new(), Vec::new(), false);
+        for (_, (_, what)) in due {
+            match what {
+                What::Build(text) => texts.push(text),
+                What::Load { name, reason } => {
+                    names.push(name);
+                    first |= reason == Reason::Start;
+                }
             }
-            later
-        });
-        due
+        }
+        if !names.is_empty() {
+            let cache = "; a first start on a machine also compiles what later ones find in the cache";
+            let names = names.join(", ");
+            let cache = if first { cache } else { "" };
+            texts.push(format!("still loading {names}: importing takes its time{cache}"));
+        }
+        texts
     }
 }
 
@@ -61,11 +75,15 @@ mod tests {
         let load = |name: &str| Unit::Load(name.to_owned());
         slow.started(1, now, &load("hang"), &[], Reason::Start);
         slow.started(2, now, &load("quick"), &[], Reason::Start);
+        slow.started(3, now, &load("heavy"), &[], Reason::Start);
         slow.ended(2);
         assert_eq!(slow.next_deadline(), Some(now + SLOW));
         assert!(slow.due(now).is_empty());
         let told = slow.due(now + SLOW);
-        assert!(told.len() == 1 && told[0].starts_with("still loading hang"), "{told:?}");
+        assert!(
+            told.len() == 1 && told[0].starts_with("still loading hang, heavy: "),
+            "{told:?}"
+        );
         assert!(slow.due(now + SLOW * 9).is_empty() && slow.next_deadline().is_none());
     }
 }
