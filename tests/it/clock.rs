@@ -169,6 +169,26 @@ fn a_spinning_guest_ends_by_its_fuel_at_the_same_instant_each_time() {
     assert_eq!(now(&emu), "2026-01-01T00:00:02.000Z", "{run}");
 }
 
+/// The guest itself does next to nothing here: what counts is what the host does for it while it stands still.
+#[test]
+fn a_guest_that_keeps_the_host_busy_ends_at_the_same_instant_each_time() {
+    let project = project();
+    project.write(
+        "emu.toml",
+        &format!("{MANIFEST}\n[functions.hash]\nsource = \"functions/hash.js\"\ntimeout = \"2s\"\n"),
+    );
+    project.write(
+        "functions/hash.js",
+        "import { pbkdf2Sync } from 'node:crypto';
+         export default { fetch() { for (;;) pbkdf2Sync('p', 's', 20000, 32, 'sha256'); } };",
+    );
+    let emu = project.start_with(&["--clock", "manual", "--seed", "7"]);
+    let answer = emu.get("/hash");
+    assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT, "{}", answer.text());
+    let run = emu.wait("invocation", |e| e["outcome"] == "timed_out");
+    assert_eq!(now(&emu), "2026-01-01T00:00:02.000Z", "{run}");
+}
+
 #[test]
 fn a_standing_clock_with_future_work_is_not_idle_and_says_what_moves_it() {
     let emu = start();
