@@ -1,10 +1,10 @@
 //! Wakes the core for cron triggers in real time, by tokio-cron-scheduler's one-shot jobs.
 //!
 //! The core alone decides when a trigger is due. The scheduler polls every half second, truncates instants to whole
-//! seconds, keeps fixed offsets and stops a repeated job once it is late; so each job here fires once, after a
-//! duration that lands on or after the due second, and the next is armed by the core after that fire, a reload or a
-//! jump of the clock. A wake that comes late or never is covered by the driver's own timer a second later, and the
-//! pair (trigger, instant) makes a double wake harmless.
+//! seconds, keeps fixed offsets and stops a repeated job once it is late; so each job here fires once, a little before the
+//! instant, and sleeps the rest, exactly; the next is armed by the core after that, a reload or a jump of the clock. A wake
+//! that comes late or never is covered by the driver's own timer a second later, and the pair (trigger, instant) makes a
+//! double wake harmless.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,12 +48,12 @@ pub async fn run(
                 tracing::debug!("a cron job that already fired could not be removed: {error}");
             }
         }
-        // The scheduler drops the fraction of the second of the instant it computes from this. An instant on a full
-        // second is met all the same; any other needs a second more, so as never to fire before it.
-        let whole = arm.wake_at.0.is_multiple_of(1_000_000_000);
-        let wait = clock.until(arm.wake_at) + Duration::from_millis(if whole { 1 } else { 1_000 });
-        let due = due.clone();
-        let job = Job::new_one_shot(wait, move |_, _| due(arm));
+        let (clock, due) = (clock.clone(), due.clone());
+        let Some(wait) = early(clock.until(arm.wake_at)) else {
+            tokio::spawn(wake(clock, arm, due));
+            continue;
+        };
+        let job = Job::new_one_shot_async(wait, move |_, _| Box::pin(wake(clock.clone(), arm, due.clone())));
         match job {
             Ok(job) => match scheduler.add(job).await {
                 Ok(id) => {
@@ -66,4 +66,43 @@ pub async fn run(
     }
     scheduler.shutdown().await?;
     Ok(())
+}
+
+/// How long after a whole second the scheduler looks again, at the latest.
+const POLL: Duration = Duration::from_millis(500);
+
+/// What to tell the scheduler for an instant this far away, so that the job fires before it; `None` when the instant may come before the
+/// scheduler looks. It counts whole seconds from the whole second before now, and so never fires later than a poll after the wait.
+fn early(until: Duration) -> Option<Duration> {
+    let spare = POLL * 2;
+    (until > spare).then(|| until - spare)
+}
+
+/// Sleeps what is left until the instant, by emu's clock.
+async fn wake(clock: Clock, arm: Arm, due: impl Fn(Arm)) {
+    while clock.now() < arm.wake_at {
+        tokio::time::sleep(clock.until(arm.wake_at)).await;
+    }
+    due(arm);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheduler_fires_before_each_instant() {
+        // As the scheduler counts: whole seconds of now and of the wait, looked at twice a second.
+        for now in (10_000_u64..11_000).step_by(7) {
+            for due in (now + 1..now + 5_000).step_by(13) {
+                let Some(wait) = early(Duration::from_millis(due - now)) else {
+                    assert!(due - now <= 1_000, "{now} {due}");
+                    continue;
+                };
+                let tick = (now / 1_000 + wait.as_secs()) * 1_000;
+                let fired_at_latest = tick.max(now) + 500;
+                assert!(fired_at_latest < due, "{now} {due}: {fired_at_latest}");
+            }
+        }
+    }
 }

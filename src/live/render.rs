@@ -399,6 +399,7 @@ pub fn reject_text(reason: RejectReason) -> String {
 fn drop_text(reason: DropReason) -> &'static str {
     match reason {
         DropReason::CronOverlap => "its last run still goes (overlap = \"skip\")",
+        DropReason::CronNewerRun => "a newer run of this cron has taken its place",
         DropReason::Overflow => "too much waits already",
         DropReason::FunctionRemoved => "the function was removed",
         DropReason::Reset => "the emulator was reset",

@@ -203,6 +203,8 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
     CronOverlap,
+    /// A retry of a cron whose next run is under way.
+    CronNewerRun,
     /// A waiting list reached its bound.
     Overflow,
     FunctionRemoved,

@@ -233,7 +233,7 @@ impl Platform {
             if let Some(trigger) = cron_retry(&invocation)
                 && !self.cron_may_retry(trigger)
             {
-                self.record(id, &invocation, End::Dropped(DropReason::CronOverlap));
+                self.record(id, &invocation, End::Dropped(DropReason::CronNewerRun));
                 return;
             }
             self.attempt(id, invocation);
