@@ -318,7 +318,8 @@ fn a_delay_is_waited_for(place: &Place) {
         chrono::DateTime::parse_from_rfc3339(event["time"].as_str().unwrap_or_default()).expect("a time")
     };
     let waited = (at("received") - at("sent")).num_milliseconds();
-    assert!(waited >= 1_990, "received {waited} ms after it was sent");
+    // A bus counts from when it took the message; that it was sent is noted when its answer is here.
+    assert!(waited >= 1_900, "received {waited} ms after it was sent");
     emu.wait("log", |e| e["text"] == r#"1 {"n":"late"}"#);
 }
 

@@ -1,5 +1,7 @@
 //! What is acknowledged survives whatever happens to the process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -149,22 +151,23 @@ fn a_stop_takes_nothing_from_a_queue_that_it_does_not_run() {
 #[test]
 fn what_is_sent_while_its_queue_comes_and_goes_is_there_once() {
     let emu = Project::new(&[("emu.toml", "[queues.jobs]\n")]).start();
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let (over, last_sent) = (AtomicBool::new(false), AtomicBool::new(false));
     let (mut sent, mut got) = std::thread::scope(|scope| {
-        let (emu, over) = (&emu, &over);
+        let (emu, over, last_sent) = (&emu, &over, &last_sent);
         let path = |what: &str| format!("/_emu/queues/jobs/{what}");
         let sender = scope.spawn(move || {
             let mut sent = Vec::new();
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            while !over.load(Ordering::Acquire) {
                 let answer = emu.control_post(&path("messages"), &json!({"body": 1}));
                 sent.extend(answer.json()["id"].as_str().map(str::to_owned));
             }
+            last_sent.store(true, Ordering::Release);
             sent
         });
         let receiver = scope.spawn(move || {
             let mut got = Vec::new();
             loop {
-                let last = over.load(std::sync::atomic::Ordering::Relaxed);
+                let last = last_sent.load(Ordering::Acquire);
                 let answer = emu.control_post(&path("receive"), &json!({"max": 10, "visibility": "1h"}));
                 let messages = answer.json().as_array().cloned().unwrap_or_default();
                 if last && messages.is_empty() {
@@ -181,7 +184,7 @@ fn what_is_sent_while_its_queue_comes_and_goes_is_there_once() {
                 assert_eq!(emu.control("/_emu/queues")[0]["name"], name);
             }
         }
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        over.store(true, Ordering::Release);
         (sender.join().expect("sent"), receiver.join().expect("received"))
     });
     sent.sort_unstable();
