@@ -570,7 +570,7 @@ impl Driver {
             StoreChange::Put {
                 stored, of: Some(of), ..
             } => core.messages.copy(*of, stored.message),
-            StoreChange::Gone { message, .. } => core.messages.remove(*message),
+            StoreChange::Gone { message, .. } | StoreChange::LetGo { message, .. } => core.messages.remove(*message),
             StoreChange::EventDone { first } => core.messages.remove_event(*first),
             StoreChange::Destination { .. } => return self.send_record(core, now, &change, own),
             _ => {}

@@ -90,6 +90,11 @@ impl Driver {
         true
     }
 
+    /// Another member hands this FIFO queue out from now on.
+    pub fn resign(&self, queue: QueueId) {
+        self.step(Input::Resign { queue }, &mut Own::default());
+    }
+
     /// An asynchronous invocation or a topic's delivery that is this member's now; `false`: it cannot run it, and took it not.
     pub fn hand_event(&self, event: StoredEvent, carried: Carried) -> bool {
         let mut core = lock(&self.0.core);

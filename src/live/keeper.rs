@@ -47,14 +47,37 @@ pub struct Commit {
     pub(super) committed: tokio::sync::watch::Receiver<Committed>,
     /// That something was received is remembered by this, and not by whoever handed it out.
     pub(super) counts: bool,
+    /// What must have come this far as well.
+    pub(super) beside: Vec<(u64, tokio::sync::watch::Receiver<Beside>)>,
+}
+
+/// How far something has come that a step is not a part of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside {
+    pub version: u64,
+    /// It comes no further: what waits for it must not be.
+    pub is_void: bool,
 }
 
 impl Commit {
+    async fn is_recorded(&mut self) -> Result<(), StoreError> {
+        for (version, mut beside) in std::mem::take(&mut self.beside) {
+            let far = beside.wait_for(|far| far.is_void || far.version >= version).await;
+            if far.map_err(|_| StoreError::Closed)?.is_void {
+                return Err(StoreError::Elsewhere(
+                    "another emulator of the group hands this FIFO queue out now".to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// For what was received, which must not run before it has been counted.
     ///
     /// # Errors
     /// As [`Commit::wait`].
-    pub async fn before_run(self) -> Result<(), StoreError> {
+    pub async fn before_run(mut self) -> Result<(), StoreError> {
+        self.is_recorded().await?;
         match self.counts {
             true => self.wait().await,
             false => Ok(()),
@@ -62,8 +85,9 @@ impl Commit {
     }
 
     /// # Errors
-    /// [`StoreError::Broken`] or [`StoreError::Closed`]: it never will.
+    /// [`StoreError::Broken`], [`StoreError::Closed`] or [`StoreError::Elsewhere`]: it never will.
     pub async fn wait(mut self) -> Result<(), StoreError> {
+        self.is_recorded().await?;
         let seq = self.seq;
         let state = self
             .committed

@@ -145,8 +145,9 @@ impl Restoring {
             StoreChange::Gone { queue: None, message } | StoreChange::FannedOut { message } => {
                 self.void_all(|part| matches!(part, Part::Topic(_)), Some(message.0));
             }
-            // What the core holds it does not take again.
+            // What the core holds it does not take again; one that keeps its own lets nothing go.
             StoreChange::Put { .. }
+            | StoreChange::LetGo { .. }
             | StoreChange::Received { .. }
             | StoreChange::Hidden { .. }
             | StoreChange::Event(_)

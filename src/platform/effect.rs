@@ -359,6 +359,12 @@ pub enum StoreChange {
         visible_at: Time,
         in_flight: bool,
     },
+    /// Its platform, one of several, has taken it out: whoever has room has it from then on.
+    LetGo {
+        queue: QueueId,
+        message: MessageId,
+        visible_at: Time,
+    },
     /// Neither queue nor delivery refers to it any more. No queue: it was a topic's.
     Gone {
         queue: Option<QueueId>,

@@ -90,6 +90,10 @@ pub enum Input {
     Purge {
         queue: QueueId,
     },
+    /// Another platform hands this FIFO queue out from now on, until messages of it are restored here again.
+    Resign {
+        queue: QueueId,
+    },
     /// Moves the visible messages of a dead-letter queue back to the queues they came from.
     Redrive {
         queue: QueueId,

@@ -275,6 +275,7 @@ impl Platform {
                 visibility,
             } => self.change_visibility(queue, receipt, visibility),
             Input::Purge { queue } => self.purge(queue),
+            Input::Resign { queue } => self.resign(queue),
             Input::Redrive { queue } => self.redrive(queue),
             Input::Restore { queue, messages, keys } => self.restore(queue, &messages, keys),
             Input::RestoreEvent(event) => self.restore_event(&event),

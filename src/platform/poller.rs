@@ -21,6 +21,8 @@ pub(super) struct Polled {
     pub poller: Poller,
     /// The earliest deadline that is set for it.
     pub armed: Time,
+    /// Another platform hands it out.
+    pub resigned: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +57,7 @@ impl Polled {
             queue,
             poller: Poller::default(),
             armed: Time::NEVER,
+            resigned: false,
         }
     }
 }
@@ -322,10 +325,15 @@ impl Platform {
             return self.bury(id, message);
         }
         let visible_at = match (delay, queue.get(message).map(Held::state)) {
+            (Some(delay), _) if lets_go => {
+                let visible_at = self.now + delay;
+                self.let_go(id, message, visible_at);
+                visible_at
+            }
             (Some(delay), _) => {
                 let visible_at = self.now + delay;
                 queue.delay_until(message, visible_at);
-                if lets_go || !self.shared {
+                if !self.shared {
                     self.effects.push_back(Effect::Store(StoreChange::Hidden {
                         queue: id,
                         message,
@@ -339,9 +347,6 @@ impl Platform {
             (None, _) => return,
         };
         self.note_message(id, message, MessageChange::Returned { visible_at });
-        if lets_go && delay.is_some() {
-            self.take_away(id, message);
-        }
         self.turn_visible(id);
     }
 
@@ -399,7 +404,7 @@ impl Platform {
             if polled.queue.is_exhausted(message) {
                 self.bury(id, message);
             } else if self.lets_go(id) {
-                self.let_go(id, message);
+                self.let_go(id, message, self.now);
             } else if let Some(polled) = self.queues.get_mut(&id) {
                 polled.queue.show(message);
             }
@@ -541,9 +546,10 @@ impl Platform {
 
     /// What a store has kept.
     pub(super) fn restore(&mut self, id: QueueId, messages: &[Stored], keys: Vec<Key>) {
-        let Some(Polled { queue, .. }) = self.queues.get_mut(&id) else {
+        let Some(Polled { queue, resigned, .. }) = self.queues.get_mut(&id) else {
             return;
         };
+        *resigned = false;
         for stored in messages {
             if queue.get(stored.message).is_some() {
                 continue;

@@ -3,7 +3,7 @@
 //! Such a platform holds only what it was handed ([`super::input::Input::Restore`], [`super::input::Input::RestoreEvent`]) and has not
 //! let go of. What enters a queue, a dead-lettered message and a retry leave by their [`StoreChange`] and come to whoever has
 //! room; what is handed out is told so, and asked for by [`Platform::appetite`]. FIFO queues are the exception: one platform
-//! holds all of one, and keeps what fails, because what stands behind it in its group must not pass it.
+//! holds all of one, and keeps what fails, because what stands behind it in its group must not pass it; until it resigns.
 
 use super::Platform;
 use super::effect::{Effect, MessageChange, StoreChange, Stored};
@@ -100,18 +100,17 @@ impl Platform {
 
     /// Whether a message that was received and is not done leaves this platform.
     pub(super) fn lets_go(&self, queue: QueueId) -> bool {
-        self.shared && self.queues.get(&queue).is_some_and(|polled| !polled.queue.spec.fifo)
+        let leaves = |polled: &Polled| !polled.queue.spec.fifo || polled.resigned;
+        self.shared && self.queues.get(&queue).is_some_and(leaves)
     }
 
-    /// Its visibility timeout is over: whoever is free has it next.
-    pub(super) fn let_go(&mut self, queue: QueueId, message: MessageId) {
+    /// Whoever is free has it from then on.
+    pub(super) fn let_go(&mut self, queue: QueueId, message: MessageId, visible_at: Time) {
         self.take_away(queue, message);
-        let visible_at = self.now;
-        self.effects.push_back(Effect::Store(StoreChange::Hidden {
+        self.effects.push_back(Effect::Store(StoreChange::LetGo {
             queue,
             message,
             visible_at,
-            in_flight: false,
         }));
     }
 
@@ -128,7 +127,23 @@ impl Platform {
             .filter(|(_, held)| held.state() == MessageState::Visible)
             .map(|(message, _)| message);
         for message in visible.collect::<Vec<_>>() {
-            self.let_go(id, message);
+            self.let_go(id, message, self.now);
+        }
+    }
+
+    /// Another platform hands this FIFO queue out: what is not in flight goes there now, the rest when it comes back.
+    pub(super) fn resign(&mut self, id: QueueId) {
+        let Some(polled) = self.queues.get_mut(&id).filter(|polled| polled.queue.spec.fifo) else {
+            return;
+        };
+        polled.resigned = true;
+        let waits = polled.queue.iter().filter_map(|(message, held)| match held.state() {
+            MessageState::Visible => Some((message, self.now)),
+            MessageState::Delayed { until } => Some((message, until)),
+            MessageState::InFlight { .. } => None,
+        });
+        for (message, visible_at) in waits.collect::<Vec<_>>() {
+            self.let_go(id, message, visible_at);
         }
     }
 

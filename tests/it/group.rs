@@ -553,3 +553,71 @@ fn an_old_server_is_told_from_a_new_one() {
     let (_, old) = refusal(&["--bus", &format!("nats://127.0.0.1:{port}")]);
     assert!(old.contains("version 2.2.6") && old.contains("2.10 or newer"), "{old}");
 }
+
+#[test]
+fn numbers_that_two_members_count_up_lose_nothing() {
+    const TIMES: usize = 10;
+    let nats = Nats::start();
+    let manifest = manifest(
+        "[functions.counter]\nsource = \"functions/counter.wat\"\nbind = { VISITS = \"kv:visits\" }\n[kv.visits]\n",
+    );
+    let component = include_str!("../../fixtures/wasm/keyvalue.wat");
+    let files = [("emu.toml", &*manifest), ("functions/counter.wat", component)];
+    let start = || Project::new(&files).start_with(&["--no-watch", "--bus", &nats.url()]);
+    let emus = [start(), start()];
+    std::thread::scope(|threads| {
+        for emu in emus.iter().chain(&emus) {
+            threads.spawn(move || {
+                for _ in 0..TIMES {
+                    let run = emu.control_post("/_emu/functions/counter/invoke", &json!({}));
+                    assert_eq!(run.json()["invocation"]["outcome"], "succeeded", "{}", run.text());
+                }
+            });
+        }
+    });
+    // Each adds five; two at a time at each of two.
+    let sum = (4 * TIMES * 5).to_string();
+    for emu in &emus {
+        assert_eq!(emu.control("/_emu/kv/visits/value?key=count")["value"], sum);
+    }
+}
+
+#[test]
+fn what_a_function_keeps_at_one_member_is_read_at_another() {
+    const SCRIPT: &str = r"
+export default {
+  async fetch(request, env) {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/put') {
+      await env.KV.put('user:1', JSON.stringify({ name: 'h\u00e9' }), { metadata: { kind: 'json' } });
+      await env.KV.put('user:2', new Uint8Array([0, 255]), { expirationTtl: 3600 });
+      await env.KV.put('gone', 'x');
+      await env.KV.delete('gone');
+      return new Response('kept');
+    }
+    const one = await env.KV.getWithMetadata('user:1', 'json');
+    const two = new Uint8Array(await env.KV.get('user:2', 'arrayBuffer'));
+    const page = await env.KV.list({ prefix: 'user:', limit: 1 });
+    const rest = await env.KV.list({ prefix: 'user:', cursor: page.cursor });
+    return Response.json({
+      one: one.value, kind: one.metadata.kind, two: [...two], gone: await env.KV.get('gone'),
+      first: page.keys[0].name, complete: page.list_complete, rest: rest.keys.map((key) => [key.name, typeof key.expiration]),
+    });
+  },
+};
+";
+    let nats = Nats::start();
+    let manifest = manifest(
+        "[functions.keeper]\nsource = \"functions/keeper.js\"\nhttp = \"/*\"\nbind = { KV = \"kv:kept\" }\n[kv.kept]\n",
+    );
+    let files = [("emu.toml", &*manifest), ("functions/keeper.js", SCRIPT)];
+    let start = || Project::new(&files).start_with(&["--no-watch", "--bus", &nats.url()]);
+    let (first, second) = (start(), start());
+    assert_eq!(first.get("/put").text(), "kept");
+    let read = second.get("/get");
+    let expected = json!({
+        "one": {"name": "h\u{e9}"}, "kind": "json", "two": [0, 255], "gone": null,
+        "first": "user:1", "complete": false, "rest": [["user:2", "number"]],
+    });
+    assert_eq!(read.json(), expected, "{}", read.text());
+}

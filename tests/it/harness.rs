@@ -339,6 +339,15 @@ impl Emu {
         rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("interrupt emu");
     }
 
+    /// Stops it where it is, or lets it go on.
+    #[cfg(unix)]
+    pub fn pause(&self, stop: bool) {
+        use rustix::process::Signal;
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let signal = if stop { Signal::STOP } else { Signal::CONT };
+        rustix::process::kill_process(pid, signal).expect("pause emu");
+    }
+
     /// As container engines do.
     #[cfg(unix)]
     pub fn terminate(&self) {

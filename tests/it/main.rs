@@ -34,6 +34,7 @@ mod messages;
 mod mistakes;
 mod nats;
 mod openapi;
+mod order;
 mod package;
 mod probe;
 mod proxy;

@@ -221,6 +221,20 @@ impl Claims {
         self.opened.get(&Origin::from(of)).copied().unwrap_or_default()
     }
 
+    /// Of a queue, by their places in its stream.
+    pub fn sequences(&self, queue: QueueId) -> Vec<u64> {
+        let of = |claim: &&Claim| matches!(claim.of, Of::Queue(of, _) if of == queue);
+        self.held.values().filter(of).map(|claim| claim.sequence).collect()
+    }
+
+    /// The FIFO queue that a message is of.
+    pub fn fifo_of(&self, message: MessageId) -> Option<QueueId> {
+        match self.held.get(&Key::Message(message))?.of {
+            Of::Queue(queue, Some(_)) => Some(queue),
+            _ => None,
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.held.len()
     }

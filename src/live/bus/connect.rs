@@ -141,7 +141,7 @@ impl Opened {
             depths: Mutex::default(),
             leases: Mutex::default(),
             leasing: tokio::sync::Mutex::default(),
-            outside: Mutex::default(),
+            behinds: Mutex::default(),
             said_at: Mutex::default(),
             tell,
             pumps: CancellationToken::new(),

@@ -15,10 +15,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::claims::{Claim, Key, Of};
 use super::label::Label;
+use super::lead::Lease;
 use super::place::{Place, encode};
 use super::take::{event_label, message_label};
 use super::{Held, Inner, away};
-use crate::live::keeper::{Commit, Committed};
+use crate::live::keeper::{Beside, Commit, Committed};
 use crate::live::store::StoreError;
 use crate::platform::effect::{StoreChange, Stored, StoredEvent};
 use crate::platform::ids::{InvocationId, MessageId, QueueId};
@@ -34,13 +35,17 @@ const OPEN_MAX: u64 = 1_000;
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What runs is counted where it is handed out, and need not wait for what else comes of the step: the bus may take none of it.
-fn commit(seq: u64, committed: watch::Receiver<Committed>) -> Commit {
+fn commit(seq: u64, committed: watch::Receiver<Committed>, beside: Recorded) -> Commit {
     Commit {
         seq,
         committed,
         counts: false,
+        beside,
     }
 }
+
+/// Versions of the records that have what a step has received, and how far these are.
+type Recorded = Vec<(u64, watch::Receiver<Beside>)>;
 
 /// What one step of the core leads to.
 #[derive(Default)]
@@ -50,6 +55,9 @@ struct Step {
     purge: Vec<Arc<str>>,
     /// What is acknowledged when all of this is there.
     from: Vec<Claim>,
+    /// Of FIFO queues: what is to be recorded before it runs.
+    received: Vec<(QueueId, MessageId, u32)>,
+    record: Vec<(Lease, u64)>,
 }
 
 /// A step on its way, and whoever waits for it.
@@ -87,6 +95,11 @@ impl std::fmt::Display for To {
 
 impl Inner {
     pub fn follow(&self, changes: &[StoreChange]) -> Commit {
+        for change in changes {
+            if let StoreChange::Purged { queue } = change {
+                self.behinds().remove(queue);
+            }
+        }
         self.begin(|held, step| {
             for change in changes {
                 self.decide(held, step, change);
@@ -101,11 +114,12 @@ impl Inner {
 
     fn begin(&self, decide: impl FnOnce(&mut Held, &mut Step)) -> Commit {
         let mut step = Step::default();
-        let number = {
+        let (number, beside) = {
             let mut held = self.held();
             decide(&mut held, &mut step);
-            if step.is_empty() {
-                return commit(0, self.nothing.subscribe());
+            let beside = self.receive(&mut step);
+            if step.is_empty() && step.record.is_empty() {
+                return commit(0, self.nothing.subscribe(), beside);
             }
             held.steps += 1;
             let number = held.steps;
@@ -113,14 +127,16 @@ impl Inner {
             if !step.publish.is_empty() {
                 held.claims.open(number, from);
             }
-            number
+            (number, beside)
         };
+        // What was received waits for its record, and for nothing else of this.
+        let seq = u64::from(!step.is_empty());
         self.open.send_modify(|open| *open += 1);
         // Each step is of messages of its own: nobody waits for another's.
         let (done, committed) = watch::channel(Committed::default());
         // Closed only after the last step.
         let _ = self.steps.send(Given { number, step, done });
-        commit(1, committed)
+        commit(seq, committed, beside)
     }
 
     /// How many more things of one origin may lead to steps before those that are not done are.
@@ -128,24 +144,48 @@ impl Inner {
         OPEN_MAX.saturating_sub(self.held().claims.open_of(of))
     }
 
+    /// What was received of FIFO queues, on its way to their records; what to wait for before it runs.
+    fn receive(&self, step: &mut Step) -> Recorded {
+        let mut beside = Vec::new();
+        for (queue, message, count) in std::mem::take(&mut step.received) {
+            let name = self.names().queue(queue);
+            let Some(lease) = self.lease_of(&name) else {
+                // Another's by now.
+                beside.push((
+                    u64::MAX,
+                    watch::Sender::new(Beside {
+                        is_void: true,
+                        ..Beside::default()
+                    })
+                    .subscribe(),
+                ));
+                continue;
+            };
+            let version = lease.received(message, count);
+            beside.push((version, lease.recorded()));
+            step.record.push((lease, version));
+        }
+        beside
+    }
+
     fn decide(&self, held: &mut Held, step: &mut Step, change: &StoreChange) {
         match change {
             StoreChange::Put { queue, of, stored, .. } => self.put(held, step, *queue, *of, stored),
             StoreChange::Moved { from, to, stored } => self.moved(held, step, *from, *to, stored),
-            StoreChange::Hidden {
-                message,
-                visible_at,
-                in_flight: false,
-                ..
+            StoreChange::LetGo {
+                message, visible_at, ..
             } => {
                 if let Some(claim) = held.claims.remove(Key::Message(*message)) {
                     self.back(step, claim, self.wait(*visible_at));
                 }
             }
             StoreChange::Gone {
-                queue: Some(_),
+                queue: Some(queue),
                 message,
-            } => step.done(held, Key::Message(*message)),
+            } => {
+                self.forget(held, *queue, *message);
+                step.done(held, Key::Message(*message));
+            }
             StoreChange::Gone { queue: None, message } => {
                 step.done(held, Key::Publication(*message));
                 held.made.remove(message);
@@ -161,11 +201,16 @@ impl Inner {
                 held.made_events.remove(first);
                 step.done(held, Key::Event(*first));
             }
-            StoreChange::Received { message, .. } => held.claims.see(Key::Message(*message)),
+            StoreChange::Received {
+                message, receive_count, ..
+            } => {
+                held.claims.see(Key::Message(*message));
+                let fifo = held.claims.fifo_of(*message);
+                step.received
+                    .extend(fifo.map(|queue| (queue, *message, *receive_count)));
+            }
             // A claim says the rest by itself.
-            StoreChange::Hidden { in_flight: true, .. }
-            | StoreChange::FannedOut { .. }
-            | StoreChange::Destination { .. } => {}
+            StoreChange::Hidden { .. } | StoreChange::FannedOut { .. } | StoreChange::Destination { .. } => {}
         }
     }
 
@@ -194,7 +239,17 @@ impl Inner {
         });
     }
 
+    /// Of a FIFO queue's message it need not be known any more how often it was received.
+    fn forget(&self, held: &Held, queue: QueueId, message: MessageId) {
+        if held.claims.fifo_of(message).is_some()
+            && let Some(lease) = self.lease_of(&self.names().queue(queue))
+        {
+            lease.forget(message);
+        }
+    }
+
     fn moved(&self, held: &mut Held, step: &mut Step, from: QueueId, to: QueueId, stored: &Stored) {
+        self.forget(held, from, stored.message);
         let Some(claim) = held.claims.remove(Key::Message(stored.message)) else {
             tracing::error!("{:?} is moved and not claimed", stored.message);
             return;
@@ -346,10 +401,17 @@ impl Inner {
 
     /// # Errors
     /// The first that was not done. The rest is.
-    async fn carry_out(&self, step: Step) -> Result<(), StoreError> {
+    async fn carry_out(self: &Arc<Self>, step: Step) -> Result<(), StoreError> {
+        let record = step.record.iter();
+        let record = join_all(record.map(|(lease, version)| self.write_record(lease, *version)));
+        futures::future::join(record, self.carry_out_rest(&step)).await.1
+    }
+
+    async fn carry_out_rest(&self, step: &Step) -> Result<(), StoreError> {
         // What it comes from is handed out again when nobody speaks for it any more.
         try_join_all(step.publish.iter().map(|publish| self.publish_surely(publish))).await?;
-        let answers = step.answer.into_iter().map(|(acker, kind)| self.answer(acker, kind));
+        let answers = step.answer.iter();
+        let answers = answers.map(|(acker, kind)| self.answer(acker.clone(), *kind));
         let mut done: Result<(), StoreError> = join_all(answers).await.into_iter().collect();
         for queue in &step.purge {
             if let Err(error) = self.purge_queue(queue).await {

@@ -79,19 +79,17 @@ impl Inner {
             return self.check_lease(&queue.name).await;
         }
         if queue.fifo {
-            self.hold_lease(&queue).await?;
+            let lease = self.hold_lease(&queue).await?;
+            let consumer = self.take_over(id, &queue, &lease).await?;
+            self.settle(id, &queue, &consumer).await?;
+            let messages = self.now(&consumer, max as usize).await?;
+            self.hand_in_order(id, &queue, &lease, messages);
+            return Ok(());
         }
-        let consumer = self.queue_consumer(&queue, false).await?;
+        let consumer = self.queue_consumer(&queue).await?;
         let messages = self.now(&consumer, max as usize).await?;
-        self.hand_drawn(id, &queue, messages).await;
+        self.hand_out(id, &queue, messages).await;
         Ok(())
-    }
-
-    async fn hand_drawn(&self, id: QueueId, queue: &Queue, messages: Vec<Message>) {
-        match queue.fifo {
-            true => self.hand_in_order(id, queue, messages),
-            false => self.hand_out(id, queue, messages).await,
-        }
     }
 
     /// What there is now, without waiting for more.
@@ -142,7 +140,7 @@ impl Inner {
     /// Moves what was dead-lettered back: published there, then acknowledged here.
     pub async fn redrive(&self, id: QueueId) -> Result<u64, StoreError> {
         let queue = self.queue_of(id)?;
-        let consumer = self.queue_consumer(&queue, false).await?;
+        let consumer = self.queue_consumer(&queue).await?;
         let mut moved = 0;
         let mut stay = Vec::new();
         loop {

@@ -2,7 +2,8 @@
 //!
 //! `place` and `label` say how things lie in the broker, `streams` makes what they lie in, `take` puts in what comes from
 //! outside, `pump` brings it to a core that has room, `behind` is what waits for its turn, `claims` what stands here, `follow` carries
-//! out what the core decides of it. `kv` are the stores, `members` the group. `cut` leaves a server that its cluster has lost.
+//! out what the core decides of it. `lead` is who hands out a FIFO queue, `kv` are the stores, `members` the group. `cut` leaves a server
+//! that its cluster has lost.
 
 mod behind;
 mod claims;
@@ -11,6 +12,7 @@ mod cut;
 mod follow;
 mod kv;
 mod label;
+mod lead;
 mod look;
 mod members;
 mod place;
@@ -74,10 +76,10 @@ struct Inner {
     buckets: tokio::sync::Mutex<HashMap<String, buckets::Store>>,
     depths: Mutex<HashMap<QueueId, Depth>>,
     /// FIFO queues that this member hands out.
-    leases: Mutex<HashMap<String, members::Lease>>,
+    leases: Mutex<HashMap<String, lead::Lease>>,
     leasing: tokio::sync::Mutex<()>,
-    /// Of FIFO queues that somebody outside receives from: what waits for those before it.
-    outside: Mutex<HashMap<QueueId, behind::Behind>>,
+    /// Of FIFO queues that this member hands out: what waits for those before it.
+    behinds: Mutex<HashMap<QueueId, behind::Behind>>,
     /// When this member last said that it is there.
     said_at: Mutex<Option<Instant>>,
     tell: Tell,

@@ -11,9 +11,9 @@ use async_nats::jetstream::{AckKind, Message};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
-use super::behind::Behind;
 use super::claims::{Claim, Key, Of};
 use super::label::Label;
+use super::lead::Lease;
 use super::streams::{SILENCE_MAX, silence};
 use super::{Inner, away};
 use crate::live::driver::Driver;
@@ -106,9 +106,6 @@ impl Inner {
                 Of::Function { function, .. } => !table.functions.contains_key(function),
                 Of::Topic => false,
             };
-            let mut outside = self.outside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            outside.retain(|id, _| queues.contains(id));
-            drop(outside);
             // What is held is locked before the names, never after.
             self.held().claims.take(|_, of| is_left(of))
         };
@@ -155,14 +152,14 @@ impl Inner {
         }
     }
 
-    pub async fn queue_consumer(&self, queue: &Queue, anew: bool) -> Result<PullConsumer, StoreError> {
+    pub async fn queue_consumer(&self, queue: &Queue) -> Result<PullConsumer, StoreError> {
         let stream = self.queue_stream(queue).await?;
         let subject = self.places.queue(&queue.name).subject;
-        self.consumer(&stream, CONSUMER, &subject, silence(queue), anew).await
+        self.consumer(&stream, CONSUMER, &subject, silence(queue)).await
     }
 
     async fn pump_queue(&self, id: QueueId, queue: &Queue) -> Result<(), StoreError> {
-        let consumer = self.queue_consumer(queue, false).await?;
+        let consumer = self.queue_consumer(queue).await?;
         loop {
             let room = self
                 .room_for(|driver| driver.appetite(id).min(self.open_room(&Of::Queue(id, None))))
@@ -186,23 +183,28 @@ impl Inner {
     async fn pump_fifo(&self, id: QueueId, queue: &Queue) -> Result<(), StoreError> {
         let lease = self.lease(&queue.name).await?;
         let ended = self.pump_leased(id, queue, &lease).await;
-        self.give_back(lease).await;
+        if lease.is_lost() {
+            // What came after that is nobody's here.
+            self.resign(&queue.name);
+        }
         ended
     }
 
-    async fn pump_leased(&self, id: QueueId, queue: &Queue, lease: &super::members::Lease) -> Result<(), StoreError> {
-        // What a member before this one holds comes again, in its order, and that one can acknowledge no more.
-        let consumer = self.queue_consumer(queue, true).await?;
-        self.forget_outside(&queue.name);
-        let mut behind = Behind::default();
+    async fn pump_leased(&self, id: QueueId, queue: &Queue, lease: &Lease) -> Result<(), StoreError> {
+        let consumer = self.take_over(id, queue, lease).await?;
         while !lease.is_lost() {
-            self.hand_on(id, queue, &mut behind);
+            self.settle(id, queue, &consumer).await?;
+            self.hand_on(id, queue, lease);
             let stepped = self.room.notified();
             let appetite = self.driver().ok_or(StoreError::Closed)?.appetite(id);
             let appetite = appetite.min(self.open_room(&Of::Queue(id, None)));
-            let room = appetite.saturating_sub(behind.len());
+            let (behind, waits) = match self.behinds().get(&id) {
+                Some(behind) => (behind.len(), behind.is_waiting()),
+                None => (0, false),
+            };
+            // What it waits for must find room, however much has come that stands behind it.
+            let room = appetite.saturating_sub(behind).max(u64::from(waits));
             if room == 0 {
-                // What waits here is renewed all the same.
                 tokio::select! {
                     () = stepped => {}
                     () = lease.lost() => {}
@@ -212,10 +214,7 @@ impl Inner {
             }
             let mut batch = self.request(&consumer, room, LOOK_AGAIN).await?;
             while let Some(messages) = several(&mut batch).await {
-                for message in messages {
-                    behind.push(message);
-                }
-                self.hand_on(id, queue, &mut behind);
+                self.hand_in_order(id, queue, lease, messages);
             }
         }
         Ok(())
@@ -225,9 +224,7 @@ impl Inner {
         let stream = self.event_stream().await?;
         let place = self.places.event(name);
         let durable = super::place::encode(name);
-        let consumer = self
-            .consumer(&stream, &durable, &place.subject, SILENCE_MAX, false)
-            .await?;
+        let consumer = self.consumer(&stream, &durable, &place.subject, SILENCE_MAX).await?;
         loop {
             let room = self
                 .room_for(|driver| match driver.can_run(function) {
@@ -247,7 +244,7 @@ impl Inner {
     async fn pump_topics(&self) -> Result<(), StoreError> {
         let stream = self.topic_stream().await?;
         let subject = format!("{}>", self.places.topic("").subject);
-        let consumer = self.consumer(&stream, CONSUMER, &subject, SILENCE_MAX, false).await?;
+        let consumer = self.consumer(&stream, CONSUMER, &subject, SILENCE_MAX).await?;
         loop {
             // Fanning out takes no place of a function: what bounds it is what the bus has not taken yet.
             let room = self.room_for(|_| self.open_room(&Of::Topic)).await?;
@@ -405,8 +402,8 @@ impl Inner {
             let now = Instant::now();
             let mut due = self.held().claims.due(now);
             {
-                let mut outside = self.outside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                due.extend(outside.values_mut().flat_map(|behind| behind.due(now)));
+                let mut behinds = self.behinds();
+                due.extend(behinds.values_mut().flat_map(|behind| behind.due(now)));
             }
             for acker in due {
                 if let Err(error) = acker.ack_with(AckKind::Progress).await {

@@ -94,14 +94,13 @@ impl Inner {
         Ok(stream)
     }
 
-    /// The consumer that the members of the group share. `anew`: what others hold of it comes again, in its order.
+    /// The consumer that the members of the group share.
     pub async fn consumer(
         &self,
         stream: &Stream,
         name: &str,
         subject: &str,
         wait: Duration,
-        anew: bool,
     ) -> Result<PullConsumer, StoreError> {
         let config = pull::Config {
             durable_name: Some(name.to_owned()),
@@ -111,10 +110,6 @@ impl Inner {
             max_ack_pending: PENDING_MAX,
             ..pull::Config::default()
         };
-        if anew {
-            // There may be none.
-            let _ = stream.delete_consumer(name).await;
-        }
         let made = stream.create_consumer(config).await;
         made.map_err(|error| away(self, &format!("consumer {name} cannot be made"), &error))
     }

@@ -65,6 +65,8 @@ pub(super) fn apply(connection: &Connection, change: &StoreChange) -> Result<()>
             "UPDATE message SET visible_at = ?3, in_flight = ?4 WHERE queue = ?1 AND id = ?2",
             params![queue.0, number(message.0), time(*visible_at), in_flight],
         ),
+        // A platform that keeps its own lets nothing go.
+        StoreChange::LetGo { .. } => Ok(()),
         StoreChange::Gone { queue, message } => {
             let Some(queue) = queue else {
                 run("DELETE FROM publication WHERE id = ?1", params![number(message.0)])?;

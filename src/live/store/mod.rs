@@ -175,6 +175,7 @@ impl Store {
             seq,
             committed: self.0.committed.subscribe(),
             counts: true,
+            beside: Vec::new(),
         }
     }
 

@@ -56,6 +56,7 @@ impl Kept {
                 stored.visible_at = *visible_at;
                 stored.in_flight = *in_flight;
             }
+            StoreChange::LetGo { message, .. } => return Err(format!("{message:?} leaves a platform that is alone")),
             StoreChange::Gone {
                 queue: Some(_),
                 message,

@@ -763,6 +763,9 @@ impl Script {
             StoreChange::Hidden {
                 message, visible_at, ..
             } => format!("hidden m{} until {}", message.0, visible_at.since(START)),
+            StoreChange::LetGo {
+                message, visible_at, ..
+            } => format!("let go m{} until {}", message.0, visible_at.since(START)),
             StoreChange::Purged { queue: of } => format!("purged {}", queue(of)),
             StoreChange::FannedOut { message } => format!("fanned out m{}", message.0),
             StoreChange::Event(event) => {

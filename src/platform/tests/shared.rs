@@ -158,9 +158,8 @@ fn what_failed_is_let_go_and_buried_when_it_has_failed_too_often() {
     assert!(
         changes.iter().any(|change| matches!(
             change,
-            StoreChange::Hidden {
+            StoreChange::LetGo {
                 message: MessageId(1),
-                in_flight: false,
                 ..
             }
         )),
@@ -249,6 +248,54 @@ fn a_fifo_queue_keeps_what_is_tried_again_later() {
     assert!(changes(&effects).iter().all(nobody_elses), "{effects:?}");
     let effects = step(&mut platform, Time::ZERO + Span::from_secs(6), Input::Tick);
     assert_eq!(runs(&effects).len(), 1, "{effects:?}");
+}
+
+#[test]
+fn a_fifo_queue_that_another_hands_out_keeps_what_runs_and_begins_nothing_more() {
+    let mut platform = shared(|config| {
+        if let Some(jobs) = config.queues.get_mut(&JOBS) {
+            jobs.fifo = true;
+            jobs.max_receives = None;
+            jobs.consumer = jobs.consumer.map(|consumer| QueueConsumer {
+                batch_size: 1,
+                ..consumer
+            });
+        }
+    });
+    let let_go = |effects: &[Effect]| -> Vec<(u64, Time)> {
+        let all = changes(effects).into_iter();
+        all.filter_map(|change| match change {
+            StoreChange::LetGo {
+                message, visible_at, ..
+            } => Some((message.0, visible_at)),
+            _ => None,
+        })
+        .collect()
+    };
+    let late = Stored {
+        visible_at: Time(50),
+        ..handed(3, 0)
+    };
+    let effects = hand(&mut platform, Time(1), vec![handed(1, 0), handed(2, 0), late]);
+    let invocation = runs(&effects)[0];
+    let effects = step(&mut platform, Time(2), Input::Resign { queue: JOBS });
+    assert_eq!(let_go(&effects), [(2, Time(2)), (3, Time(50))]);
+    // What fails now is tried again by whoever hands it out.
+    let failed = |invocation| Input::Finished {
+        invocation,
+        completion: completion(Outcome::Failed, Span::from_secs(1)),
+    };
+    step(&mut platform, Time(3), failed(invocation));
+    let over = Time::ZERO + Span::from_secs(31);
+    let effects = step(&mut platform, over, Input::Tick);
+    let visible_again = Time(1) + Span::from_secs(30);
+    assert_eq!((let_go(&effects), runs(&effects)), (vec![(1, visible_again)], vec![]));
+    // Handed something again, it is the one.
+    let effects = hand(&mut platform, over, vec![handed(4, 0)]);
+    let invocation = runs(&effects)[0];
+    step(&mut platform, over, failed(invocation));
+    let effects = step(&mut platform, over + Span::from_secs(31), Input::Tick);
+    assert_eq!((let_go(&effects), runs(&effects).len()), (vec![], 1));
 }
 
 #[test]
