@@ -10,7 +10,7 @@ use super::clock::rfc3339;
 use super::control::views;
 use super::driver::{Core, Driver, Own, lock};
 use super::events::What;
-use super::keeper::{Commit, Seen};
+use super::keeper::{Busy, Commit, Seen};
 use super::listen::{network_url, url};
 use super::messages::{Content, Payload};
 use super::store::StoreError;
@@ -149,6 +149,27 @@ impl Driver {
             invocations: views::functions(self).iter().map(|function| function.invocations).sum(),
             holds: 0,
             cost_before_free: bill.map_or(0.0, |bill| bill.total.cost_before_free),
+        }
+    }
+
+    /// What this emulator does, for those that share the work.
+    pub fn busy(&self) -> Busy {
+        let table = self.table();
+        let functions = table.by_name.values().map(|entry| &entry.function);
+        let consumed = functions.filter_map(|function| Some(function.queue.as_ref()?.from.clone()));
+        let steps = self.0.barrier.steps();
+        let pending = lock(&self.0.core).platform.pending(Time::NEVER, None);
+        Busy {
+            steps,
+            running: pending.running,
+            taken: pending.taken,
+            queues: consumed.collect(),
+            functions: table
+                .by_name
+                .values()
+                .map(|entry| entry.function.name.clone())
+                .collect(),
+            topics: table.project.topics.keys().cloned().collect(),
         }
     }
 

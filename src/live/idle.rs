@@ -1,6 +1,6 @@
 //! Barriers: until nothing is queued, running or due any more.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,21 +12,33 @@ use crate::report::number::plural;
 use super::clock::rfc3339;
 use super::driver::{Driver, lock};
 use super::history;
+use super::keeper::{Group, Left};
 use super::manual::Move;
+use super::store::StoreError;
 
 /// Who waits for rest; steps of the core tell them.
 #[derive(Default)]
 pub struct Barrier {
     waiting: AtomicUsize,
     stepped: Notify,
+    steps: AtomicU64,
 }
+
+/// Between two looks at a group, whose other members tell nobody of their steps.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Barrier {
     /// Something changed. Costs next to nothing when nobody waits.
     pub fn stepped(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
         if self.waiting.load(Ordering::Relaxed) > 0 {
             self.stepped.notify_waiters();
         }
+    }
+
+    /// How many there were.
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
     }
 }
 
@@ -49,6 +61,8 @@ pub enum NotIdle {
     Stopped { now: Time, left: String },
     #[error("emu is stopping")]
     Closed,
+    #[error("what {0} led to may run at any member of the group, and none of them knows all of it")]
+    Shared(String),
     #[error("{0:?} is no id of an invocation or a message of this emulator")]
     Unknown(String),
 }
@@ -60,6 +74,7 @@ impl NotIdle {
             NotIdle::TimedOut { .. } => "not-idle",
             NotIdle::Stopped { .. } => "clock-stands-still",
             NotIdle::Closed => "stopping",
+            NotIdle::Shared(_) => "caused-by-in-a-group",
             NotIdle::Unknown(_) => "unknown-id",
         }
     }
@@ -88,6 +103,31 @@ fn in_words(pending: &Pending) -> Option<String> {
     }
     let next = pending.next.map(|at| format!(", the next due at {}", rfc3339(at)));
     Some(parts.join(", ") + &next.unwrap_or_default())
+}
+
+/// As [`in_words`], of a group.
+fn left_in_words(left: &Left) -> String {
+    let mut parts = Vec::new();
+    if left.running > 0 {
+        parts.push(format!(
+            "{} running or waiting",
+            plural(left.running, "invocation is", "invocations are")
+        ));
+    }
+    if left.messages > 0 {
+        parts.push(plural(
+            left.messages,
+            "message or event is on the bus",
+            "messages and events are on the bus",
+        ));
+    }
+    if !left.silent.is_empty() {
+        parts.push(format!("no answer from member {}", left.silent.join(", ")));
+    }
+    match parts.is_empty() {
+        true => "something has just ended".to_owned(),
+        false => parts.join(", "),
+    }
 }
 
 impl Driver {
@@ -141,6 +181,9 @@ impl Driver {
         if let Some(manual) = self.0.clock.manual() {
             return self.idle_standing(manual, wait).await;
         }
+        if let Some(group) = self.0.store.group() {
+            return self.idle_together(group, wait).await;
+        }
         self.0.barrier.waiting.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(&self.0.barrier);
         let mut last = None;
@@ -165,6 +208,30 @@ impl Driver {
                 left: last.unwrap_or_else(|| "the history has not answered yet".to_owned()),
             }),
         }
+    }
+
+    /// Returns when all of a group is at rest.
+    async fn idle_together(&self, group: &dyn Group, wait: Wait) -> Result<(), NotIdle> {
+        if let Some(id) = wait.caused_by {
+            return Err(NotIdle::Shared(id));
+        }
+        let mut last = None;
+        let rest = async {
+            loop {
+                match group.left().await {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(left)) => last = Some(left_in_words(&left)),
+                    Err(StoreError::Closed) => return Err(NotIdle::Closed),
+                    Err(error) => last = Some(error.to_string()),
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let timeout = wait.timeout;
+        tokio::time::timeout(timeout, rest).await.unwrap_or_else(|_| {
+            let left = last.unwrap_or_else(|| "the group has not answered yet".to_owned());
+            Err(NotIdle::TimedOut { timeout, left })
+        })
     }
 
     async fn idle_standing(&self, manual: &super::manual::Manual, wait: Wait) -> Result<(), NotIdle> {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::api::Member;
@@ -199,10 +200,39 @@ pub trait Group: Send + Sync {
     fn depth(&self, queue: QueueId) -> Depth;
     /// Whether this member is the first to claim an instant of a cron.
     fn is_first<'a>(&'a self, trigger: &'a str, at: Time) -> Kept<'a, bool>;
+    /// What is left to do in the whole group; `None`: for a moment nothing was.
+    fn left(&self) -> Kept<'_, Option<Left>>;
     /// Where it is, without a password.
     fn place(&self) -> &str;
     /// All members, this one first.
     fn members(&self) -> Kept<'_, Vec<Member>>;
+}
+
+/// What one member does, as it answers the others.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Busy {
+    /// Steps of its core: who has taken none between two answers has done nothing.
+    pub steps: u64,
+    /// Invocations that run or wait for an instance.
+    pub running: u64,
+    /// Messages and events that these are about.
+    pub taken: u64,
+    /// What its functions consume.
+    pub queues: Vec<String>,
+    pub functions: Vec<String>,
+    pub topics: Vec<String>,
+}
+
+/// What is left to do in a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Invocations that run or wait for an instance.
+    pub running: u64,
+    /// Messages and asynchronous invocations that wait.
+    pub messages: u64,
+    /// Members that do not answer, and may still do something.
+    pub silent: Vec<String>,
 }
 
 /// How many messages a queue has in a group.

@@ -95,6 +95,8 @@ pub struct Pending {
     pub parked: u64,
     /// Messages in queues that a function consumes, those of running batches not included.
     pub messages: u64,
+    /// Messages and events that those that run are about.
+    pub taken: u64,
     /// When the first of what waits for its time falls due.
     pub next: Option<Time>,
 }
@@ -282,15 +284,17 @@ impl Platform {
             }
         }
         let mut running = 0;
-        let mut in_batches = 0;
+        let (mut in_batches, mut events) = (0, 0);
         for id in self.invocations.ids() {
             let Some(it) = self.invocations.get(id) else { continue };
             if it.phase == Phase::Parked || !comes_of(of, InvocationId(id), it) {
                 continue;
             }
             running += 1;
-            if let Job::Batch { deliveries, .. } = &it.job {
-                in_batches += deliveries.len() as u64;
+            match &it.job {
+                Job::Batch { deliveries, .. } => in_batches += deliveries.len() as u64,
+                Job::Async { .. } | Job::Topic { .. } => events += 1,
+                Job::Request | Job::Cron { .. } => {}
             }
         }
         if of.is_none() {
@@ -300,6 +304,7 @@ impl Platform {
             running,
             parked,
             messages: messages - in_batches.min(messages),
+            taken: in_batches + events,
             ..pending
         }
     }

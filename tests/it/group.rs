@@ -501,6 +501,75 @@ fn who_sees_a_smaller_cluster_takes_no_copies_away() {
     assert_eq!(copies, streams.map(|name| (name, 3)));
 }
 
+#[test]
+fn a_group_is_idle_when_all_of_it_is() {
+    const CHAIN: &str = r"
+export default {
+  async queue(batch, env) {
+    for (const { body } of batch.messages) {
+      if (body.stay) while (!(await env.KV.get('go'))) await new Promise((done) => setTimeout(done, 20));
+      if (body.left > 0) await env.JOBS.send({ ...body, left: body.left - 1 });
+      else await env.KV.put(`end-${body.n}`, 'reached');
+    }
+  },
+};
+";
+    let nats = Nats::start();
+    let works = "[functions.worker]\nsource = \"functions/worker.js\"\nqueue = \"jobs\"\nbind = { JOBS = \"queue:jobs\", KV = \"kv:seen\" }\n";
+    let shared = "[queues.jobs]\n[kv.seen]\n";
+    let files = [
+        ("emu.toml", &*manifest(&format!("{works}{shared}"))),
+        ("functions/worker.js", CHAIN),
+    ];
+    let start = |files: &[(&str, &str)]| Project::new(files).start_with(&["--no-watch", "--bus", &nats.url()]);
+    let workers = [start(&files), start(&files)];
+    // It has none of the functions, and asks for what the others do.
+    let asks = start(&[("emu.toml", &*manifest(shared))]);
+    let idle = |timeout: &str| {
+        let url = format!("{}/_emu/idle?timeout={timeout}", asks.control_url());
+        crate::harness::request(http::Method::GET, &url, &[], String::new())
+    };
+    send(&asks, &json!({"n": 0, "left": 0, "stay": true}));
+    until(&[&workers[0], &workers[1]], || {
+        let members = asks.control("/_emu/members");
+        members
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|member| member["running"]["worker"] == 1)
+    });
+    let busy = idle("1s");
+    assert_eq!(busy.status.as_u16(), 408, "{}", busy.text());
+    assert!(
+        busy.text().contains("1 invocation is running or waiting"),
+        "{}",
+        busy.text()
+    );
+    let put = asks.control_post("/_emu/kv/seen/put", &json!({"key": "go", "value": "now"}));
+    assert!(put.status.is_success(), "{}", put.text());
+    // From queue to queue and from member to member: idle is when the end is reached, and not before.
+    for n in 1..=8 {
+        send(&asks, &json!({"n": n, "left": 6}));
+        let rest = idle("30s");
+        assert_eq!(rest.status.as_u16(), 200, "{}", rest.text());
+        assert_eq!(
+            asks.control(&format!("/_emu/kv/seen/value?key=end-{n}"))["value"],
+            "reached"
+        );
+    }
+    let url = format!(
+        "{}/_emu/idle?caused_by=00000000-0000-0000-0000-000000000001",
+        asks.control_url()
+    );
+    let refused = crate::harness::request(http::Method::GET, &url, &[], String::new());
+    assert!(refused.status.is_client_error(), "{}", refused.text());
+    // One that is stopped where it is may do anything yet.
+    workers[1].pause(true);
+    let silent = idle("3s");
+    workers[1].pause(false);
+    assert!(silent.text().contains("no answer from member"), "{}", silent.text());
+}
+
 /// What `emu dev` says when it cannot start.
 fn refusal(args: &[&str]) -> (Option<i32>, String) {
     let project = Project::new(&[("emu.toml", "[queues.jobs]\n")]);

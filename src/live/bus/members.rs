@@ -38,6 +38,7 @@ impl Inner {
         tokio::spawn(self.clone().run_pumps());
         tokio::spawn(self.clone().run_renewal());
         tokio::spawn(self.clone().run_counts());
+        tokio::spawn(self.clone().run_answers());
         tokio::spawn(self.clone().run_membership());
     }
 
@@ -113,22 +114,10 @@ impl Inner {
         drop(driver);
         let bucket = self.bucket(&self.places.members(), SILENCE).await?;
         let failed = |error: &dyn std::fmt::Display| away(self, "the members cannot be read", error);
-        // A list of keys would leave a consumer behind each time.
-        let asked = bucket
-            .stream
-            .info_with_subjects(format!("{}member.>", bucket.prefix))
-            .await;
-        let subjects = asked.map_err(|error| failed(&error))?;
-        let subjects: Vec<(String, usize)> = futures::TryStreamExt::try_collect(subjects)
-            .await
-            .map_err(|error| failed(&error))?;
-        let mut keys: Vec<&str> = subjects
-            .iter()
-            .filter_map(|(subject, _)| subject.strip_prefix(&bucket.prefix))
-            .collect();
-        keys.sort_unstable();
-        let entries = join_all(keys.iter().map(|key| bucket.entry(*key))).await;
-        let mut members = Vec::with_capacity(keys.len() + 1);
+        let names = self.member_names().await?;
+        let keys = names.iter().map(|name| format!("member.{name}"));
+        let entries = join_all(keys.map(|key| bucket.entry(key))).await;
+        let mut members = Vec::with_capacity(names.len() + 1);
         let said_at = *self.said_at.lock().unwrap_or_else(PoisonError::into_inner);
         let mut newest = None;
         for entry in entries {
@@ -157,6 +146,23 @@ impl Inner {
             ..member
         });
         Ok(std::iter::once(own.clone()).chain(others).collect())
+    }
+
+    /// Who has said lately that it is there, this member included.
+    pub async fn member_names(&self) -> Result<Vec<String>, StoreError> {
+        let bucket = self.bucket(&self.places.members(), SILENCE).await?;
+        let failed = |error: &dyn std::fmt::Display| away(self, "the members cannot be read", error);
+        let prefix = format!("{}member.", bucket.prefix);
+        // A list of keys would leave a consumer behind each time.
+        let asked = bucket.stream.info_with_subjects(format!("{prefix}>")).await;
+        let subjects = asked.map_err(|error| failed(&error))?;
+        let subjects: Vec<(String, usize)> = futures::TryStreamExt::try_collect(subjects)
+            .await
+            .map_err(|error| failed(&error))?;
+        let names = subjects.iter().filter_map(|(subject, _)| subject.strip_prefix(&prefix));
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Whether this member is the first to claim an instant.

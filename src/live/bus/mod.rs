@@ -2,7 +2,7 @@
 //!
 //! `place` and `label` say how things lie in the broker, `streams` makes what they lie in, `take` puts in what comes from
 //! outside, `pump` brings it to a core that has room, `behind` is what waits for its turn, `claims` what stands here, `follow` carries
-//! out what the core decides of it. `lead` is who hands out a FIFO queue, `kv` are the stores, `members` the group. `cut` leaves a server
+//! out what the core decides of it. `lead` is who hands out a FIFO queue, `kv` are the stores, `members` the group, `rest` whether it is idle. `cut` leaves a server
 //! that its cluster has lost.
 
 mod behind;
@@ -17,6 +17,7 @@ mod look;
 mod members;
 mod place;
 mod pump;
+mod rest;
 mod streams;
 mod take;
 
@@ -32,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::Member;
 use super::driver::{self, Driver};
-use super::keeper::{Commit, Committed, Depth, Group, Keeper, Kept, MakeContent, MakeRecord, Seen, Taken};
+use super::keeper::{Commit, Committed, Depth, Group, Keeper, Kept, Left, MakeContent, MakeRecord, Seen, Taken};
 use super::messages::{Content, Payload};
 use super::names::Names;
 use super::store::{Intake, Kind, KvEntry, KvPage, Piece, Publication, StoreError, Tell};
@@ -336,6 +337,10 @@ impl Group for Bus {
 
     fn is_first<'a>(&'a self, trigger: &'a str, at: Time) -> Kept<'a, bool> {
         Box::pin(self.0.is_first(trigger, at))
+    }
+
+    fn left(&self) -> Kept<'_, Option<Left>> {
+        Box::pin(self.0.left())
     }
 
     fn place(&self) -> &str {

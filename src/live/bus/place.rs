@@ -50,6 +50,11 @@ impl Places {
         }
     }
 
+    /// Where a member answers what it does; in no stream.
+    pub fn ask(&self, member: &str) -> String {
+        format!("emu.{}.ask.{member}", self.project)
+    }
+
     pub fn bucket(&self, store: &str) -> String {
         format!("{}-kv-{}", self.bucket, escape(store, b'_'))
     }

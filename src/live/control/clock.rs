@@ -88,7 +88,7 @@ pub async fn idle(server: &Server, query: &HashMap<String, String>) -> Answer<Va
     waited.map_err(|error| {
         let status = match &error {
             NotIdle::TimedOut { .. } => StatusCode::REQUEST_TIMEOUT,
-            NotIdle::Stopped { .. } => StatusCode::CONFLICT,
+            NotIdle::Stopped { .. } | NotIdle::Shared(_) => StatusCode::CONFLICT,
             NotIdle::Closed => StatusCode::SERVICE_UNAVAILABLE,
             NotIdle::Unknown(_) => StatusCode::BAD_REQUEST,
         };
@@ -97,6 +97,7 @@ pub async fn idle(server: &Server, query: &HashMap<String, String>) -> Answer<Va
             NotIdle::Stopped { .. } => {
                 failure.remedy("emu clock run-until-idle, or POST /_emu/clock {\"run_until_idle\": true}")
             }
+            NotIdle::Shared(_) => failure.remedy("wait for the whole group, without caused_by"),
             _ => failure,
         }
     })?;
