@@ -244,7 +244,8 @@ impl Command {
 
 /// emu's own diagnostics, which are not what people's lines or events are for.
 fn log(global: &Global) -> Result<(), failure::Failure> {
-    let level = global.log_level.as_deref().unwrap_or("error");
+    // What a bus refuses, emu tells in words of its own.
+    let level = global.log_level.as_deref().unwrap_or("error,async_nats=off");
     let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| {
         failure::Failure::usage(format!("--log-level {level:?}: {error}"))
             .remedy("give off, error, warn, info, debug or trace")

@@ -19,6 +19,7 @@ use crate::platform::ids::{FunctionId, InvocationId, MessageId, QueueId, TopicId
 use crate::platform::input::Input;
 use crate::platform::time::Time;
 use crate::platform::view::QueueView;
+use crate::project::Queue;
 
 /// How long somebody who asks waits for the group.
 const LASTS_MAX: Duration = Duration::from_secs(10);
@@ -52,6 +53,14 @@ impl Reached {
             has_page,
         }
     }
+}
+
+/// What members must agree on of a queue.
+fn in_short(queue: &Queue) -> (String, String) {
+    let order = if queue.fifo { "FIFO" } else { "standard" };
+    let (visibility, retention) = (queue.visibility_timeout, queue.retention);
+    let said = format!("{order}, visibility_timeout {visibility}, retention {retention}");
+    (queue.name.clone(), said)
 }
 
 /// The machine's name, as far as it says one.
@@ -148,6 +157,7 @@ impl Driver {
             running,
             invocations: views::functions(self).iter().map(|function| function.invocations).sum(),
             holds: 0,
+            queues: self.table().project.queues.values().map(in_short).collect(),
             cost_before_free: bill.map_or(0.0, |bill| bill.total.cost_before_free),
         }
     }

@@ -479,6 +479,7 @@ pub fn store_error(error: StoreError) -> HostError {
         StoreError::QueueFull(name) => return queue_full(name),
         StoreError::Away(_) => "bus-away",
         StoreError::Removed(..) => "store-removed",
+        StoreError::NoRoom(_) => "bus-full",
         StoreError::Elsewhere(_) => "queue-elsewhere",
         StoreError::Broken(..) | StoreError::Failed(_) | StoreError::Closed => "store-failed",
     };

@@ -325,11 +325,22 @@ impl FromStr for BusUrl {
     fn from_str(text: &str) -> Result<BusUrl, String> {
         for server in text.split(',').map(str::trim) {
             let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
-            if !["nats", "tls", "ws", "wss"].contains(&scheme) {
-                return Err(format!("`{scheme}://` is no bus that emu knows: it speaks to NATS"));
+            if !["nats", "tls"].contains(&scheme) {
+                return Err(format!(
+                    "`{scheme}://` is no bus that emu knows: it speaks to NATS, nats://HOST:4222 or tls://HOST:4222"
+                ));
             }
-            if rest.is_empty() || rest.contains(char::is_whitespace) {
-                return Err(format!("`{server}` names no server"));
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            if host.is_empty() || rest.contains(char::is_whitespace) {
+                return Err(format!(
+                    "`{server}` names no server: nats://HOST:4222, several with commas between them"
+                ));
+            }
+            if let Some((_, port)) = host.trim_end_matches('/').rsplit_once(':')
+                && !port.ends_with(']')
+                && !port.parse::<u16>().is_ok_and(|port| port > 0)
+            {
+                return Err(format!("`{port}` is no port: nats://HOST:4222"));
             }
         }
         Ok(BusUrl(text.to_owned()))

@@ -570,6 +570,93 @@ export default {
     assert!(silent.text().contains("no answer from member"), "{}", silent.text());
 }
 
+fn notice(emu: &Emu, text: &'static str) -> Value {
+    emu.wait("notice", move |e| {
+        e["message"].as_str().is_some_and(|said| said.contains(text))
+    })
+}
+
+#[test]
+fn a_stream_that_somebody_deletes_is_made_again_and_told() {
+    let nats = Nats::start();
+    let emu = member(&nats, &manifest(QUEUE));
+    send(&emu, &json!({"n": 1}));
+    emu.wait("log", |e| e["text"] == "did 1");
+    nats.ask(|broker| async move {
+        broker.delete_stream("emu-shop-queue-jobs").await.expect("deleted");
+    });
+    send(&emu, &json!({"n": 2}));
+    emu.wait("log", |e| e["text"] == "did 2");
+    notice(&emu, "has lost emu-shop-queue-jobs");
+}
+
+#[test]
+fn a_server_that_comes_back_empty_is_filled_again_and_told() {
+    let nats = Nats::start();
+    let manifest = manifest(&format!("{QUEUE}[kv.carts]\n"));
+    let first = member(&nats, &manifest);
+    let put = |value: &str| {
+        let put = first.control_post("/_emu/kv/carts/put", &json!({"key": "k", "value": value}));
+        put.status.is_success()
+    };
+    assert!(put("before"));
+    let nats = nats.kill().start_empty();
+    notice(&first, "has lost");
+    until(&[&first], || put("after"));
+    send(&first, &json!({"n": 1}));
+    first.wait("log", |e| e["text"] == "did 1");
+    // Who comes now is told from those that were here.
+    let second = member(&nats, &manifest);
+    let members = second.control("/_emu/members");
+    assert_ne!(members[0]["name"], first.control("/_emu/members")[0]["name"]);
+    assert_eq!(second.control("/_emu/kv/carts/value?key=k")["value"], "after");
+}
+
+#[test]
+fn members_whose_queues_differ_are_told() {
+    let nats = Nats::start();
+    let standard = Project::new(&[("emu.toml", &*manifest("[queues.jobs]\n"))]).start_with(&["--bus", &nats.url()]);
+    let fifo =
+        Project::new(&[("emu.toml", &*manifest("[queues.jobs]\nfifo = true\n"))]).start_with(&["--bus", &nats.url()]);
+    for emu in [&standard, &fifo] {
+        let said = notice(emu, "queue jobs is ");
+        assert_eq!(said["level"], "warning", "{said}");
+    }
+}
+
+#[test]
+fn a_bus_without_room_says_so() {
+    let nats = Nats::limited(200_000);
+    let emu = member(&nats, &manifest("[kv.carts]\n[queues.jobs]\n"));
+    let put = |n: usize| {
+        emu.control_post(
+            "/_emu/kv/carts/put",
+            &json!({"key": n.to_string(), "value": "x".repeat(40_000)}),
+        )
+    };
+    let refused = (0..10).map(put).find(|put| !put.status.is_success()).expect("a limit");
+    assert_eq!(refused.status.as_u16(), 507, "{}", refused.text());
+    assert_eq!(refused.json()["error"]["code"], "bus-full", "{}", refused.text());
+    let message = json!({"body": "x".repeat(40_000)});
+    let refused = emu.control_post("/_emu/queues/jobs/messages", &message);
+    assert_eq!(refused.json()["error"]["code"], "bus-full", "{}", refused.text());
+}
+
+#[test]
+fn a_server_that_asks_who_comes_is_told_by_the_url() {
+    let nats = Nats::guarded("me", "p@ss");
+    let url = |who: &str| nats.url().replace("nats://", &format!("nats://{who}"));
+    let (_, nobody) = refusal(&["--bus", &url("")]);
+    assert!(nobody.contains("nats://USER:PASSWORD@HOST:4222"), "{nobody}");
+    let (_, wrong) = refusal(&["--bus", &url("me:wrong@")]);
+    assert!(
+        wrong.contains("does not take the user and password") && !wrong.contains("me:wrong"),
+        "{wrong}"
+    );
+    let emu = Project::new(&[("emu.toml", &*manifest("[queues.jobs]\n"))]).start_with(&["--bus", &url("me:p%40ss@")]);
+    send(&emu, &json!({"n": 1}));
+}
+
 /// What `emu dev` says when it cannot start.
 fn refusal(args: &[&str]) -> (Option<i32>, String) {
     let project = Project::new(&[("emu.toml", "[queues.jobs]\n")]);
@@ -597,6 +684,11 @@ fn a_server_that_will_not_do_is_told_with_the_remedy() {
     let (code, clock) = refusal(&["--bus", &nats.url(), "--clock", "manual"]);
     assert_eq!(code, Some(2), "{clock}");
     assert!(clock.contains("wall clock") && clock.contains("--bus none"), "{clock}");
+    let (_, typo) = refusal(&["--bus", "nat://h:4222"]);
+    assert!(typo.contains("nats://HOST:4222"), "{typo}");
+    let (code, port) = refusal(&["--bus", "nats://h:42o2"]);
+    assert_eq!(code, Some(2), "{port}");
+    assert!(port.contains("`42o2` is no port"), "{port}");
     let (code, scheme) = refusal(&["--bus", "amqp://h"]);
     assert_eq!(code, Some(2), "{scheme}");
     assert!(scheme.contains("it speaks to NATS"), "{scheme}");

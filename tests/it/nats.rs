@@ -47,6 +47,22 @@ impl Nats {
         Nats::run(TempDir::new().expect("a temporary folder"), None, false, &[]).0
     }
 
+    /// One that lets nobody in but a user of these.
+    pub fn guarded(user: &str, password: &str) -> Nats {
+        let folder = TempDir::new().expect("a temporary folder");
+        Nats::run(folder, None, true, &["--user", user, "--pass", password]).0
+    }
+
+    /// One that keeps so many bytes at the most.
+    pub fn limited(bytes: u64) -> Nats {
+        let folder = TempDir::new().expect("a temporary folder");
+        let (at, kept) = (folder.path().join("nats.conf"), folder.path().join("kept"));
+        let config = format!("jetstream {{ store_dir: {kept:?}, max_file_store: {bytes} }}\n");
+        std::fs::write(&at, config).expect("its configuration");
+        let at = at.to_string_lossy().into_owned();
+        Nats::run(folder, None, false, &["-c", &at]).0
+    }
+
     /// Speaks to the server without an emulator.
     pub fn ask<T, F: Future<Output = T>>(&self, work: impl FnOnce(jetstream::Context) -> F) -> T {
         let url = self.url();
@@ -120,7 +136,7 @@ impl Nats {
         });
         let err = child.stderr.take().expect("piped");
         let (found, ports) = mpsc::channel();
-        let alone = cluster.is_empty();
+        let alone = !cluster.contains(&"--cluster");
         std::thread::spawn(move || {
             let mut lines = BufReader::new(err);
             let (mut port, mut route, mut is_ready) = (None, None, false);
@@ -170,6 +186,12 @@ pub struct Stopped {
 impl Stopped {
     pub fn start(self) -> Nats {
         Nats::run(self.folder, Some(self.port), true, &[]).0
+    }
+
+    /// As if somebody had thrown its folder away.
+    pub fn start_empty(self) -> Nats {
+        let folder = TempDir::new().expect("a temporary folder");
+        Nats::run(folder, Some(self.port), true, &[]).0
     }
 }
 

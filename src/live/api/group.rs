@@ -35,6 +35,9 @@ pub struct Member {
     pub invocations: u64,
     /// Messages and events that it has taken from the bus and is not done with.
     pub holds: u64,
+    /// What its emu.toml says of its queues; members are meant to have the same.
+    #[serde(default)]
+    pub queues: BTreeMap<String, String>,
     /// Dollars at list price: the free tier is the group's.
     pub cost_before_free: f64,
 }

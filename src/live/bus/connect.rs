@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::{Context, ContextBuilder};
-use async_nats::{ConnectOptions, Event};
+use async_nats::{ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ use super::{Bus, Held, Inner};
 use crate::live::keeper::Committed;
 use crate::live::names::Names;
 use crate::live::store::Tell;
+use crate::project::route::percent_decode;
 
 /// How long one server of those that are named is tried: a host that is down does not even refuse.
 const SERVER_MAX: Duration = Duration::from_secs(4);
@@ -65,14 +66,7 @@ impl Opened {
                 let _ = told.send(event);
                 std::future::ready(())
             });
-        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-        let start_max = SERVER_MAX * u32::try_from(servers.len()).unwrap_or(1) + Duration::from_secs(1);
-        let connected = tokio::time::timeout(start_max, options.connect(servers)).await;
-        let client = match connected {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => return Err(anyhow::anyhow!("{error}")).with_context(|| no_server(&shown)),
-            Err(_) => bail!("{}: no answer within {} s", no_server(&shown), start_max.as_secs()),
-        };
+        let client = open(with_credentials(options, url), url, &shown).await?;
         let info = client.server_info();
         if !is_new_enough(&info.version) {
             let (major, minor) = VERSION_MIN;
@@ -124,6 +118,8 @@ impl Opened {
         let number = self.ids_from / IDS_PER_MEMBER;
         let inner = Inner {
             member: encode(&format!("m{number}")),
+            number,
+            head: self.head,
             url: self.url,
             context: self.context,
             places: self.places,
@@ -143,6 +139,7 @@ impl Opened {
             leasing: tokio::sync::Mutex::default(),
             behinds: Mutex::default(),
             said_at: Mutex::default(),
+            failed: Notify::new(),
             tell,
             pumps: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -151,7 +148,51 @@ impl Opened {
         tokio::spawn(inner.clone().run_steps(given));
         tokio::spawn(inner.clone().watch_connection(self.events));
         tokio::spawn(inner.clone().watch_cluster());
+        tokio::spawn(inner.clone().run_mending());
         Bus(inner)
+    }
+}
+
+async fn open(options: ConnectOptions, url: &str, shown: &str) -> anyhow::Result<async_nats::Client> {
+    let servers: Vec<&str> = url.split(',').map(str::trim).collect();
+    let start_max = SERVER_MAX * u32::try_from(servers.len()).unwrap_or(1) + Duration::from_secs(1);
+    let error = match tokio::time::timeout(start_max, options.connect(servers)).await {
+        Ok(Ok(client)) => return Ok(client),
+        Ok(Err(error)) => error,
+        Err(_) => bail!("{}: no answer within {} s", no_server(shown), start_max.as_secs()),
+    };
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => match credentials(url) {
+            Some(_) => bail!("the NATS server at {shown} does not take the user and password (or token) of that URL"),
+            None => bail!(
+                "the NATS server at {shown} wants to know who comes: put user and password into the URL, \
+                 nats://USER:PASSWORD@HOST:4222, best in EMU_BUS, so that emu.toml stays without"
+            ),
+        },
+        ConnectErrorKind::Tls => bail!("the NATS server at {shown} and emu do not agree on TLS: {error}"),
+        _ => Err(anyhow::anyhow!("{error}")).with_context(|| no_server(shown)),
+    }
+}
+
+/// User and password, or a token, as the first server says that has them: the library leaves those of a URL out.
+fn credentials(url: &str) -> Option<(String, Option<String>)> {
+    let decoded = |text: &str| percent_decode(text).into_owned();
+    url.split(',').find_map(|server| {
+        let server = server.trim();
+        let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+        let (who, _) = rest.rsplit_once('@')?;
+        Some(match who.split_once(':') {
+            Some((user, password)) => (decoded(user), Some(decoded(password))),
+            None => (decoded(who), None),
+        })
+    })
+}
+
+fn with_credentials(options: ConnectOptions, url: &str) -> ConnectOptions {
+    match credentials(url) {
+        Some((user, Some(password))) => options.user_and_password(user, password),
+        Some((token, None)) => options.token(token),
+        None => options,
     }
 }
 
@@ -283,6 +324,15 @@ mod tests {
             .context("bucket creation failed");
         assert!(is_temporary(&coming));
         assert!(!is_temporary(&anyhow::anyhow!("authorization violation")));
+    }
+
+    #[test]
+    fn who_comes_stands_in_the_url() {
+        let named = |url| credentials(url).map(|(user, password)| (user, password.unwrap_or_default()));
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(named("nats://h:4222, nats://me:p%40ss:w@h2:4222"), pair("me", "p@ss:w"));
+        assert_eq!(named("tls://t0ken@h"), pair("t0ken", ""));
+        assert_eq!(named("h:4222"), None);
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Inner {
         let asked = consumer.fetch().max_messages(max).expires(DRAW).messages().await;
         let mut batch = asked.map_err(|error| away(self, "messages cannot be asked for", &error))?;
         let mut messages = Vec::new();
-        while let Some(more) = several(&mut batch).await {
+        while let Some(more) = several(self, &mut batch).await? {
             messages.extend(more);
         }
         Ok(messages)

@@ -2,6 +2,7 @@
 //!
 //! All of it are entries of buckets: made only where there is none, repeated as long as they hold, gone by themselves after a while.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,13 @@ pub(super) const SILENCE: Duration = Duration::from_secs(10);
 const INSTANTS: Duration = Duration::from_secs(48 * 3600);
 /// How long a stop waits for the broker.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
+
+/// Whose queues were compared with one's own.
+#[derive(Default)]
+struct Compared {
+    queues: BTreeMap<String, String>,
+    members: BTreeSet<String>,
+}
 
 impl Inner {
     pub fn join(self: &Arc<Self>, driver: &Driver) {
@@ -69,6 +77,7 @@ impl Inner {
     }
 
     async fn run_membership(self: Arc<Self>) {
+        let mut compared = Compared::default();
         loop {
             let Some(driver) = self.driver() else { return };
             let said = self.say(&driver).await;
@@ -79,11 +88,51 @@ impl Inner {
             for lease in self.leases() {
                 self.renew(&lease).await;
             }
+            if let Err(error) = self.compare(&mut compared).await {
+                tracing::debug!("{error}");
+            }
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(REPEAT) => {}
             }
         }
+    }
+
+    /// Says of each member that comes whose queues are others than here.
+    async fn compare(&self, compared: &mut Compared) -> Result<(), StoreError> {
+        let Some(driver) = self.driver() else { return Ok(()) };
+        let own = self.describe(&driver).queues;
+        drop(driver);
+        if own != compared.queues {
+            *compared = Compared {
+                queues: own,
+                members: BTreeSet::new(),
+            };
+        }
+        let names: BTreeSet<String> = self.member_names().await?.into_iter().collect();
+        let bucket = self.bucket(&self.places.members(), SILENCE).await?;
+        for name in names.difference(&compared.members).filter(|name| **name != self.member) {
+            let text = bucket.get(format!("member.{name}")).await;
+            let text = text.map_err(|error| away(self, "a member cannot be read", &error))?;
+            let Some(member) = text.and_then(|text| serde_json::from_slice::<Member>(&text).ok()) else {
+                continue;
+            };
+            for (queue, there) in &member.queues {
+                let Some(here) = compared.queues.get(queue).filter(|here| *here != there) else {
+                    continue;
+                };
+                self.tell(
+                    "warning",
+                    format!(
+                        "queue {queue} is {there} at member {name} ({}, pid {}), and {here} here: emulators of one [project] name \
+                         share their queues, and are to have the same emu.toml; another project needs another name",
+                        member.host, member.pid
+                    ),
+                );
+            }
+        }
+        compared.members = names;
+        Ok(())
     }
 
     async fn say(&self, driver: &Driver) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! `place` and `label` say how things lie in the broker, `streams` makes what they lie in, `take` puts in what comes from
 //! outside, `pump` brings it to a core that has room, `behind` is what waits for its turn, `claims` what stands here, `follow` carries
-//! out what the core decides of it. `lead` is who hands out a FIFO queue, `kv` are the stores, `members` the group, `rest` whether it is idle. `cut` leaves a server
+//! out what the core decides of it. `lead` is who hands out a FIFO queue, `kv` are the stores, `members` the group, `rest` whether it is idle, `mend` what becomes of what somebody deletes there. `cut` leaves a server
 //! that its cluster has lost.
 
 mod behind;
@@ -15,6 +15,7 @@ mod label;
 mod lead;
 mod look;
 mod members;
+mod mend;
 mod place;
 mod pump;
 mod rest;
@@ -56,6 +57,9 @@ struct Inner {
     url: String,
     /// This member's name in the group.
     member: String,
+    number: u64,
+    /// Head of the public form of ids.
+    head: u64,
     context: Context,
     places: Places,
     /// Copies of each stream in a cluster.
@@ -84,6 +88,8 @@ struct Inner {
     /// When this member last said that it is there.
     said_at: Mutex<Option<Instant>>,
     tell: Tell,
+    /// Something was refused.
+    failed: Notify,
     /// Nothing more is brought here.
     pumps: CancellationToken,
     stop: CancellationToken,
@@ -133,8 +139,25 @@ impl Inner {
 
 /// The broker did not do it, or did not answer in time.
 fn away(inner: &Inner, what: &str, error: &dyn std::fmt::Display) -> StoreError {
+    inner.failed.notify_one();
+    let error = error.to_string();
+    if NO_ROOM.iter().any(|code| error.contains(code)) {
+        return StoreError::NoRoom(format!(
+            "{what}: the bus at {} has no room left ({error}): consume or purge, or raise max_file_store or the account's limit",
+            inner.url
+        ));
+    }
     StoreError::Away(format!("{what} on the bus at {}: {error}", inner.url))
 }
+
+/// As the broker's answers show what has reached a limit: the account's, the server's, its disk.
+const NO_ROOM: [&str; 5] = [
+    "error code 10002)",
+    "error code 10023)",
+    "error code 10028)",
+    "error code 10047)",
+    "error code 10077)",
+];
 
 /// The broker will never take it as it is set up.
 fn too_large(inner: &Inner, what: &str, bytes: usize, remedy: &str) -> StoreError {

@@ -165,7 +165,7 @@ impl Inner {
                 .room_for(|driver| driver.appetite(id).min(self.open_room(&Of::Queue(id, None))))
                 .await?;
             let mut batch = self.request(&consumer, room, REQUEST).await?;
-            while let Some(messages) = several(&mut batch).await {
+            while let Some(messages) = several(self, &mut batch).await? {
                 if self.driver().is_some_and(|driver| driver.consumes(id)) {
                     self.hand_out(id, queue, messages).await;
                     continue;
@@ -213,7 +213,7 @@ impl Inner {
                 continue;
             }
             let mut batch = self.request(&consumer, room, LOOK_AGAIN).await?;
-            while let Some(messages) = several(&mut batch).await {
+            while let Some(messages) = several(self, &mut batch).await? {
                 self.hand_in_order(id, queue, lease, messages);
             }
         }
@@ -233,7 +233,7 @@ impl Inner {
                 })
                 .await?;
             let mut batch = self.request(&consumer, room, REQUEST).await?;
-            while let Some(messages) = several(&mut batch).await {
+            while let Some(messages) = several(self, &mut batch).await? {
                 for message in messages {
                     self.hand_event(function, message);
                 }
@@ -249,7 +249,7 @@ impl Inner {
             // Fanning out takes no place of a function: what bounds it is what the bus has not taken yet.
             let room = self.room_for(|_| self.open_room(&Of::Topic)).await?;
             let mut batch = self.request(&consumer, room, REQUEST).await?;
-            while let Some(messages) = several(&mut batch).await {
+            while let Some(messages) = several(self, &mut batch).await? {
                 for message in messages {
                     self.hand_publication(message);
                 }
@@ -444,19 +444,23 @@ fn sources(driver: &Driver) -> Vec<Source> {
 }
 
 /// The next message and all that have come with it; `None`: the request is over.
-pub(super) async fn several(batch: &mut async_nats::jetstream::consumer::pull::Batch) -> Option<Vec<Message>> {
-    let first = match batch.next().await? {
-        Ok(message) => message,
-        Err(error) => {
-            tracing::debug!("a request for messages ended: {error}");
-            return None;
-        }
+///
+/// # Errors
+/// When it was refused: the consumer is gone, or nobody leads it.
+pub(super) async fn several(
+    inner: &Inner,
+    batch: &mut async_nats::jetstream::consumer::pull::Batch,
+) -> Result<Option<Vec<Message>>, StoreError> {
+    let refused = |error: &dyn std::fmt::Display| away(inner, "a request for messages was refused", error);
+    let first = match batch.next().await {
+        None => return Ok(None),
+        Some(first) => first.map_err(|error| refused(&error))?,
     };
     let mut messages = vec![first];
     while let Some(Some(Ok(message))) = batch.next().now_or_never() {
         messages.push(message);
     }
-    Some(messages)
+    Ok(Some(messages))
 }
 
 /// A message of the broker, taken apart.

@@ -163,7 +163,7 @@ pub(super) async fn open_bucket(
 }
 
 /// Looks before anything is made: a cluster never answers an update of a stream that another is making at this moment.
-async fn find(context: &Context, stream: &str) -> Result<Option<Stream>, GetStreamError> {
+pub(super) async fn find(context: &Context, stream: &str) -> Result<Option<Stream>, GetStreamError> {
     match context.get_stream(stream).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {

@@ -238,9 +238,17 @@ impl Inner {
             if let Some(remedy) = remedy_of_size(&error) {
                 return Err(too_large(self, "message", body.len(), remedy));
             }
+            if error.kind() == PublishErrorKind::StreamNotFound {
+                // Somebody has deleted it; it is made again within a moment.
+                self.failed.notify_one();
+            }
+            let refused = away(self, "a message was not taken", &error);
+            if matches!(refused, StoreError::NoRoom(_)) {
+                return Err(refused);
+            }
             // A leader that fell is followed by another within a moment.
             if began.elapsed() >= ANSWER_MAX || self.stop.is_cancelled() {
-                return Err(away(self, "a message was not taken", &error));
+                return Err(refused);
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -237,7 +237,7 @@ pub fn host_failure(error: HostError) -> ApiFailure {
         "message-too-large" | "value-too-large" => StatusCode::PAYLOAD_TOO_LARGE,
         "bus-away" | "store-removed" => StatusCode::SERVICE_UNAVAILABLE,
         "queue-elsewhere" => StatusCode::CONFLICT,
-        "queue-full" | "store-full" | "store-failed" => StatusCode::INSUFFICIENT_STORAGE,
+        "queue-full" | "store-full" | "bus-full" | "store-failed" => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::BAD_REQUEST,
     };
     ApiFailure::new(status, error.code, error.message)

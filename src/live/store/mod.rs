@@ -72,6 +72,9 @@ pub enum StoreError {
     /// What others share cannot be reached now.
     #[error("{0}")]
     Away(String),
+    /// What others share has reached a limit.
+    #[error("{0}")]
+    NoRoom(String),
     /// Another emulator has it, and only one may.
     #[error("{0}")]
     Elsewhere(String),

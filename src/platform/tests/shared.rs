@@ -256,10 +256,9 @@ fn a_fifo_queue_that_another_hands_out_keeps_what_runs_and_begins_nothing_more()
         if let Some(jobs) = config.queues.get_mut(&JOBS) {
             jobs.fifo = true;
             jobs.max_receives = None;
-            jobs.consumer = jobs.consumer.map(|consumer| QueueConsumer {
-                batch_size: 1,
-                ..consumer
-            });
+            if let Some(consumer) = &mut jobs.consumer {
+                consumer.batch_size = 1;
+            }
         }
     });
     let let_go = |effects: &[Effect]| -> Vec<(u64, Time)> {
@@ -267,7 +266,7 @@ fn a_fifo_queue_that_another_hands_out_keeps_what_runs_and_begins_nothing_more()
         all.filter_map(|change| match change {
             StoreChange::LetGo {
                 message, visible_at, ..
-            } => Some((message.0, visible_at)),
+            } => Some((message.0, *visible_at)),
             _ => None,
         })
         .collect()
