@@ -50,7 +50,7 @@ impl Behind {
     }
 
     /// The first of each group that is another's, if it is time to look again.
-    pub fn to_look_at(&mut self, every: Duration, most: usize) -> Vec<u64> {
+    pub fn due_to_look(&mut self, every: Duration, most: usize) -> Vec<u64> {
         if self.looked_at.is_some_and(|at| at.elapsed() < every) {
             return Vec::new();
         }

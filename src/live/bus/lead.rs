@@ -363,7 +363,7 @@ impl Inner {
     /// Looks whether the leader before is done with what it had in flight.
     pub async fn settle(&self, id: QueueId, queue: &Queue, consumer: &PullConsumer) -> Result<(), StoreError> {
         let firsts = match self.behinds().get_mut(&id) {
-            Some(behind) => behind.to_look_at(LOOK, LOOK_MAX),
+            Some(behind) => behind.due_to_look(LOOK, LOOK_MAX),
             None => return Ok(()),
         };
         if firsts.is_empty() {

@@ -200,9 +200,8 @@ fn what_no_function_reads_any_more_goes_to_others() {
     assert!(
         matches!(
             changes(&effects)[..],
-            [StoreChange::Hidden {
+            [StoreChange::LetGo {
                 message: MessageId(3),
-                in_flight: false,
                 ..
             }]
         ),
@@ -244,7 +243,8 @@ fn a_fifo_queue_keeps_what_is_tried_again_later() {
         ..completion(Outcome::Succeeded, Span::from_secs(1))
     };
     let effects = step(&mut platform, Time(2), Input::Finished { invocation, completion });
-    let nobody_elses = |change: &&StoreChange| !matches!(change, StoreChange::Hidden { .. });
+    let nobody_elses =
+        |change: &&StoreChange| !matches!(change, StoreChange::Hidden { .. } | StoreChange::LetGo { .. });
     assert!(changes(&effects).iter().all(nobody_elses), "{effects:?}");
     let effects = step(&mut platform, Time::ZERO + Span::from_secs(6), Input::Tick);
     assert_eq!(runs(&effects).len(), 1, "{effects:?}");
