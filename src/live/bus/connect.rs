@@ -286,7 +286,7 @@ async fn take_ids(context: &Context, places: &Places, replicas: usize, head: u64
     bail!("other emulators start all the time: none of a hundred tries to take a number succeeded")
 }
 
-fn number(text: Option<&[u8]>) -> Option<u64> {
+pub(super) fn number(text: Option<&[u8]>) -> Option<u64> {
     std::str::from_utf8(text?).ok()?.parse().ok()
 }
 

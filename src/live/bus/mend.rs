@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::Inner;
+use super::connect::number;
 use super::streams::find;
 use crate::live::store::StoreError;
 
@@ -94,10 +95,7 @@ impl Inner {
         for _ in 0..TRIES {
             let entry = meta.entry("members").await.map_err(|error| failed(&error))?;
             let (revision, before) = entry.map_or((0, 0), |entry| {
-                let number = std::str::from_utf8(&entry.value)
-                    .ok()
-                    .and_then(|text| text.parse().ok());
-                (entry.revision, number.unwrap_or(0))
+                (entry.revision, number(Some(&entry.value)).unwrap_or_default())
             });
             if before >= self.number {
                 return Ok(());

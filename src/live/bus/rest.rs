@@ -81,7 +81,6 @@ impl Inner {
     /// What this member does, with what it has decided and the broker has not heard of yet.
     fn busy(&self) -> Option<Busy> {
         let mut busy = self.driver()?.busy();
-
         busy.running += u64::from(*self.open.borrow() > 0);
         Some(busy)
     }
