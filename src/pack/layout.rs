@@ -138,10 +138,14 @@ fn is_tar(out: &Path) -> bool {
 
 /// Whether this file is an image, whoever wrote it. Archives are told by the name of their first entry, with which they begin.
 pub fn is_image_tar(path: &Path) -> bool {
+    // Only these are opened: a pipe would wait for its writer.
+    if !is_tar(path) || !path.is_file() {
+        return false;
+    }
     let mut first = [0; 16];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut first));
     let begins = [b"blobs/".as_slice(), LAYOUT_FILE.as_bytes(), INDEX_FILE.as_bytes()];
-    is_tar(path) && read.is_ok() && begins.iter().any(|name| first.starts_with(name))
+    read.is_ok() && begins.iter().any(|name| first.starts_with(name))
 }
 
 /// What was an image may be another; a file of something else is left alone.
@@ -280,5 +284,17 @@ mod tests {
             2,
             "nothing is left beside"
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_pipe_is_not_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["pipe", "pipe.tar"] {
+            let pipe = folder.path().join(name);
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+            assert!(made.expect("mkfifo").success());
+            assert!(!is_image_tar(&pipe));
+        }
     }
 }
