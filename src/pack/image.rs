@@ -77,9 +77,10 @@ pub fn write(input: &Input<'_>, layout: &Layout) -> Result<Vec<(Written, Value)>
         blobs: layout.blobs(),
         made: Vec::new(),
     };
+    let shared = layers.shared(base.is_some())?;
     let mut written = Vec::new();
     for image in &input.images {
-        let layers = layers.of(image, base.is_some())?;
+        let layers = layers.of(image, &shared)?;
         written.push(one(input, image, layers, base.as_ref(), layout)?);
     }
     Ok(written)
@@ -93,8 +94,8 @@ struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    /// From what hardly ever changes to what often does.
-    fn of(&mut self, image: &Image, has_base: bool) -> Result<Vec<Layer>, PackError> {
+    /// What all images have, and what hardly ever changes.
+    fn shared(&mut self, has_base: bool) -> Result<Vec<Layer>, PackError> {
         let input = self.input;
         let mut layers = Vec::new();
         if !has_base {
@@ -104,6 +105,13 @@ impl Layers<'_> {
         emu.file(EMU, Content::Path(input.program.path.clone()), 0o755, 0);
         cache(&mut emu, &[]);
         layers.push(self.layer(emu, "emu")?);
+        Ok(layers)
+    }
+
+    /// From what hardly ever changes to what often does.
+    fn of(&mut self, image: &Image, shared: &[Layer]) -> Result<Vec<Layer>, PackError> {
+        let input = self.input;
+        let mut layers = shared.to_vec();
         if image.has_scripts && !input.runtime.is_empty() {
             let mut scripts = Tree::default();
             cache(&mut scripts, input.runtime);
