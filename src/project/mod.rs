@@ -29,7 +29,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{LoadOptions, Loaded, MANIFEST, Target, find, load_text, shown};
 pub use read::At;
 pub use router::{Lookup, Match, Router};
-pub use secrets::{SecretValues, holds_secret};
+pub use secrets::SecretValues;
 
 use crate::platform::config::{ColdStarts, Overlap};
 use crate::platform::scaling::keep_alive::Policy;

@@ -33,9 +33,8 @@ impl SecretValues {
     pub(super) fn of(project: &Project, files: &BTreeMap<String, String>) -> SecretValues {
         let mut values = BTreeSet::new();
         for (name, value) in files {
-            let password = password_of(value);
-            if project.secrets.contains(name) || looks_secret(name) || password.is_some() {
-                values.extend(password);
+            if project.is_secret(name, value) {
+                values.extend(password_of(value));
                 values.insert(value.clone());
             }
         }
@@ -63,18 +62,16 @@ impl Project {
         for function in self.functions.values_mut() {
             function.env.insert(name.to_owned(), value.to_owned());
         }
-        let password = password_of(value);
-        let is_secret = self.secrets.contains(name) || looks_secret(name) || password.is_some();
-        if is_secret && !value.is_empty() {
-            self.secret_values.0.extend(password);
+        if self.is_secret(name, value) && !value.is_empty() {
+            self.secret_values.0.extend(password_of(value));
             self.secret_values.0.insert(value.to_owned());
         }
     }
-}
 
-/// Whether a variable holds a secret, by its name, or by a password in its value.
-pub fn holds_secret(name: &str, value: &str) -> bool {
-    looks_secret(name) || password_of(value).is_some()
+    /// Whether a variable holds a secret: by `secrets` of emu.toml, by its name, or by a password in its value.
+    pub fn is_secret(&self, name: &str, value: &str) -> bool {
+        self.secrets.contains(name) || looks_secret(name) || password_of(value).is_some()
+    }
 }
 
 /// Whether a variable of this name, found in an env file, holds a secret.

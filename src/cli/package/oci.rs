@@ -16,7 +16,7 @@ use crate::pack::image::{self, Image, Input};
 use crate::pack::layout::Layout;
 use crate::pack::system::Program;
 use crate::pack::{PackError, cut};
-use crate::project::{BusUrl, Function, Project, SourceKind, holds_secret};
+use crate::project::{BusUrl, Function, Project, SourceKind};
 
 /// Sources are smaller.
 const LARGE_BYTES: u64 = 20_000_000;
@@ -142,8 +142,10 @@ fn warnings(
         warnings.push(absent.join("; "));
     }
     let own = |function: &Function| -> Vec<String> {
-        let is_secret = |name: &String, value: &str| project.secrets.contains(name) || holds_secret(name, value);
-        let names = function.env.iter().filter(|(name, value)| is_secret(name, value));
+        let names = function
+            .env
+            .iter()
+            .filter(|(name, value)| project.is_secret(name, value));
         let names = names.map(|(name, _)| name.clone());
         names.filter(|name| !passed.contains(name)).collect()
     };
