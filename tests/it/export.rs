@@ -116,6 +116,7 @@ fn sam_refers_to_nothing_that_is_left_out() {
         !text.contains("!GetAtt PageFunction") && !text.contains("!Ref PageFunction"),
         "{text}"
     );
+    assert!(!text.contains("LambdaInvokePolicy"), "{text}");
     assert_eq!(
         text.matches("EventInvokeConfig:").count(),
         1,
@@ -125,6 +126,7 @@ fn sam_refers_to_nothing_that_is_left_out() {
     let report: Value = serde_json::from_slice(&run.stdout).expect("JSON");
     let notes = report["notes"].to_string();
     assert!(notes.contains("on_failure: page is left out"), "{notes}");
+    assert!(notes.contains("env.PAGE: page is left out"), "{notes}");
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn lambda(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Fu
         );
     }
     environment(text, input, export, function);
-    policies(text, export, function);
+    policies(text, input, export, function);
     events(text, input.project, export, function);
     asynchronous(text, input, export, function);
 }
@@ -177,10 +177,14 @@ fn environment(text: &mut Text, input: &Input<'_>, export: &mut Export, function
     }
 }
 
-fn policies(text: &mut Text, export: &mut Export, function: &Function) {
+fn policies(text: &mut Text, input: &Input<'_>, export: &mut Export, function: &Function) {
     let mut lines: Vec<(&str, &str, String)> = Vec::new();
-    for binding in function.bind.values() {
+    for (name, binding) in &function.bind {
         match binding {
+            Binding::Function(gone) if !is_there(input, gone) => {
+                let why = format!("env.{name}: {gone} is left out, and this binding with it");
+                export.note(&function.name, why);
+            }
             Binding::Queue(to) => {
                 lines.push((
                     "SQSSendMessagePolicy",
