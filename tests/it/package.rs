@@ -87,10 +87,14 @@ pub fn entries(layer: &[u8]) -> BTreeMap<String, (u64, u32)> {
     entries.collect()
 }
 
+pub fn layer_of(project: &Project, image: &Value, what: &str) -> Option<Vec<u8>> {
+    let layers = image["layers"].as_array().expect("layers");
+    let found = layers.iter().find(|layer| layer["what"] == what)?;
+    Some(blob(project, &found["digest"]))
+}
+
 fn layer(project: &Project, report: &Value, what: &str) -> BTreeMap<String, (u64, u32)> {
-    let layers = report["packages"][0]["layers"].as_array().expect("layers");
-    let found = layers.iter().find(|layer| layer["what"] == what).expect("the layer");
-    entries(&blob(project, &found["digest"]))
+    entries(&layer_of(project, &report["packages"][0], what).expect("the layer"))
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Emu, Project};
 use crate::nats::Nats;
-use crate::package::{blob, entries, package};
+use crate::package::{blob, entries, layer_of, package};
 
 const MANIFEST: &str = r#"
 [project]
@@ -133,12 +133,6 @@ fn images(report: &Value) -> BTreeMap<String, Value> {
     images
         .map(|image| (image["name"].as_str().expect("a name").to_owned(), image.clone()))
         .collect()
-}
-
-fn layer_of(project: &Project, image: &Value, what: &str) -> Option<Vec<u8>> {
-    let layers = image["layers"].as_array().expect("layers");
-    let found = layers.iter().find(|layer| layer["what"] == what)?;
-    Some(blob(project, &found["digest"]))
 }
 
 /// The files of its own that an image has.
