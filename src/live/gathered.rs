@@ -122,6 +122,7 @@ pub(super) async fn event_of(
             topic,
             message,
             attempt,
+            ..
         } => {
             gathered.complete(driver, std::iter::once(*message)).await;
             let name = names().topic(*topic);

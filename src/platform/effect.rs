@@ -93,6 +93,8 @@ pub enum Work {
     },
     /// A topic's message on its way to a function.
     Topic {
+        /// The first attempt, as for `Async`.
+        first: InvocationId,
         topic: TopicId,
         message: MessageId,
         attempt: u32,

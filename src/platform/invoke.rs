@@ -126,7 +126,10 @@ impl Job {
                 queue: *queue,
                 deliveries: deliveries.clone(),
             },
-            Job::Topic { topic, message, .. } => Work::Topic {
+            Job::Topic {
+                first, topic, message, ..
+            } => Work::Topic {
+                first: *first,
                 topic: *topic,
                 message: *message,
                 attempt,

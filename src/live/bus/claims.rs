@@ -144,16 +144,6 @@ impl Claims {
         }
     }
 
-    /// As [`Claims::see`], for a delivery of a topic's message.
-    pub fn see_delivery(&mut self, to: FunctionId, of: MessageId) {
-        let is_it = |claim: &&mut Claim| {
-            claim.message == Some(of) && matches!(claim.of, Of::Function { function, .. } if function == to)
-        };
-        if let Some(claim) = self.held.values_mut().find(is_it) {
-            claim.is_seen = true;
-        }
-    }
-
     pub fn get(&self, key: Key) -> Option<&Claim> {
         self.held.get(&key)
     }

@@ -324,10 +324,8 @@ impl Group for Bus {
     }
 
     fn begun(&self, run: &Run) {
-        let mut held = self.0.held();
         match run.work {
-            Work::Async { first, .. } => held.claims.see(Key::Event(first)),
-            Work::Topic { message, .. } => held.claims.see_delivery(run.function, message),
+            Work::Async { first, .. } | Work::Topic { first, .. } => self.0.held().claims.see(Key::Event(first)),
             // Whatever is received of a queue counts.
             Work::Batch { .. } | Work::Request | Work::Cron { .. } => {}
         }

@@ -613,6 +613,7 @@ impl Script {
                 topic,
                 message,
                 attempt,
+                ..
             } => {
                 format!(
                     "topic {} m{} attempt {attempt}",
