@@ -21,7 +21,7 @@ impl Trace {
 
     /// What a request came with.
     pub fn of_headers(headers: &HeaderMap) -> Option<Trace> {
-        Trace::read(headers.get(HEADER)?.to_str().ok()?)
+        of_headers(headers).map(|context| Trace::of(&context))
     }
 
     pub fn of(context: &SpanContext) -> Trace {
@@ -71,6 +71,11 @@ pub fn parse(text: &str) -> Option<SpanContext> {
     let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
     let context = SpanContext::new(trace, span, flags, true, TraceState::default());
     context.is_valid().then_some(context)
+}
+
+/// As [`Trace::of_headers`], for who goes on at once.
+pub fn of_headers(headers: &HeaderMap) -> Option<SpanContext> {
+    parse(headers.get(HEADER)?.to_str().ok()?)
 }
 
 /// Of a trace and a span.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, Request, Response, Uri};
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{Link, SpanKind};
+use opentelemetry::trace::{Link, SpanContext, SpanKind};
 use serde_json::Value;
 
 use crate::engine::{Body, HostError, Left, OutMessage};
@@ -13,7 +13,7 @@ use crate::live::driver::Driver;
 use crate::live::state::Origin;
 use crate::platform::ids::{FunctionId, InvocationId};
 
-use super::context::{HEADER, Trace};
+use super::context::{self, HEADER, Trace};
 use super::span::{self, Begun, Fault, LINKS_MAX, Open};
 
 /// Attributes that hold a context: as emu writes it, or as a CloudEvent brought it.
@@ -21,8 +21,13 @@ const ATTRIBUTES: [&str; 2] = [HEADER, "ce-traceparent"];
 
 /// The context that a message was sent in.
 pub fn of_attributes(attributes: &BTreeMap<String, Value>) -> Option<Trace> {
+    context_of(attributes).map(|context| Trace::of(&context))
+}
+
+/// As [`of_attributes`], for who goes on at once.
+pub(super) fn context_of(attributes: &BTreeMap<String, Value>) -> Option<SpanContext> {
     let text = ATTRIBUTES.iter().find_map(|name| attributes.get(*name))?;
-    Trace::read(text.as_str()?)
+    context::parse(text.as_str()?)
 }
 
 /// Those of a message that has no others.
@@ -53,7 +58,7 @@ impl Driver {
         let several = messages.len();
         let mut links = Vec::new();
         for message in messages {
-            if let Some(other) = of_attributes(&message.attributes).and_then(|trace| trace.context()) {
+            if let Some(other) = context_of(&message.attributes) {
                 links.push(Link::with_context(other));
             } else if !ATTRIBUTES.iter().any(|name| message.attributes.contains_key(*name)) {
                 message.attributes.insert(HEADER.to_owned(), trace.as_str().into());

@@ -132,7 +132,7 @@ fn text(text: Cow<'static, str>) -> StringValue {
 /// What a run goes on with: the request's context, or that of the only message.
 pub fn parent(event: &Event) -> Option<SpanContext> {
     match event {
-        Event::Http(http) => Trace::of_headers(http.request.headers())?.context(),
+        Event::Http(http) => context::of_headers(http.request.headers()),
         Event::Batch(batch) => match batch.messages.as_slice() {
             [message] => of_message(message),
             _ => None,
@@ -142,7 +142,7 @@ pub fn parent(event: &Event) -> Option<SpanContext> {
 }
 
 fn of_message(message: &InMessage) -> Option<SpanContext> {
-    super::of_attributes(&message.attributes)?.context()
+    super::sent::context_of(&message.attributes)
 }
 
 /// By the semantic conventions.
