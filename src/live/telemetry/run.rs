@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use crate::engine::{Event, Failure};
 use crate::live::driver::Driver;
 use crate::live::events::Summary;
+use crate::live::render::failure_name;
 use crate::platform::effect::{Run, Work};
 use crate::platform::input::{Completion, Outcome};
 use crate::platform::time::Span;
@@ -100,7 +101,7 @@ impl Driver {
             },
         );
         let fault = match (failure, status) {
-            (Some(failure), _) => Some((span::kind_of(failure.kind).into(), failure.message.clone().into())),
+            (Some(failure), _) => Some((failure_name(failure.kind).into(), failure.message.clone().into())),
             (None, Some(status)) => span::fault_of(status, 500),
             (None, None) => None,
         };

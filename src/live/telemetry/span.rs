@@ -8,7 +8,7 @@ use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use crate::engine::{Event, FailureKind, HttpEvent, InMessage, Scheduled};
+use crate::engine::{Event, HttpEvent, InMessage, Scheduled};
 use crate::live::clock::rfc3339;
 use crate::live::driver::Driver;
 use crate::live::events::Summary;
@@ -243,18 +243,6 @@ pub fn count(messages: usize) -> KeyValue {
         "messaging.batch.message_count",
         i64::try_from(messages).unwrap_or(i64::MAX),
     )
-}
-
-/// As `error.type` has it.
-pub fn kind_of(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Error => "error",
-        FailureKind::Trap => "trap",
-        FailureKind::Timeout => "timeout",
-        FailureKind::OutOfMemory => "out_of_memory",
-        FailureKind::Exit => "exit",
-        FailureKind::BadResponse => "bad_response",
-    }
 }
 
 /// A status that is an error to the one who sees it: to a server from 500 on, to a client from 400 on.
