@@ -105,7 +105,6 @@ impl Driver {
             (None, Some(status)) => span::fault_of(status, 500),
             (None, None) => None,
         };
-        let status = status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
-        open.end(status, fault);
+        open.end(status.map(span::status_code), fault);
     }
 }

@@ -1,6 +1,7 @@
 //! What leaves a function, or comes in from outside, on its way to a queue, a topic or a function: a span of the one who sends, whose context
 //! goes with it, so that who handles it, however late and often, goes on in the same trace.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, Request, Response, Uri};
@@ -116,23 +117,11 @@ impl Driver {
 
     /// A function asks another and waits. `None`: nobody watches, or it has a trace of its own.
     pub fn asking(&self, function: &str, request: &mut Request<Body>, trace: Option<&Trace>) -> Option<Open> {
-        if request.headers().contains_key(HEADER) {
-            return None;
-        }
-        let parent = trace?.context();
-        let own = span::child(self, parent.as_ref())?;
-        let open = Open::new(self, own, parent.as_ref(), || {
+        self.asks(request, trace, |request| {
             let mut attributes = invoked(function);
             let method = span::known_method(request.method(), &mut attributes).unwrap_or("HTTP");
-            Begun {
-                name: format!("{method} {function}").into(),
-                kind: SpanKind::Client,
-                attributes,
-                links: Vec::new(),
-            }
-        });
-        carry(Some(&open.trace()), request.headers_mut());
-        Some(open)
+            (format!("{method} {function}").into(), attributes)
+        })
     }
 
     /// It was answered, or was not.
@@ -140,45 +129,54 @@ impl Driver {
         let Some(asking) = asking else { return };
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
         let fault = fault(answer).or_else(|| span::fault_of(status?, 400));
-        let status = status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
-        asking.end(status, fault);
+        asking.end(status.map(span::status_code), fault);
     }
-}
 
-impl Driver {
     /// A function asks somebody outside. `None`: nobody watches, or it has a trace of its own.
     pub fn leaving(&self, request: &mut Request<Body>, to: (&str, u16), trace: Option<&Trace>) -> Option<Left> {
-        if request.headers().contains_key(HEADER) {
-            return None;
-        }
-        let parent = trace?.context();
-        let own = span::child(self, parent.as_ref())?;
-        let open = Open::new(self, own, parent.as_ref(), || {
+        let open = self.asks(request, trace, |request| {
             let (host, port) = to;
             let mut attributes = vec![
                 KeyValue::new("server.address", host.to_owned()),
                 KeyValue::new("server.port", i64::from(port)),
                 KeyValue::new("url.full", plain(request.uri(), to)),
             ];
-            Begun {
-                name: span::known_method(request.method(), &mut attributes)
-                    .unwrap_or("HTTP")
-                    .into(),
-                kind: SpanKind::Client,
-                attributes,
-                links: Vec::new(),
-            }
-        });
-        carry(Some(&open.trace()), request.headers_mut());
+            let method = span::known_method(request.method(), &mut attributes);
+            (method.unwrap_or("HTTP").into(), attributes)
+        })?;
         Some(Box::new(move |answer| {
             let status = answer.as_ref().ok().map(http::StatusCode::as_u16);
             let fault = match answer {
                 Ok(status) => span::fault_of(status.as_u16(), 400),
                 Err((kind, message)) => Some((kind.into(), message.into())),
             };
-            let status = status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
-            open.end(status, fault);
+            open.end(status.map(span::status_code), fault);
         }))
+    }
+
+    /// The span of a request on its way, which carries its context from here on; `describe` gives its name and its attributes.
+    fn asks(
+        &self,
+        request: &mut Request<Body>,
+        trace: Option<&Trace>,
+        describe: impl FnOnce(&Request<Body>) -> (Cow<'static, str>, Vec<KeyValue>),
+    ) -> Option<Open> {
+        if request.headers().contains_key(HEADER) {
+            return None;
+        }
+        let parent = trace?.context();
+        let own = span::child(self, parent.as_ref())?;
+        let open = Open::new(self, own, parent.as_ref(), || {
+            let (name, attributes) = describe(request);
+            Begun {
+                name,
+                kind: SpanKind::Client,
+                attributes,
+                links: Vec::new(),
+            }
+        });
+        carry(Some(&open.trace()), request.headers_mut());
+        Some(open)
     }
 }
 

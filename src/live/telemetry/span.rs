@@ -245,6 +245,10 @@ pub fn count(messages: usize) -> KeyValue {
     )
 }
 
+pub fn status_code(status: u16) -> KeyValue {
+    KeyValue::new("http.response.status_code", i64::from(status))
+}
+
 /// A status that is an error to the one who sees it: to a server from 500 on, to a client from 400 on.
 pub fn fault_of(status: u16, from: u16) -> Option<Fault> {
     (status >= from).then(|| (status.to_string().into(), format!("status {status}").into()))
