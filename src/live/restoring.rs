@@ -224,7 +224,7 @@ impl Driver {
             Part::Function(function) => {
                 let events = store.events(function, InvocationId(to)).await?;
                 let mut core = lock(&self.0.core);
-                if core.restoring.ends(&reading) {
+                if core.restoring.ends(&reading) && !events.is_empty() {
                     // Of a function that left and came back attempts may still run.
                     let held = core.platform.events();
                     for event in events.into_iter().filter(|event| !held.contains(&event.first)) {
