@@ -367,13 +367,7 @@ pub fn forget(root: &Path) -> anyhow::Result<()> {
     }
     let held = store::Held::take(&folder)?;
     for end in ["", "-wal", "-shm"] {
-        let path = held.folder.join(format!("{}{end}", store::DATABASE));
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
-            }
-            _ => {}
-        }
+        removed::remove(&held.folder.join(format!("{}{end}", store::DATABASE)))?;
     }
     Ok(())
 }

@@ -72,7 +72,11 @@ pub fn put_back(connection: &Connection, was: &Standing) -> anyhow::Result<Optio
     Ok(found)
 }
 
-fn remove(path: &Path) -> anyhow::Result<()> {
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(path: &Path) -> anyhow::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
