@@ -1,6 +1,6 @@
 //! Snapshots on their own: what comes back, from whom, and what is none.
 
-use super::super::tests::{message, open};
+use super::super::tests::{message, open, piece_of};
 use super::super::{Durability, Opened, Place};
 use super::*;
 use crate::live::store::KvEntry;
@@ -61,10 +61,7 @@ async fn the_state_comes_back_into_the_database_it_is_from() {
     store.kv_put("carts", "user:1", kv("coffee")).await.expect("put");
     let ids = store.load(&file, names(&["first", "second"])).await.expect("loaded");
     assert_eq!(ids, None, "its ids mean what they meant");
-    let piece = store
-        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let piece = piece_of(&store, 1).await;
     let ids: Vec<u64> = piece.messages.iter().map(|stored| stored.message.0).collect();
     assert_eq!(ids, [1, 2]);
     let received = &piece.messages[1];
@@ -96,20 +93,14 @@ async fn another_databases_state_gets_ids_and_numbers_of_its_own() {
     store.name(own.clone());
     store.take_in(vec![message(1, 10)]).await.expect("taken");
     let ids = store.load(&file, own).await.expect("loaded").expect("news");
-    let piece = store
-        .messages(QueueId(0), MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let piece = piece_of(&store, 0).await;
     let loaded: Vec<u64> = piece.messages.iter().map(|stored| stored.message.0).collect();
     assert_eq!(loaded.len(), 2, "`second` is number 0 here");
     assert!(
         loaded.iter().all(|id| *id > IDS_PER_RUN && *id <= ids),
         "{loaded:?} {ids}"
     );
-    let elsewhere = store
-        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let elsewhere = piece_of(&store, 1).await;
     assert!(elsewhere.messages.is_empty(), "what was there is gone");
     assert_eq!(
         store
@@ -160,10 +151,7 @@ async fn what_is_no_snapshot_changes_nothing() {
     std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
     let failed = store.load(&file, Vec::new()).await;
     assert!(matches!(failed, Err(StoreError::Failed(_))), "{failed:?}");
-    let piece = store
-        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let piece = piece_of(&store, 1).await;
     assert_eq!(piece.messages.len(), 2, "rolled back");
     store.take_in(vec![message(9, 10)]).await.expect("and goes on");
 }

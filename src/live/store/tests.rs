@@ -44,6 +44,12 @@ pub(super) fn open(folder: &std::path::Path) -> (Store, Identity) {
     (opened.start(Box::new(|_, _| {})).expect("a thread"), identity)
 }
 
+/// All that a queue has.
+pub(super) async fn piece_of(store: &Store, queue: u32) -> Piece {
+    let all = store.messages(QueueId(queue), MessageId(0), MessageId(u64::MAX));
+    all.await.expect("read")
+}
+
 #[tokio::test]
 async fn a_second_run_finds_what_the_first_left_and_makes_other_ids() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -75,10 +81,7 @@ async fn a_second_run_finds_what_the_first_left_and_makes_other_ids() {
         second.names,
         [(Kind::Queue, "a".to_owned()), (Kind::Queue, "b".to_owned())]
     );
-    let piece = store
-        .messages(queue, MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let piece = piece_of(&store, 1).await;
     assert_eq!(piece.messages, [stored(2)]);
     let bodies = store.bodies(vec![MessageId(1), MessageId(2)]).await.expect("read");
     assert_eq!(bodies.len(), 1);
@@ -206,16 +209,10 @@ async fn keys_whose_time_is_over_go() {
     for id in 151..=180 {
         store.take_in(vec![keyed(id)]).await.expect("taken");
     }
-    let piece = store
-        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let piece = piece_of(&store, 1).await;
     assert!(piece.keys.iter().all(|key| key.until > Time(180)), "{:?}", piece.keys);
     store.forget_keys(Time(270));
-    let piece = store
-        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let piece = piece_of(&store, 1).await;
     assert_eq!(piece.keys.len(), 10);
 }
 
@@ -275,10 +272,7 @@ async fn one_that_fails_does_not_take_others_with_it() {
     let (bad, good) = tokio::join!(bad, good);
     assert!(matches!(bad, Err(StoreError::Failed(_))), "{bad:?}");
     good.expect("taken");
-    let piece = store
-        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let piece = piece_of(&store, 1).await;
     assert_eq!(piece.messages.len(), 1);
 }
 
@@ -306,10 +300,7 @@ async fn on_a_full_disk_sends_are_refused_and_deletes_go_on() {
         message: MessageId(id),
     });
     store.follow(gone.collect()).wait().await.expect("deletes go on");
-    let piece = store
-        .messages(QueueId(1), MessageId(0), MessageId(u64::MAX))
-        .await
-        .expect("read");
+    let piece = piece_of(&store, 1).await;
     assert!(piece.messages.is_empty());
 }
 
