@@ -48,6 +48,13 @@ impl Quota {
         *left = rest.unwrap_or(*left);
         rest.is_some()
     }
+
+    /// Before a stream whose bytes nobody counts: whether there is any room now. Counts the folder's files.
+    fn has_any(&self) -> bool {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = self.bytes_max.saturating_sub(held(&self.folder));
+        *left > 0
+    }
 }
 
 /// Bytes of all files in a folder.
@@ -127,6 +134,11 @@ impl Guest {
     /// True without a folder, which is then refused elsewhere.
     fn has_room(&mut self, bytes: u64) -> bool {
         self.quota().is_none_or(|quota| quota.take(bytes))
+    }
+
+    /// The same of any room at all.
+    fn has_any_room(&mut self) -> bool {
+        self.quota().is_none_or(|quota| quota.has_any())
     }
 }
 
@@ -258,7 +270,7 @@ mod third {
         types.func_wrap(
             "[method]descriptor.write-via-stream",
             |mut store: Store<'_>, (fd, data, offset): (Resource<Descriptor>, StreamReader<u8>, u64)| {
-                if !store.data_mut().has_room(1) {
+                if !store.data_mut().has_any_room() {
                     return full(store, data);
                 }
                 let files = Access::<Guest, WasiFilesystem>::new(store, Guest::filesystem);
@@ -268,7 +280,7 @@ mod third {
         types.func_wrap(
             "[method]descriptor.append-via-stream",
             |mut store: Store<'_>, (fd, data): (Resource<Descriptor>, StreamReader<u8>)| {
-                if !store.data_mut().has_room(1) {
+                if !store.data_mut().has_any_room() {
                     return full(store, data);
                 }
                 let files = Access::<Guest, WasiFilesystem>::new(store, Guest::filesystem);
@@ -308,5 +320,17 @@ mod tests {
         std::fs::remove_file(file).expect("it is there");
         assert!(quota.take(100));
         assert!(!quota.take(101));
+    }
+
+    #[test]
+    fn what_was_written_uncounted_takes_room_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let quota = Quota::with(folder.path(), 100);
+        assert!(quota.has_any());
+        let file = folder.path().join("file");
+        std::fs::write(&file, [0; 100]).expect("a file");
+        assert!(!quota.has_any());
+        std::fs::remove_file(file).expect("it is there");
+        assert!(quota.has_any());
     }
 }
