@@ -46,6 +46,10 @@ const PROXY: &str = "export default { async fetch(request, env) {
     if (kind === 'whole') return fetch(env.UPSTREAM + '/short');
     const packed = (init) => fetch(env.UPSTREAM + '/packed', { headers: { 'accept-encoding': 'br, gzip;q=0.5, zstd' }, ...init });
     if (kind === 'packed') return packed();
+    if (kind === 'odd') {
+        const answer = await fetch(env.UPSTREAM + '/odd');
+        return Response.json([answer.headers.get('content-encoding'), await answer.text()]);
+    }
     if (kind === 'changed') {
         const answer = await packed();
         const { headers } = answer;
@@ -97,7 +101,12 @@ fn start() -> (Emu, tokio::runtime::Runtime) {
             let response = http::Response::builder().header("content-encoding", "gzip");
             response.body(packed_text()).expect("a response")
         });
-    let (address, runtime) = serve(echo.or(short).or(packed).boxed());
+    // What every object of JavaScript has by that name is no coding.
+    let odd = warp::path("odd").map(|| {
+        let response = http::Response::builder().header("content-encoding", "constructor");
+        response.body("as it is").expect("a response")
+    });
+    let (address, runtime) = serve(echo.or(short).or(packed).or(odd).boxed());
     let emu = Project::new(&[
         ("emu.toml", &MANIFEST.replace("PORT", &address.port().to_string())),
         ("functions/proxy.js", PROXY),
@@ -206,4 +215,6 @@ fn a_packed_answer_is_read_unpacked_and_handed_on_packed() {
         assert_eq!(answer.text(), text, "{kind}");
         assert_eq!(answer.header("content-encoding"), "", "{kind}");
     }
+    let odd = emu.get("/proxy/odd");
+    assert_eq!(odd.json(), json!(["constructor", "as it is"]), "{}", odd.text());
 }

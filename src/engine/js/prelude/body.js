@@ -13,7 +13,7 @@ import { URLSearchParams } from "./url.js";
 const NONE = { tag: "none" };
 
 /** A stream over a body that arrives by the host's handle. When the signal aborts, the stream fails with its reason. */
-export function streamOfHandle(handle, signal) {
+function streamOfHandle(handle, signal) {
   let stop;
   return new ReadableStream(
     {
@@ -73,9 +73,9 @@ async function drain(stream) {
   return chunks.length === 1 ? chunks[0] : concat(chunks);
 }
 
-/** The stream over a handle; with `coding` what it holds is unpacked. */
-function streamOf({ val, coding }) {
-  const stream = streamOfHandle(val);
+/** The stream over a handle; with `coding` what it holds is unpacked. When the signal aborts, the stream fails with its reason. */
+export function streamOf({ val, coding }, signal) {
+  const stream = streamOfHandle(val, signal);
   return coding === undefined ? stream : unpacked(stream, coding.format);
 }
 

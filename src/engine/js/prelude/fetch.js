@@ -2,9 +2,8 @@
 
 import host from "emu:js/host";
 import { atob } from "./base64.js";
-import { pump, streamOfHandle } from "./body.js";
+import { pump, streamOf } from "./body.js";
 import { fetch as fetchOnce } from "./calls.js";
-import { unpacked } from "./compression.js";
 import { hostError } from "./errors.js";
 import { toLines } from "./headers.js";
 import { Request, requestContent, requestSignal } from "./request.js";
@@ -35,14 +34,14 @@ async function send(head, content, binding) {
 }
 
 /** What the host can unpack. */
-const CODINGS = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate" };
+const CODINGS = { __proto__: null, gzip: "gzip", "x-gzip": "gzip", deflate: "deflate" };
 
 /**
  * How a response is packed, and its head without the headers that say so: its body is read as it was before, and headers that a
  * function copies to another body say nothing of this one.
  */
-function unpack(head) {
-  if (!head.includes("\ncontent-encoding: ")) return [head, undefined];
+function unpack(head, method) {
+  if (!head.includes("\ncontent-encoding: ") || method === "HEAD" || /^(204|205|304)/.test(head)) return [head, undefined];
   const packing = [];
   const rest = head.split("\n").filter((line) => {
     if (!/^content-(encoding|length): /.test(line)) return true;
@@ -57,6 +56,7 @@ function unpack(head) {
 
 /** Asks for what can be unpacked only, whatever a client asked for whose headers these were. */
 function readable(lines) {
+  if (!lines.includes("\naccept-encoding: ")) return lines;
   return lines.replace(/\naccept-encoding: ([^\n]*)/g, (_, codings) => {
     const known = codings.split(",").map((coding) => coding.trim()).filter((coding) => /^(gzip|x-gzip|deflate|identity)($|[; ])/i.test(coding));
     return `\naccept-encoding: ${known.length === 0 ? "identity" : known.join(", ")}`;
@@ -65,9 +65,8 @@ function readable(lines) {
 
 /** The content of what arrived by a handle. A signal ends its stream. */
 function arrivedBody(handle, coding, signal) {
-  if (signal === undefined) return { tag: "handle", val: handle, coding };
-  const stream = streamOfHandle(handle, signal);
-  return { tag: "stream", val: coding === undefined ? stream : unpacked(stream, coding.format) };
+  const source = { tag: "handle", val: handle, coding };
+  return signal === undefined ? source : { tag: "stream", val: streamOf(source, signal) };
 }
 
 /** Where a response redirects to: the next request's method, address and content. Null when it does not. */
@@ -112,7 +111,7 @@ async function run(request, binding, signal) {
   if (binding === null && !/^https?:/.test(url)) throw networkError(`${url.split(":", 1)[0]}: addresses cannot be fetched, only http: and https:`);
   for (let hop = 0; ; hop++) {
     const [answered, handle] = await send(`${method} ${url}${lines}`, content, binding);
-    const [head, coding] = method === "HEAD" || /^(204|205|304)/.test(answered) ? [answered, undefined] : unpack(answered);
+    const [head, coding] = unpack(answered, method);
     if (signal?.aborted) {
       host.close(handle, null);
       throw signal.reason;
