@@ -78,15 +78,14 @@ fn now_ns(clock: &Clock) -> Option<u64> {
     clock.is_virtual().then(|| clock.now_ns())
 }
 
+pub(super) use third::answered;
+
 type Store<'a> = StoreContextMut<'a, Guest>;
 
-/// In place of what wasmtime offers, which comes first.
+/// In place of what wasmtime offers, which the linker must allow.
 pub(super) fn add_to_linker(l: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    l.allow_shadowing(true);
     second::add(l)?;
-    third::add(l)?;
-    l.allow_shadowing(false);
-    Ok(())
+    third::add(l)
 }
 
 /// WASI 0.2.
@@ -113,7 +112,11 @@ mod second {
     }
 
     impl Guest {
-        fn answered<T>(&mut self, result: Result<T, FsError>) -> wasmtime::Result<Result<T, ErrorCode>> {
+        /// What the guest gets, with the code of an error.
+        pub(in crate::engine::host) fn answered<T>(
+            &mut self,
+            result: Result<T, FsError>,
+        ) -> wasmtime::Result<Result<T, ErrorCode>> {
             match result {
                 Ok(done) => Ok(Ok(done)),
                 Err(error) => Ok(Err(self.filesystem().convert_error_code(error)?)),
@@ -243,7 +246,10 @@ mod third {
 
     type Files = Accessor<Guest, WasiFilesystem>;
 
-    fn answered<T>(result: Result<T, FilesystemError>) -> wasmtime::Result<Result<T, ErrorCode>> {
+    /// What the guest gets, with the code of an error.
+    pub(in crate::engine::host) fn answered<T>(
+        result: Result<T, FilesystemError>,
+    ) -> wasmtime::Result<Result<T, ErrorCode>> {
         match result {
             Ok(done) => Ok(Ok(done)),
             Err(error) => Ok(Err(error.downcast()?)),

@@ -294,8 +294,11 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     let l = &mut linker;
     add_p2(l)?;
     add_p3(l)?;
+    // In place of what wasmtime offers, which comes first.
+    l.allow_shadowing(true);
     files::add_to_linker(l)?;
     quota::add_to_linker(l)?;
+    l.allow_shadowing(false);
     clock::add_to_linker(l)?;
     random::add_to_linker(l)?;
     configuration::add_to_linker(l)?;

@@ -12,7 +12,7 @@ use wasmtime_wasi::filesystem::WasiFilesystem;
 use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{p2, p3};
 
-use super::Guest;
+use super::{Guest, files};
 
 /// Bytes in one folder: what `/tmp` has at Lambda unless told otherwise.
 const BYTES_MAX: u64 = 512 << 20;
@@ -142,30 +142,20 @@ impl Guest {
     }
 }
 
-/// In place of what wasmtime offers, which comes first.
+/// In place of what wasmtime offers, which the linker must allow.
 pub(super) fn add_to_linker(l: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    l.allow_shadowing(true);
     second::add(l)?;
-    third::add(l)?;
-    l.allow_shadowing(false);
-    Ok(())
+    third::add(l)
 }
 
 /// WASI 0.2.
 mod second {
     use p2::FsError;
-    use p2::bindings::filesystem::types::{Descriptor, ErrorCode, Host as _, HostDescriptor as _};
+    use p2::bindings::filesystem::types::{Descriptor, ErrorCode, HostDescriptor as _};
 
     use super::*;
 
     type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
-
-    fn answer<T>(guest: &mut Guest, result: Result<T, FsError>) -> Answer<T> {
-        match result {
-            Ok(done) => Ok((Ok(done),)),
-            Err(error) => Ok((Err(guest.filesystem().convert_error_code(error)?),)),
-        }
-    }
 
     /// A stream of a file with the folder's quota before it.
     fn counted(
@@ -181,7 +171,7 @@ mod second {
             }
             (opened, _) => opened,
         };
-        answer(guest, counted)
+        Ok((guest.answered(counted)?,))
     }
 
     async fn resize(guest: &mut Guest, fd: Resource<Descriptor>, size: u64) -> Result<(), FsError> {
@@ -223,7 +213,7 @@ mod second {
                 Box::new(async move {
                     let guest = store.data_mut();
                     let written = write(guest, fd, bytes, at).await;
-                    answer(guest, written)
+                    Ok((guest.answered(written)?,))
                 })
             },
         )?;
@@ -233,7 +223,7 @@ mod second {
                 Box::new(async move {
                     let guest = store.data_mut();
                     let resized = resize(guest, fd, size).await;
-                    answer(guest, resized)
+                    Ok((guest.answered(resized)?,))
                 })
             },
         )
@@ -290,12 +280,7 @@ mod third {
         types.func_wrap_concurrent(
             "[method]descriptor.set-size",
             |store: &Accessor<Guest>, (fd, size): (Resource<Descriptor>, u64)| {
-                Box::pin(async move {
-                    Ok((match resize(store, fd, size).await {
-                        Ok(()) => Ok(()),
-                        Err(error) => Err(error.downcast()?),
-                    },))
-                })
+                Box::pin(async move { Ok((files::answered(resize(store, fd, size).await)?,)) })
             },
         )
     }
