@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty};
 use serde::Deserialize;
 use serde_json::Value;
 use wasmtime::component::Accessor;
 
 use super::events::push_headers;
+use super::reply::whole;
 use super::script::{with_bodies, with_guest};
 use crate::engine::head::tell_length;
 use crate::engine::host::{Guest, Run, outbound as outside};
@@ -57,37 +57,32 @@ pub async fn fetch(
     sink: Option<u32>,
     binding: Option<String>,
 ) -> Result<(String, u32), String> {
+    let run: Arc<Run> = with_guest(store, |guest| Arc::clone(&guest.run));
     let body = match (body, sink) {
-        (Some(bytes), _) => whole(store, bytes)?,
+        (Some(bytes), _) => {
+            // Counted until its receiver lets go of it.
+            let place = with_bodies(store, |bodies| bodies.place(bytes.len(), run.settings.memory_bytes))?;
+            outside::Holding::over(whole(bytes), place)
+        }
         (None, Some(handle)) => with_bodies(store, |bodies| bodies.take(handle))?,
         (None, None) => Empty::new().map_err(|never| match never {}).boxed_unsync(),
     };
     let mut request = request(head, body)?;
     // Whatever the guest says, and be it copied from another message: a stream has no length.
     request.headers_mut().remove(CONTENT_LENGTH);
-    tell_length(&mut request);
-    let run: Arc<Run> = with_guest(store, |guest| Arc::clone(&guest.run));
     let response = match binding {
         None => outside::send(run, request).await.map_err(|error| error.to_string())?,
         Some(name) => match target(&run.settings, &name)? {
-            BindTarget::Function(function) => run.host.call(function, request).await.map_err(|error| error.message)?,
+            BindTarget::Function(function) => {
+                tell_length(&mut request);
+                run.host.call(function, request).await.map_err(|error| error.message)?
+            }
             _ => return Err(format!("binding {name} is no function")),
         },
     };
     let (parts, body) = response.into_parts();
     let handle = with_bodies(store, |bodies| bodies.arriving(body))?;
     Ok((response_head(&parts), handle))
-}
-
-/// A body that was handed over whole, counted until its receiver lets go of it.
-///
-/// # Errors
-/// When too much is under way.
-fn whole(store: &Accessor<Guest>, bytes: Vec<u8>) -> Result<Body, String> {
-    let memory_bytes = with_guest(store, |guest| guest.run.settings.memory_bytes);
-    let place = with_bodies(store, |bodies| bodies.place(bytes.len(), memory_bytes))?;
-    let body = Full::new(Bytes::from(bytes)).map_err(|never| match never {});
-    Ok(outside::Holding::over(body.boxed_unsync(), place))
 }
 
 fn target(settings: &Settings, name: &str) -> Result<BindTarget, String> {

@@ -45,7 +45,7 @@ pub fn response(head: &str, body: Body) -> Result<http::Response<Body>, String> 
     Ok(response)
 }
 
-fn whole(bytes: impl Into<Bytes>) -> Body {
+pub fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
