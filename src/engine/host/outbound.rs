@@ -166,23 +166,27 @@ pub(super) async fn send_within(
             sent?.map(|body| standing(&run, body))
         }
     };
-    Ok(response.map(|body| Holding::over(body, call)))
+    Ok(response.map(|body| holding(body, call)))
 }
 
-/// A body with something that is let go when the body is dropped.
-pub struct Holding<T> {
+/// `body`, which lets `held` go when it is dropped.
+pub fn holding(body: Body, held: impl Send + Unpin + 'static) -> Body {
+    watched(body, move |_| {
+        let _ = &held;
+    })
+}
+
+/// `body`, which tells each time that it is asked for more whether there was something, be it the end.
+fn watched(body: Body, looked: impl FnMut(bool) + Send + Unpin + 'static) -> Body {
+    Watched { body, looked }.boxed_unsync()
+}
+
+struct Watched<F> {
     body: Body,
-    _held: T,
+    looked: F,
 }
 
-impl<T: Send + Unpin + 'static> Holding<T> {
-    /// `body` with `held`.
-    pub fn over(body: Body, held: T) -> Body {
-        Holding { body, _held: held }.boxed_unsync()
-    }
-}
-
-impl<T: Unpin> http_body::Body for Holding<T> {
+impl<F: FnMut(bool) + Unpin> http_body::Body for Watched<F> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -190,7 +194,9 @@ impl<T: Unpin> http_body::Body for Holding<T> {
         mut self: Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        (self.looked)(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -273,47 +279,14 @@ impl Standstill {
 
 /// A body from the outside: the manual clock stands still while the guest waits for more of it.
 fn standing(run: &Arc<Run>, body: Body) -> Body {
-    match run.clock.pace() {
-        Some(_) => Standing {
-            body,
-            clock: run.clock.clone(),
-            hold: None,
-        }
-        .boxed_unsync(),
-        None => body,
+    if run.clock.pace().is_none() {
+        return body;
     }
-}
-
-struct Standing {
-    body: Body,
-    clock: Clock,
-    hold: Option<Hold>,
-}
-
-impl http_body::Body for Standing {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if polled.is_ready() {
-            self.hold = None;
-        } else if self.hold.is_none() {
-            self.hold = self.clock.hold();
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
-    }
+    let (clock, mut hold) = (run.clock.clone(), None);
+    watched(body, move |is_ready| match is_ready {
+        true => hold = None,
+        false => hold = hold.take().or_else(|| clock.hold()),
+    })
 }
 
 /// To the network, or to who answers in its place. What `allow_hosts` does not name, nobody answers.

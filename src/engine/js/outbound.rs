@@ -62,7 +62,7 @@ pub async fn fetch(
         (Some(bytes), _) => {
             // Counted until its receiver lets go of it.
             let place = with_bodies(store, |bodies| bodies.place(bytes.len(), run.settings.memory_bytes))?;
-            outside::Holding::over(whole(bytes), place)
+            outside::holding(whole(bytes), place)
         }
         (None, Some(handle)) => with_bodies(store, |bodies| bodies.take(handle))?,
         (None, None) => Empty::new().map_err(|never| match never {}).boxed_unsync(),
