@@ -55,13 +55,12 @@ pub async fn execute(
     caller: oneshot::Sender<Reply>,
 ) -> Option<Failure> {
     let invocation = job.run.invocation;
-    let http = matches!(event, Event::Http(_));
     let mut untold = Some(summary);
     let executed = AssertUnwindSafe(executed(driver, job, event, &mut untold, caller));
     match executed.catch_unwind().await {
         Ok(failure) => failure,
         // Its instance would be busy for ever.
-        Err(panic) => Some(driver.panicked(invocation, untold, http, &*panic)),
+        Err(panic) => Some(driver.panicked(invocation, untold, &*panic)),
     }
 }
 
@@ -226,30 +225,21 @@ async fn executed(
 
 impl Driver {
     /// Ends a run that a bug of emu broke off, if it was not at its end.
-    fn panicked(
-        &self,
-        invocation: InvocationId,
-        untold: Option<Summary>,
-        http: bool,
-        panic: &(dyn Any + Send),
-    ) -> Failure {
+    fn panicked(&self, invocation: InvocationId, untold: Option<Summary>, panic: &(dyn Any + Send)) -> Failure {
         let what = panic
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref().copied())
             .unwrap_or("no message");
         tracing::error!("invocation {invocation:?} panicked: {what}");
-        let failure = Failure {
-            kind: FailureKind::Error,
-            message: format!("emu panicked while it ran the function, which is a bug of emu: {what}"),
-            stack: Vec::new(),
-        };
+        let message = format!("emu panicked while it ran the function, which is a bug of emu: {what}");
+        let failure = Failure::new(FailureKind::Error, message);
         if let Some(summary) = untold {
             let mut own = Own {
                 invocation: Some(invocation),
                 done: Some(Finish {
+                    status: matches!(summary, Summary::Request { .. }).then_some(502),
                     summary,
-                    status: http.then_some(502),
                     failure: Some(failure.clone()),
                     sandbox_init: Span::ZERO,
                     log_bytes_dropped: 0,
