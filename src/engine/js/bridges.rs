@@ -114,18 +114,16 @@ impl Plain {
 /// When it cannot be read.
 fn initial_pages(component: &[u8]) -> Result<u64> {
     let mut least = None;
-    for (id, data) in sections(component)? {
-        if id == CORE_MODULE {
-            for payload in Parser::new(0).parse_all(data) {
-                if let Payload::MemorySection(memories) = payload? {
-                    for memory in memories {
-                        let memory = memory?;
-                        let page_bytes = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(0);
-                        let pages = memory.initial.saturating_mul(page_bytes) / pages::PAGE_BYTES;
-                        least = least.into_iter().chain([pages]).min();
-                    }
-                }
-            }
+    let modules = sections(component)?.into_iter().filter(|(id, _)| *id == CORE_MODULE);
+    for payload in modules.flat_map(|(_, module)| Parser::new(0).parse_all(module)) {
+        let Payload::MemorySection(memories) = payload? else {
+            continue;
+        };
+        for memory in memories {
+            let memory = memory?;
+            let page_bytes = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(0);
+            let pages = memory.initial.saturating_mul(page_bytes) / pages::PAGE_BYTES;
+            least = least.into_iter().chain([pages]).min();
         }
     }
     Ok(least.unwrap_or(0))

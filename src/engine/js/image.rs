@@ -115,10 +115,7 @@ impl Shelf {
                     used_ms: AtomicU64::new(of.used_ms.load(Ordering::Relaxed)),
                     bridges: Bridges::default(),
                 });
-                version.progress(|progress| match progress {
-                    Progress::Made(now) if Arc::ptr_eq(now, &of) => *progress = Progress::Made(image),
-                    _ => {}
-                });
+                replace(&version, &of, Progress::Made(image));
             };
             image.bridges.work(AbortOnDropHandle::new(tokio::spawn(work)));
         }
@@ -126,10 +123,7 @@ impl Shelf {
 
     /// The version goes on without this image, and gets no other.
     pub fn give_up(&self, version: &Version, image: &Arc<Image>) {
-        version.progress(|progress| match progress {
-            Progress::Made(now) if Arc::ptr_eq(now, image) => *progress = Progress::Never,
-            _ => {}
-        });
+        replace(version, image, Progress::Never);
     }
 
     /// Takes note of what an import has cost, and begins an image where that has become too much.
@@ -170,6 +164,14 @@ impl Shelf {
             }
         }
     }
+}
+
+/// What the version has after this image, if it still has it.
+fn replace(version: &Version, image: &Arc<Image>, next: Progress) {
+    version.progress(|progress| match progress {
+        Progress::Made(now) if Arc::ptr_eq(now, image) => *progress = next,
+        _ => {}
+    });
 }
 
 /// Why there is no image.
