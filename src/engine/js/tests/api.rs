@@ -20,10 +20,7 @@ async fn check(name: &str) {
     ]);
     // Some of them compute for long, beside all other tests.
     project.settings.timeout = std::time::Duration::from_secs(120);
-    let version = match project.load("f.js").await {
-        Ok(version) => version,
-        Err(error) => panic!("{name}: {}", load_error(&error)),
-    };
+    let version = project.loaded("f.js").await;
     let shown = show(project.invoke(&version, get("/")).await).await;
     let body = shown.split_once('\n').map_or("", |(_, body)| body);
     let answer: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{name}: {shown}\n{:?}", project.lines()));

@@ -23,10 +23,7 @@ async fn a_stack_names_the_users_lines() {
             "export enum Level { Low, High }\n\nexport function deep(n: number): never {\n    const level: Level = Level.High;\n    throw new RangeError(`too deep: ${n}, ${level}`);\n}\n",
         ),
     ]);
-    let version = project
-        .load("functions/api.ts")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("functions/api.ts").await;
     let shown = show(project.invoke(&version, get("/")).await).await;
     assert_eq!(
         shown,
@@ -86,10 +83,7 @@ async fn others_run_while_a_guest_waits_for_the_host() {
              export default {{ fetch() {{ console.log('before'); {work}; console.log('after'); return new Response(); }} }};"
         );
         let project = Project::new(&[("f.js", &code)]);
-        let version = project
-            .load("f.js")
-            .await
-            .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+        let version = project.loaded("f.js").await;
         let world = std::sync::Arc::clone(&project.world);
         let others = tokio::spawn(async move {
             loop {

@@ -9,10 +9,7 @@ use crate::platform::time::Time;
 
 async fn handle(handler: &str, event: Event) -> String {
     let project = Project::new(&[("f.js", &format!("export const handler = {handler};"))]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     show(project.invoke(&version, event).await).await
 }
 

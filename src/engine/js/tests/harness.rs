@@ -175,6 +175,12 @@ impl Project {
         engine().load(&self.source(entry)).await.map(|loaded| loaded.version)
     }
 
+    /// The same where it must load.
+    pub async fn loaded(&self, entry: &str) -> Version {
+        let version = self.load(entry).await;
+        version.unwrap_or_else(|error| panic!("{entry}: {}", load_error(&error)))
+    }
+
     pub fn invocation(&self, event: Event) -> Invocation {
         Invocation {
             id: "11111111-2222-4333-8444-555555555555".to_owned(),

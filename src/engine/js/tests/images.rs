@@ -1,6 +1,8 @@
 //! A version's own image answers as its modules do when they are imported anew, or there is none.
 
 use super::harness::*;
+#[cfg(target_os = "linux")]
+use crate::engine::Version;
 
 /// What an import may leave behind that later invocations could see, and what they must not share.
 const PURE: &[(&str, &str)] = &[
@@ -41,10 +43,7 @@ const PURE: &[(&str, &str)] = &[
 async fn an_image_answers_as_a_fresh_import_does() {
     for (name, code) in PURE {
         let mut project = Project::new(&[("f.js", code)]);
-        let version = project
-            .load("f.js")
-            .await
-            .unwrap_or_else(|error| panic!("{name}: {}", load_error(&error)));
+        let version = project.loaded("f.js").await;
         let mut fresh = Vec::new();
         for seed in [3, 4] {
             project.seed = seed;
@@ -89,10 +88,7 @@ async fn an_import_that_does_more_than_define_things_gets_no_image() {
     ] {
         let code = format!("{code} export default {{ fetch() {{ return new Response('hello'); }} }};");
         let project = Project::new(&[("f.js", &code)]);
-        let version = project
-            .load("f.js")
-            .await
-            .unwrap_or_else(|error| panic!("{code}: {}", load_error(&error)));
+        let version = project.loaded("f.js").await;
         let refused = project.image(&version).await.expect_err(&code);
         assert!(refused.contains(why), "{code}: {refused}");
         let shown = show(project.invoke(&version, get("/")).await).await;
@@ -104,10 +100,7 @@ async fn an_import_that_does_more_than_define_things_gets_no_image() {
 async fn an_image_is_made_once_imports_have_cost_enough() {
     let code = "let sum = 0; for (let i = 0; i < 2e6; i++) sum += i; export default { fetch() { return Response.json(sum); } };";
     let project = Project::new(&[("f.js", code)]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     let first = project.invoke(&version, get("/")).await.0.fuel;
     // Each of these earns some of it; in between the compiler gets its time.
     let frozen = async {
@@ -127,10 +120,7 @@ async fn an_image_is_made_once_imports_have_cost_enough() {
 async fn an_image_ends_with_the_settings_that_it_was_made_with() {
     let code = "const { GREETING } = process.env; export default { fetch() { return new Response(GREETING); } };";
     let mut project = Project::new(&[("f.js", code)]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     project.image(&version).await.expect("an image");
     assert!(show(project.invoke(&version, get("/")).await).await.ends_with("hello"));
     project.settings.env = vec![("GREETING".to_owned(), "good day".to_owned())];
@@ -141,6 +131,17 @@ async fn an_image_ends_with_the_settings_that_it_was_made_with() {
     );
 }
 
+/// Until the image has been looked at; where its memory was another's at that moment, later. Each use gets this answer.
+#[cfg(target_os = "linux")]
+async fn use_until_bridged(project: &Project, version: &Version, answer: &str) {
+    for _ in 0..3_000 {
+        assert_eq!(show(project.invoke(version, get("/")).await).await, answer);
+        if project.bridges_made(version).await {
+            return;
+        }
+    }
+}
+
 /// Linux only: other systems do not tell which pages are written.
 #[cfg(target_os = "linux")]
 #[tokio::test]
@@ -149,20 +150,11 @@ async fn an_image_whose_invocations_write_here_and_there_gets_bridges() {
     let code = "const far = []; for (let i = 0; i < 80; i++) far.push(new Uint8Array(20000));
          export default { fetch() { let sum = 0; for (const one of far) sum += ++one[9000]; return Response.json(sum); } };";
     let project = Project::new(&[("f.js", code)]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     let imported = show(project.invoke(&version, get("/")).await).await;
     project.image(&version).await.expect("an image");
     let first = project.invoke(&version, get("/")).await.0.fuel;
-    // Until the image has been looked at; where its memory was another's at that moment, later.
-    for _ in 0..3_000 {
-        assert_eq!(show(project.invoke(&version, get("/")).await).await, imported);
-        if project.bridges_made(&version).await {
-            break;
-        }
-    }
+    use_until_bridged(&project, &version, &imported).await;
     // What bridges a gap is instructions more.
     let (outcome, reply) = project.invoke(&version, get("/")).await;
     let fuel = outcome.fuel;
@@ -183,18 +175,10 @@ async fn bridges_stay_within_the_memory_that_an_image_begins_with() {
              for (let i = 0; i < 40; i++) { const own = []; for (let j = 0; j < 3000; j++) own.push(j); keep.push(own); }
              return Response.json([sum, keep.length]); } };";
     let project = Project::new(&[("f.js", code)]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     let imported = show(project.invoke(&version, get("/")).await).await;
     project.image(&version).await.expect("an image");
-    for _ in 0..3_000 {
-        assert_eq!(show(project.invoke(&version, get("/")).await).await, imported);
-        if project.bridges_made(&version).await {
-            break;
-        }
-    }
+    use_until_bridged(&project, &version, &imported).await;
     assert_eq!(show(project.invoke(&version, get("/")).await).await, imported);
 }
 
@@ -202,10 +186,7 @@ async fn bridges_stay_within_the_memory_that_an_image_begins_with() {
 async fn an_image_that_traps_is_used_once() {
     let code = "export default { fetch() { return new Response('hello'); } };";
     let project = Project::new(&[("f.js", code)]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     project.image(&version).await.expect("an image");
     project.spoil_image(&version).await;
     let shown = show(project.invoke(&version, get("/")).await).await;

@@ -9,10 +9,7 @@ use crate::engine::{Engine, EngineOptions, FailureKind};
 /// Answers of one sandbox to requests for these paths.
 async fn in_turn(code: &str, paths: &[&str]) -> Vec<String> {
     let project = Project::new(&[("f.js", code)]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     let mut sandbox = project.sandbox(&version);
     let mut answers = Vec::new();
     for path in paths {

@@ -247,10 +247,7 @@ async fn storage_follows_the_flow() {
     );
     let lib = "module.exports = async (als) => { const before = als.getStore(); if (before) try { await null; } finally { await 1 } return before + als.getStore(); };";
     let project = Project::new(&[("f.js", &code), ("lib.js", lib)]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     let shown = show(project.invoke(&version, get("/")).await).await;
     assert!(
         shown.ends_with(r#"[[3,1,2],[[5,5,5,5],[6,6,6,6]],"t","c",["inner","outer",null],"kept","r","farfar","none"]"#),

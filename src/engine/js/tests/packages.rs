@@ -232,10 +232,7 @@ async fn linked_packages_find_their_own() {
         "node_modules/.pnpm/a@1/node_modules/b",
     );
     link("packages/w", "node_modules/@me/w");
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     let shown = show(project.invoke(&version, get("/")).await).await;
     assert!(shown.ends_with("\nb1w"), "{shown}");
 }
@@ -326,10 +323,7 @@ async fn typescript_follows_its_settings() {
         ),
     ];
     let project = Project::new(&files);
-    let version = project
-        .load(files[0].0)
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded(files[0].0).await;
     let shown = show(project.invoke(&version, get("/")).await).await;
     assert!(
         shown.ends_with(r#"[["h1",{"id":"x"},[1,["F",null,[]]]],3,"twice:8",2,"old","function"]"#),

@@ -361,10 +361,7 @@ async fn a_class_has_an_instance_for_each_invocation() {
         export default class extends WorkerEntrypoint {\n  count = 0;\n  \
         async fetch(request) { waitUntil(Promise.resolve().then(() => console.log('later'))); return new Response([++this.count, this.env.GREETING, env.GREETING, 'GREETING' in env].join()); }\n}";
     let project = Project::new(&[("f.js", code)]);
-    let version = project
-        .load("f.js")
-        .await
-        .unwrap_or_else(|error| panic!("{}", load_error(&error)));
+    let version = project.loaded("f.js").await;
     let mut sandbox = project.sandbox(&version);
     for _ in 0..2 {
         let shown = show(project.invoke_in(&mut sandbox, get("/")).await).await;
