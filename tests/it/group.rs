@@ -438,6 +438,50 @@ fn a_queue_that_takes_nothing_holds_up_nothing_else() {
     assert_eq!(messages(&nats, "emu-shop-queue-full"), 3);
 }
 
+/// Its records find no room, so nothing that it has done is over; the rest waits on the bus.
+#[test]
+fn a_function_whose_ends_are_not_taken_gets_no_more_events() {
+    const ALL: u64 = 1_200;
+    let nats = Nats::start();
+    let more = "[functions.copier]\nsource = \"functions/copier.js\"\ntopic = \"news\"\non_success = \"full\"\n\
+        [topics.news]\n[queues.full]\n";
+    let files = [
+        ("emu.toml", &*manifest(more)),
+        ("functions/copier.js", "export default { queue() {} };"),
+    ];
+    let emu = Project::new(&files).start_with(&["--no-watch", "--bus", &nats.url()]);
+    let sent = emu.control_post("/_emu/queues/full/messages", &json!({"body": {}}));
+    assert!(sent.status.is_success(), "{}", sent.text());
+    limit(&nats, "full", |config| {
+        config.max_messages = 1;
+        config.discard = async_nats::jetstream::stream::DiscardPolicy::New;
+    });
+    let event = |n| json!({"specversion": "1.0", "type": "copied", "source": "/shop", "id": format!("e{n}")});
+    let events = Value::from_iter((0..ALL).map(event)).to_string();
+    let url = format!("{}/_emu/topics/news/messages", emu.control_url());
+    let batch = [("content-type", "application/cloudevents-batch+json")];
+    let sent = crate::harness::request(http::Method::POST, &url, &batch, events);
+    assert!(sent.status.is_success(), "{}", sent.text());
+    let ended = || emu.events("invocation", |e| e["function"] == "copier").len() as u64;
+    let held = || {
+        nats.ask(|broker| async move {
+            let stream = broker.get_stream("emu-shop-events").await.expect("a stream");
+            let consumer = stream.consumer_info("copier").await.expect("a consumer");
+            consumer.num_ack_pending as u64
+        })
+    };
+    // All that came has run, and is not over.
+    until(&[&emu], || {
+        let ended = ended();
+        ended >= 1_000 && ended == held()
+    });
+    let rest = ALL - held();
+    assert!(rest > 0, "all of it was brought");
+    assert_eq!(messages(&nats, "emu-shop-queue-full"), 1);
+    limit(&nats, "full", |config| config.max_messages = -1);
+    until(&[&emu], || messages(&nats, "emu-shop-queue-full") == ALL + 1);
+}
+
 #[test]
 fn what_the_bus_never_takes_is_told_and_done_with() {
     let nats = Nats::start();

@@ -225,11 +225,16 @@ impl Inner {
         let place = self.places.event(name);
         let durable = super::place::encode(name);
         let consumer = self.consumer(&stream, &durable, &place.subject, SILENCE_MAX).await?;
+        // What bounds it beside the places of the function is what the bus has not taken yet.
+        let origin = Of::Function { function, attempt: 0 };
         loop {
             let room = self
-                .room_for(|driver| match driver.can_run(function) {
-                    true => room.saturating_sub(self.held().claims.of_function(function)) as u64,
-                    false => 0,
+                .room_for(|driver| {
+                    if !driver.can_run(function) {
+                        return 0;
+                    }
+                    let free = room.saturating_sub(self.held().claims.of_function(function)) as u64;
+                    free.min(self.open_room(&origin))
                 })
                 .await?;
             let mut batch = self.request(&consumer, room, REQUEST).await?;
