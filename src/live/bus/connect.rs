@@ -8,6 +8,7 @@ use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::place::{Places, encode};
 use super::streams::open_bucket;
@@ -142,6 +143,7 @@ impl Opened {
             failed: Notify::new(),
             tell,
             pumps: CancellationToken::new(),
+            pumping: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
         let inner = Arc::new(inner);

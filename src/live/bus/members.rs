@@ -53,6 +53,13 @@ impl Inner {
     /// What is decided is carried out, what is left goes to others at once.
     pub async fn leave(self: &Arc<Self>) {
         self.pumps.cancel();
+        self.pumping.close();
+        let asked_for_no_more = async {
+            self.pumping.wait().await;
+            // Once the server has heard of it: a request that still stands would have what is given back below, and count it.
+            let _ = self.context.client().flush().await;
+        };
+        let _ = tokio::time::timeout(LEAVE_MAX, asked_for_no_more).await;
         let mut open = self.open.subscribe();
         let done = open.wait_for(|open| *open == 0);
         // Without the broker it comes to others by itself.

@@ -31,6 +31,7 @@ use async_nats::jetstream::{Context, kv as buckets, stream};
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::api::Member;
 use super::driver::{self, Driver};
@@ -92,6 +93,8 @@ struct Inner {
     failed: Notify,
     /// Nothing more is brought here.
     pumps: CancellationToken,
+    /// The tasks that bring it.
+    pumping: TaskTracker,
     stop: CancellationToken,
 }
 

@@ -68,7 +68,7 @@ impl Inner {
                 if running.iter().all(|(known, _)| *known != source) {
                     let stop = self.pumps.child_token();
                     let task = self.clone().run_pump(source.clone());
-                    tokio::spawn(stop.clone().run_until_cancelled_owned(task));
+                    self.pumping.spawn(stop.clone().run_until_cancelled_owned(task));
                     running.push((source, stop));
                 }
             }
