@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use async_nats::jetstream::kv::UpdateErrorKind;
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::{Notify, mpsc, watch};
@@ -22,6 +23,10 @@ use crate::project::route::percent_decode;
 const SERVER_MAX: Duration = Duration::from_secs(4);
 /// How long a start waits for a cluster that is choosing who leads.
 const FIT_MAX: Duration = Duration::from_secs(20);
+/// Tries to be the one who changes a number in the broker.
+pub(super) const TRIES: usize = 100;
+/// Between two of these.
+pub(super) const NEXT_TRY: Duration = Duration::from_millis(100);
 /// Between two tries of a start.
 const AGAIN: Duration = Duration::from_millis(500);
 /// A server that is silent for two of these is away, and the next of the cluster is asked.
@@ -273,19 +278,21 @@ async fn take_ids(context: &Context, places: &Places, replicas: usize, head: u64
     let _ = meta.create("head", head.to_string().into()).await;
     let read = meta.get("head").await?;
     let head = number(read.as_deref()).context("its head of ids is no number")?;
-    // Each round in which another was faster gives that one its number.
-    for _ in 0..100 {
+    // Each round in which another was faster gives that one its number. Of a cluster a server may answer that has not heard of it yet.
+    for _ in 0..TRIES {
         let entry = meta.entry("members").await?;
         let (revision, before) = match &entry {
             Some(entry) => (entry.revision, number(Some(&entry.value)).unwrap_or_default()),
             None => (0, 0),
         };
         let mine = before + 1;
-        if meta.update("members", mine.to_string().into(), revision).await.is_ok() {
-            return Ok((replicas, head, mine * IDS_PER_MEMBER));
+        match meta.update("members", mine.to_string().into(), revision).await {
+            Ok(_) => return Ok((replicas, head, mine * IDS_PER_MEMBER)),
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => tokio::time::sleep(NEXT_TRY).await,
+            Err(error) => return Err(error.into()),
         }
     }
-    bail!("other emulators start all the time: none of a hundred tries to take a number succeeded")
+    bail!("other emulators start all the time: none of {TRIES} tries to take a number succeeded")
 }
 
 pub(super) fn number(text: Option<&[u8]>) -> Option<u64> {

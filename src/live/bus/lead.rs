@@ -413,6 +413,8 @@ impl Inner {
                 *revision = next;
                 return Ok(());
             }
+            // Of a cluster a server may have answered that has not heard of the last one yet.
+            let _ = tokio::time::timeout(LOOK, lease.lost()).await;
         }
         Err(changes_hands(&lease.0.queue))
     }

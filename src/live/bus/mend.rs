@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::kv::UpdateErrorKind;
 use futures::future::join_all;
 
 use super::Inner;
-use super::connect::number;
+use super::connect::{NEXT_TRY, TRIES, number};
 use super::streams::find;
 use crate::live::store::StoreError;
 
@@ -15,8 +16,6 @@ use crate::live::store::StoreError;
 const LOOK: Duration = Duration::from_millis(500);
 /// Names that are told.
 const TOLD_MAX: usize = 5;
-/// Tries to be the one who changes a number.
-const TRIES: usize = 100;
 
 impl Inner {
     /// After each failure looks whether what emu has made there still is.
@@ -101,8 +100,10 @@ impl Inner {
                 return Ok(());
             }
             let update = meta.update("members", self.number.to_string().into(), revision).await;
-            if update.is_ok() {
-                return Ok(());
+            match update {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => tokio::time::sleep(NEXT_TRY).await,
+                Err(error) => return Err(failed(&error)),
             }
         }
         Err(failed(&"others change it all the time"))
