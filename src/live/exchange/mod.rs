@@ -11,7 +11,7 @@ mod tape;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
@@ -98,7 +98,7 @@ impl Exchanges {
         let asked = Asked::Http {
             method: request.method().clone(),
             target: target.to_owned(),
-            headers: request.headers().clone(),
+            headers: own(request.headers()),
             body: Tape::default(),
         };
         let hold = self.hold(whose, asked);
@@ -308,6 +308,17 @@ impl Asked {
     }
 }
 
+/// A copy that shares nothing: values are slices of the buffer that the connection was read into, and would keep all of it.
+fn own(headers: &HeaderMap) -> HeaderMap {
+    let mut own = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            own.append(name, value);
+        }
+    }
+    own
+}
+
 fn header_bytes(headers: &HeaderMap) -> usize {
     headers
         .iter()
@@ -454,7 +465,7 @@ impl Hold {
             Reply::Http(response) => {
                 let answered = Answered::Http {
                     status: response.status().as_u16(),
-                    headers: response.headers().clone(),
+                    headers: own(response.headers()),
                     body: Tape::default(),
                 };
                 let ended = response.body().is_end_stream();
@@ -513,6 +524,20 @@ mod tests {
 
     use super::*;
     use crate::engine::BatchSource;
+
+    #[test]
+    fn headers_that_are_kept_hold_no_buffer_of_a_connection() {
+        let buffer = bytes::Bytes::from(vec![b'x'; 8 << 10]);
+        let mut headers = HeaderMap::new();
+        for at in [0, 5] {
+            let value = HeaderValue::from_maybe_shared(buffer.slice(at..at + 5)).expect("a value");
+            headers.append("x-one", value);
+        }
+        let own = own(&headers);
+        assert_eq!(own, headers);
+        drop(headers);
+        assert!(buffer.is_unique(), "nothing else refers to it");
+    }
 
     #[test]
     fn what_is_held_of_a_batch_is_bounded_attributes_included() {
